@@ -1,0 +1,35 @@
+"""Which frames of a clip are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """Which frames of a clip a metric reads, so that the decoder can leave out the others.
+
+    ``count`` frames: ``"uniform"`` takes ``linspace(0, T-1, count)`` truncated to integers, ``"first"`` the first
+    ``count`` with the given ``stride``. ``count=None`` means every frame.
+    """
+
+    count: int | None = None
+    how: Literal["uniform", "first"] = "uniform"
+    stride: int = 1
+
+    def indices(self, total: int) -> list[int]:
+        """Return the frame numbers for a clip of ``total`` frames, at most ``total`` of them."""
+        if self.count is None:
+            return list(range(total))
+        if self.how == "first":
+            return list(range(0, total, self.stride))[: self.count]
+        if self.count >= total:
+            return list(range(total))
+        if self.count == 1:
+            return [0]
+        # Truncated float32 steps, as torch.linspace(...).long() gives: integer arithmetic is exact.
+        return [(i * (total - 1)) // (self.count - 1) for i in range(self.count)]
+
+
+ALL_FRAMES = FrameRequest()

@@ -1,0 +1,47 @@
+"""Content hashes: of files, folders of frames, and JSON values. Never of paths or times alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+_digests: dict[tuple[str, int, int, int], str] = {}
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one spelling of a JSON value: sorted keys, no spaces, shortest floats, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_json(value: Any) -> str:
+    """Return the sha256 of a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digest_file(path: str | os.PathLike[str]) -> str:
+    """Return the sha256 of a file's bytes, or of a folder's names and bytes.
+
+    Read once per process: a file whose size, inode and modification time in nanoseconds are unchanged is not
+    read again by the same process. Nothing is remembered between processes.
+    """
+    where = Path(path)
+    if where.is_dir():
+        names = sorted(entry.name for entry in where.iterdir() if entry.is_file())
+        return digest_json([[name, digest_file(where / name)] for name in names])
+    stat = where.stat()
+    key = (str(where.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    if key not in _digests:
+        _digests[key] = _read(where)
+    return _digests[key]
+
+
+def _read(path: Path) -> str:
+    sha = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            sha.update(chunk)
+    return sha.hexdigest()

@@ -1,0 +1,142 @@
+"""Results and inputs as the engine, the metrics and the gates pass them around."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Status = Literal["scored", "skipped", "failed", "unavailable"]
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """What one metric says about one sample, or about the whole corpus.
+
+    ``score`` is a finite float exactly when ``status`` is ``"scored"``; otherwise it is ``None`` and
+    ``details["reason"]`` says why (``details["skipped"]`` repeats it for skipped samples). ``details`` holds
+    JSON values only.
+    """
+
+    name: str
+    score: float | None
+    details: dict[str, Any] = field(default_factory=dict)
+    status: Status = "scored"
+
+    def __post_init__(self) -> None:
+        """Turn a missing score into a skip and a NaN or infinite one into a failure, never into a number."""
+        if self.score is None:
+            if self.status == "scored":
+                object.__setattr__(self, "status", "skipped")
+        elif not math.isfinite(self.score):
+            reason = f"the score is {self.score}, not a finite number"
+            object.__setattr__(self, "details", {**self.details, "reason": reason})
+            object.__setattr__(self, "status", "failed")
+            object.__setattr__(self, "score", None)
+
+    @classmethod
+    def skipped(cls, name: str, reason: str) -> MetricResult:
+        """Return a result for a sample that the metric does not apply to."""
+        return cls(name, None, {"skipped": reason, "reason": reason}, "skipped")
+
+    @classmethod
+    def failed(cls, name: str, reason: str) -> MetricResult:
+        """Return a result for a sample that could not be scored."""
+        return cls(name, None, {"reason": reason}, "failed")
+
+    @classmethod
+    def unavailable(cls, name: str, reason: str) -> MetricResult:
+        """Return a result for a metric whose weights or library are missing."""
+        return cls(name, None, {"reason": reason}, "unavailable")
+
+    @property
+    def reason(self) -> str:
+        """Why there is no score; empty for a scored sample."""
+        return str(self.details.get("reason", "")) if self.score is None else ""
+
+
+class EvalResults(list[dict[str, MetricResult]]):
+    """Per-sample results in input order, with the set metrics' results in :attr:`corpus`.
+
+    A slice keeps :attr:`corpus` only when it is the whole list: a corpus score says nothing about a part.
+    """
+
+    def __init__(
+        self,
+        samples: Iterable[dict[str, MetricResult]] | None = None,
+        corpus: Mapping[str, MetricResult] | None = None,
+    ) -> None:
+        super().__init__(samples or [])
+        self.corpus: dict[str, MetricResult] = dict(corpus or {})
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> dict[str, MetricResult]: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> EvalResults: ...
+    def __getitem__(self, index: SupportsIndex | slice, /) -> dict[str, MetricResult] | EvalResults:
+        """Return one sample's results, or an :class:`EvalResults` for a slice."""
+        if isinstance(index, slice):
+            whole = len(range(*index.indices(len(self)))) == len(self)
+            return EvalResults(super().__getitem__(index), self.corpus if whole else None)
+        return super().__getitem__(index)
+
+
+@dataclass
+class Video:
+    """A clip by path or by frames.
+
+    ``frames`` is a ``(T, C, H, W)`` tensor, uint8 in 0..255 or floating point in [0, 1]; ``fps`` is frames per
+    second; ``audio`` is ``(samples,)`` or ``(channels, samples)`` float32 in [-1, 1] at ``audio_sr`` Hz.
+    """
+
+    source: str | None = None
+    fps: float | None = None
+    frames: torch.Tensor | None = None
+    audio: np.ndarray | None = None
+    audio_sr: int | None = None
+
+    def __post_init__(self) -> None:
+        """Store a path-like source as text."""
+        if self.source is not None:
+            self.source = str(self.source)
+
+    def has_frames(self) -> bool:
+        """Whether the frames are in memory."""
+        return self.frames is not None
+
+    def has_audio(self) -> bool:
+        """Whether the audio is in memory."""
+        return self.audio is not None
+
+
+class SampleValues(TypedDict, total=False):
+    """The sample keys that metrics of this package read; third-party metrics may read others.
+
+    ``video`` and ``reference`` reach a metric as ``(T, C, H, W)`` tensors on its device.
+    """
+
+    video: Any
+    reference: Any
+    audio: Any
+    reference_audio: Any
+    text_prompt: str
+    fps: float
+    auxiliary_info: dict[str, Any]
+    reference_text: str
+    language: str
+    role: str
+    scenario: str
+    view: str
+    reference_take2: Any
+    video_mask: Any
+    reference_mask: Any
+    reference_take2_mask: Any
+    actions: Any
+    calibration: Any
+    mouse_pitch_sign: float
+    image_path: str

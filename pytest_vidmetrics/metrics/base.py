@@ -1,0 +1,205 @@
+"""What a metric is: declared facts that the engine reads, and one of two execution shapes.
+
+A per-sample metric implements :meth:`BaseMetric.compute`. A set metric derives from :class:`SetMetric` and
+implements :meth:`SetMetric.features` (one clip to rows) and :meth:`SetMetric.score_sets` (two sets to a score).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
+from pytest_vidmetrics.core.types import MetricResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+class BaseMetric:
+    """Base class of every metric.
+
+    Class attributes are declarations that the engine and the gates read:
+
+    - ``requires``: sample keys without which a sample is skipped, with the reason.
+    - ``reads``: further keys that change the score when present. Both are part of the stored result's key.
+    - ``requires_reference``: adds ``reference`` to ``requires`` (of per-sample metrics).
+    - ``higher_is_better``, ``unit``, ``value_range``: direction and scale of the score.
+    - ``binary``: the per-sample score is 0 or 1.
+    - ``version``: changes whenever the same input may give another score.
+    - ``noise_floor``: differences up to this much between machines are noise (``noise_source`` says who measured).
+    - ``min_n``: fewest scored samples from which a corpus score means something.
+    - ``dependencies``: importable modules that must exist.
+    - ``pixels``: ``"uint8"`` receives frames as decoded; ``"float32"`` receives them divided by 255.
+    - ``neutral``: constructor arguments that do not change the score (batch sizes, cache paths).
+
+    Every constructor argument is stored in an attribute of the same name: :meth:`params` reads them back.
+    """
+
+    name: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    requires: ClassVar[tuple[str, ...]] = ("video",)
+    reads: ClassVar[tuple[str, ...]] = ()
+    requires_reference: ClassVar[bool] = True
+    higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[str] = ""
+    value_range: ClassVar[tuple[float, float] | None] = None
+    binary: ClassVar[bool] = False
+    noise_floor: ClassVar[float] = 0.0
+    noise_source: ClassVar[str] = ""
+    min_n: ClassVar[int] = 1
+    dependencies: ClassVar[Sequence[str]] = ()
+    needs_gpu: ClassVar[bool] = False
+    backbone: ClassVar[str | None] = None
+    is_set_metric: ClassVar[bool] = False
+    pixels: ClassVar[Literal["uint8", "float32"]] = "float32"
+    neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size"})
+
+    _device: torch.device | str = "cpu"
+
+    @property
+    def device(self) -> torch.device | str:
+        """Where the metric computes; ``"cpu"`` until :meth:`to` is called."""
+        return self._device
+
+    def to(self, device: torch.device | str) -> Self:
+        """Set the device. Called before :meth:`setup`."""
+        self._device = device
+        return self
+
+    def setup(self) -> None:
+        """Load networks. Idempotent. Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError`."""
+
+    def frames(self) -> FrameRequest:
+        """Return which frames of ``video`` and ``reference`` are read."""
+        return ALL_FRAMES
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return the weights that this configuration loads."""
+        return ()
+
+    def required_keys(self) -> tuple[str, ...]:
+        """Return the sample keys without which a sample is skipped."""
+        extra = ("reference",) if self.requires_reference and not self.is_set_metric else ()
+        return tuple(dict.fromkeys((*self.requires, *extra)))
+
+    def params(self) -> dict[str, Any]:
+        """Return the constructor arguments that change the score, as JSON values."""
+        if type(self).__init__ is object.__init__:
+            return {}
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        return {name: getattr(self, name) for name in names if name not in self.neutral}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes two scores comparable, apart from weights and decoder: name, version, params."""
+        return {"name": self.name, "version": self.version, "params": self.params()}
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one sample whose required keys are present."""
+        raise NotImplementedError(f"{type(self).__name__} must implement compute(sample)")
+
+    def _skip(self, sample: Mapping[str, Any], reason: str) -> MetricResult:
+        """Return a skipped result with the reason."""
+        del sample
+        return MetricResult.skipped(self.name, reason)
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of a corpus: ``rows`` is ``(N, D)`` float64, ``owners[i]`` the sample id that row ``i`` came from.
+
+    Rows are ordered by sample id, so that a score does not depend on who computed which clip when.
+    """
+
+    rows: np.ndarray
+    owners: tuple[str, ...]
+
+    @classmethod
+    def join(cls, clips: Mapping[str, np.ndarray]) -> FeatureSet:
+        """Stack each clip's ``(k, D)`` rows in the order of the sorted ids."""
+        import numpy as np
+
+        ids = sorted(clips)
+        blocks = [np.atleast_2d(np.asarray(clips[i], dtype=np.float64)) for i in ids]
+        owners = tuple(i for i, block in zip(ids, blocks, strict=True) for _ in range(len(block)))
+        return cls(np.concatenate(blocks) if blocks else np.empty((0, 0)), owners)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The sample ids, once each, in order."""
+        return tuple(dict.fromkeys(self.owners))
+
+
+class SetMetric(BaseMetric):
+    """A metric of a whole set of clips against a reference set.
+
+    The engine calls :meth:`features` once per clip of either set and stores the rows; the score is a reduction
+    over them. :meth:`accumulate` and :meth:`finalize` are the same thing for scripts.
+    """
+
+    is_set_metric: ClassVar[bool] = True
+    min_n: ClassVar[int] = 2
+
+    def feature_identity(self) -> dict[str, Any]:
+        """Return what the stored rows depend on; metrics that return the same value share them."""
+        return self.identity()
+
+    def features(self, sample: Mapping[str, Any]) -> np.ndarray:
+        """Return the ``(k, D)`` float rows of the one clip in ``sample["video"]`` (or ``sample["audio"]``)."""
+        raise NotImplementedError(f"{type(self).__name__} must implement features(sample)")
+
+    def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+        """Score a candidate set against a reference set.
+
+        ``details["influence"]`` may map a sample id to how much that clip raises the score.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement score_sets(candidate, reference)")
+
+    def reference_key(self) -> str:
+        """Return the sample key that holds a clip's paired reference."""
+        return "reference" if "video" in self.requires else "reference_audio"
+
+    def reset(self) -> None:
+        """Forget every accumulated clip."""
+        self._sets: dict[str, dict[str, np.ndarray]] = {"generated": {}, "reference": {}}
+
+    def accumulate(self, sample: Mapping[str, Any]) -> None:
+        """Add one clip: to the reference set when ``sample["role"] == "reference"``, else to the generated set.
+
+        A generated sample that carries its own reference adds that to the reference set too. ``sample["id"]``
+        names the clip; without it the clip is numbered.
+        """
+        if not hasattr(self, "_sets"):
+            self.reset()
+        role = "reference" if sample.get("role") == "reference" else "generated"
+        self._add(role, sample, sample)
+        paired = sample.get(self.reference_key())
+        if role == "generated" and paired is not None:
+            self._add("reference", sample, {**sample, self.requires[0]: paired})
+
+    def _add(self, role: str, named: Mapping[str, Any], sample: Mapping[str, Any]) -> None:
+        clips = self._sets[role]
+        clips[str(named.get("id", f"{len(clips):08d}"))] = self.features(sample)
+
+    def finalize(self) -> MetricResult:
+        """Score what was accumulated; skipped when either set is empty."""
+        sets = getattr(self, "_sets", {"generated": {}, "reference": {}})
+        for role, clips in sets.items():
+            if not clips:
+                return MetricResult.skipped(self.name, f"no {role} clips were accumulated")
+        return self.score_sets(FeatureSet.join(sets["generated"]), FeatureSet.join(sets["reference"]))
+
+    def merge_from(self, other: BaseMetric) -> None:
+        """Add another worker's clips. Raises ``ValueError`` for another metric or configuration."""
+        if not isinstance(other, SetMetric) or other.feature_identity() != self.feature_identity():
+            raise ValueError(f"cannot merge {other.identity()} into {self.identity()}")
+        if not hasattr(self, "_sets"):
+            self.reset()
+        for role, clips in getattr(other, "_sets", {}).items():
+            for key, rows in clips.items():
+                mine = self._sets[role]
+                mine[key if key not in mine else f"{len(mine):08d}"] = rows

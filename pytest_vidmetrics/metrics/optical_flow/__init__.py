@@ -1,0 +1,1 @@
+"""metrics/optical_flow."""

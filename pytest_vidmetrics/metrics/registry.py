@@ -1,0 +1,142 @@
+"""Names of metrics: registration, groups, discovery, and what to say when a name is not known."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from pytest_vidmetrics.core.errors import UnavailableError, closest
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+ENTRY_POINT_GROUP = "pytest_vidmetrics.metrics"
+_FAMILIES = ("common", "vbench", "audio", "optical_flow", "physics_iq")
+_EXTRAS = {"audio": "audio"}
+_registry: dict[str, type[BaseMetric]] = {}
+_discovered = False
+
+M = TypeVar("M", bound=type[BaseMetric])
+
+
+def register(name: str) -> Callable[[M], M]:
+    """Class decorator that makes a metric known as ``name``.
+
+    Raises ``ValueError`` when another class already has the name.
+    """
+
+    def add(cls: M) -> M:
+        known = _registry.get(name)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(
+                f"metric {name!r} is already registered by {known.__module__}.{known.__qualname__}; "
+                f"{cls.__module__}.{cls.__qualname__} needs a name of its own"
+            )
+        cls.name = name
+        _registry[name] = cls
+        return cls
+
+    return add
+
+
+def discover() -> None:
+    """Import every metric module of this package and of installed third parties, once.
+
+    An error in a module is raised, never hidden: a metric that vanished would look like a typing mistake.
+    """
+    global _discovered
+    if _discovered:
+        return
+    for family in _FAMILIES:
+        package = importlib.import_module(f"pytest_vidmetrics.metrics.{family}")
+        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    for point in sorted(points, key=lambda found: found.name):
+        point.load()
+    _discovered = True
+
+
+def list_metrics() -> list[str]:
+    """Return every registered name, sorted."""
+    discover()
+    return sorted(_registry)
+
+
+def metric_class(name: str) -> type[BaseMetric]:
+    """Return the class registered as ``name``. Raises ``KeyError`` with the closest name."""
+    discover()
+    if name not in _registry:
+        raise KeyError(f"unknown metric {name!r}{closest(name, selectable())}")
+    return _registry[name]
+
+
+def get_metric(name: str, **params: Any) -> BaseMetric:
+    """Return a new metric, not yet set up.
+
+    Raises ``KeyError`` for an unknown name, ``TypeError`` for an argument that the metric does not take, and
+    :class:`~pytest_vidmetrics.core.errors.UnavailableError` when a library it needs is not installed.
+    """
+    cls = metric_class(name)
+    if missing := missing_dependencies(name):
+        raise UnavailableError(f"{name} needs {', '.join(missing)}: {_install_hint(name, missing)}")
+    known = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls.__init__).parameters)[1:]
+    for key in params:
+        if key not in known:
+            raise TypeError(
+                f"{name} takes no parameter {key!r}{closest(key, known)} (it takes: {', '.join(known) or 'none'})"
+            )
+    return cls(**params)
+
+
+def _install_hint(name: str, missing: Iterable[str]) -> str:
+    extra = _EXTRAS.get(name.split(".", maxsplit=1)[0])
+    target = f"'pytest-vidmetrics[{extra}]'" if extra else " ".join(missing)
+    return f"pip install {target}"
+
+
+def missing_dependencies(name: str) -> list[str]:
+    """Return the modules that ``name`` needs and that cannot be found; empty for an unknown name."""
+    discover()
+    cls = _registry.get(name)
+    return [] if cls is None else [module for module in cls.dependencies if not _importable(module)]
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the parent package of a dotted name is absent
+        return False
+
+
+def resolve_group(name: str) -> list[str] | None:
+    """Return the sorted names of group ``name``, or ``None`` when there is no such group.
+
+    A name that is both a metric and a prefix (``physics_iq``) is the first member of its own group.
+    """
+    members = [metric for metric in list_metrics() if metric.startswith(f"{name}.")]
+    if not members:
+        return None
+    return [name, *members] if name in _registry else members
+
+
+def selectable() -> list[str]:
+    """Return everything that may be named in a selection: metrics, groups and ``all``."""
+    names = list_metrics()
+    groups = {name.rsplit(".", 1)[0] for name in names if "." in name}
+    return sorted({"all", *names, *groups})
+
+
+def expand(selection: Iterable[str]) -> list[str]:
+    """Return the metric names that a list of metrics, groups and ``all`` means, in order, without repeats.
+
+    Raises ``KeyError`` for a name that is none of them.
+    """
+    chosen: dict[str, None] = {}
+    for name in selection:
+        members = list_metrics() if name == "all" else resolve_group(name) or [metric_class(name).name]
+        chosen.update(dict.fromkeys(members))
+    return list(chosen)
