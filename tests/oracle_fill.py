@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Deterministic stand-ins for published checkpoints and media.
 
 No hub is reachable in tests, so parity is proven without real weights: every tensor of a
@@ -13,7 +12,8 @@ Rule, in order, for a float tensor `key` of `shape` (n = standard normal from
 numpy.random.Generator(PCG64(crc32((salt + "/" + key).encode("utf-8")))), float64 then cast):
   key ends with "running_var"            1 + 0.1 * |n|
   key ends with "running_mean"           0.1 * n
-  key ends with "logit_scale"/"logit_scale_a"/"logit_scale_t"/"temperature"   log(100) for logit_scale*, 1.0 for temperature
+  key ends with "logit_scale"/"logit_scale_a"/"logit_scale_t"/"temperature"
+                                         log(100) for logit_scale*, 1.0 for temperature
   len(shape) <= 1 and key ends with "weight" or "gamma" or "scale"      1 + 0.02 * n
   len(shape) <= 1                        0.02 * n
   "embed" in key or key ends with "pos_emb"/"cls_token"/"positional_embedding"      0.02 * n
@@ -50,9 +50,7 @@ def fill_array(key: str, shape: tuple[int, ...], salt: str = "open") -> np.ndarr
         out = np.ones(shape)
     elif len(shape) <= 1 and key.endswith(("weight", "gamma", "scale")):
         out = 1 + 0.02 * n
-    elif len(shape) <= 1:
-        out = 0.02 * n
-    elif "embed" in key or key.endswith(_EMBEDDINGS):
+    elif len(shape) <= 1 or "embed" in key or key.endswith(_EMBEDDINGS):
         out = 0.02 * n
     else:
         out = n / math.sqrt(max(1, math.prod(shape[1:])))
@@ -106,16 +104,10 @@ def clip_uint8(frames: int, height: int, width: int, seed: int = 0) -> np.ndarra
 
 def tone(seconds: float, rate: int, seed: int = 0) -> np.ndarray:
     """Return mono float32 audio in [-1, 1]: a chirp, a beating pair of tones and soft noise."""
-    t = np.arange(int(round(seconds * rate))) / rate
+    t = np.arange(round(seconds * rate)) / rate
     rng = np.random.Generator(np.random.PCG64(2000 + seed))
     f0 = rng.uniform(180, 420)
     chirp = 0.3 * np.sin(2 * np.pi * (f0 * t + 0.5 * rng.uniform(50, 300) * t**2))
     beat = 0.2 * np.sin(2 * np.pi * 2.1 * f0 * t) * np.sin(2 * np.pi * 3.0 * t)
     noise = 0.02 * rng.standard_normal(t.shape)
     return (chirp + beat + noise).astype(np.float32)
-
-
-if __name__ == "__main__":
-    a = fill_array("layer.0.weight", (4, 3, 3, 3))
-    c = clip_uint8(3, 32, 48)
-    print("fill", float(a.sum()), "clip", int(c.sum()), "tone", float(tone(0.1, 16000).sum()))

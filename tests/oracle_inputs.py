@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Deterministic inputs for the oracles that need no network weights.
 
 Companion of oracle_fill.py: feature sets for distribution distances, optical-flow pairs and
@@ -108,9 +107,3 @@ def physics_scene(
         img = img + rng.normal(0.0, noise, img.shape) if noise > 0 else img
         out[k] = np.clip(np.rint(img), 0, 255).astype(np.uint8)
     return out
-
-
-if __name__ == "__main__":
-    print("features", array_sha256(feature_set(5, 4, 0))[:16])
-    print("flows", [array_sha256(f)[:16] for f in flow_pair(2, 24, 32, 0)])
-    print("scene", array_sha256(physics_scene(4, 32, 48, 0))[:16])
