@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_vidmetrics.core.cache import get_cache_dir
+from pytest_vidmetrics.core.download import Download, DownloadError
+from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.hashing import digest_file, digest_json
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_UNSAFE = re.compile(r"[^\w.-]+")
+# Formats of other frameworks, which nothing here reads.
+_FOREIGN = ["*.h5", "*.msgpack", "*.ot", "*.onnx", "*.tflite", "*.mlmodel", "onnx/*", "openvino/*"]
 
 
 @dataclass(frozen=True)
@@ -23,3 +36,138 @@ class Checkpoint:
     licence: str = "unknown"
     override: str | None = None
     """Environment variable that holds a local path to use instead of the download."""
+
+    def kind(self) -> str:
+        """Return ``"url"``, ``"path"`` or ``"hub"``; ``""`` when the source is none of them.
+
+        A folder that happens to be named like a repository does not shadow it: write ``./org/name`` for that.
+        """
+        source = self.source
+        if source.startswith(("https://", "http://")):
+            return "url"
+        path = Path(source).expanduser()
+        if path.is_absolute() or source.startswith(("./", "../", "~")) or path.is_file():
+            return "path"
+        if _REPOSITORY.fullmatch(source):
+            return "hub"
+        return "path" if path.exists() else ""
+
+    def overridden(self) -> Path | None:
+        """Return the local path that the override variable holds, if it is set."""
+        value = os.environ.get(self.override) if self.override else None
+        return Path(value).expanduser() if value else None
+
+
+def ensure_checkpoint(
+    name: str,
+    source: str,
+    filename: str | None = None,
+    *,
+    revision: str | None = None,
+    sha256: str | None = None,
+) -> str:
+    """Return the local path of a checkpoint, fetching it when it is missing.
+
+    ``source`` is a local path, a URL or a hub repository; ``filename`` the file in a repository or folder (the
+    whole repository without it). Raises ``ValueError`` for a source that is none of these, and
+    :class:`~pytest_vidmetrics.core.errors.UnavailableError` when the file cannot be had.
+    """
+    return str(resolve(Checkpoint(name, source, filename, revision, sha256)))
+
+
+def resolve(checkpoint: Checkpoint, metric: str | None = None) -> Path:
+    """Return where a checkpoint lies, fetching it when it is missing and fetching is allowed.
+
+    The override variable wins, and its file is taken as it is. Otherwise the bytes are checked against
+    ``checkpoint.sha256``. ``metric`` is the name that the error message tells the user to fetch.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError`, which names the file, its source, size and
+    licence and the command that gets it; ``ValueError`` for a source of no known kind.
+    """
+    local = checkpoint.overridden()
+    if local is not None:
+        if not local.exists():
+            raise _unavailable(checkpoint, metric, f"${checkpoint.override} names {local}, which does not exist")
+        return local
+    kind = checkpoint.kind()
+    if not kind:
+        raise ValueError(
+            f"checkpoint {checkpoint.name!r}: source {checkpoint.source!r} is neither an existing path, nor a URL, "
+            "nor a repository (org/name)"
+        )
+    fetch = {"path": _from_path, "url": _from_url, "hub": _from_hub}[kind]
+    try:
+        path = fetch(checkpoint)
+    except DownloadError as error:
+        raise _unavailable(checkpoint, metric, str(error)) from error
+    # A file in the URL cache was checked before it got its name, and its folder is named after its pin.
+    if checkpoint.sha256 and kind != "url" and (found := digest_file(path)) != checkpoint.sha256.lower():
+        raise _unavailable(checkpoint, metric, f"sha256 of {path} is {found}, expected {checkpoint.sha256}")
+    return path
+
+
+def weights_sha256(checkpoint: Checkpoint, metric: str | None = None) -> str:
+    """Return the sha256 of the weights that :func:`resolve` gives.
+
+    The pinned one needs no file; without a pin, or with an override, the file is read once per process.
+    """
+    if checkpoint.sha256 and checkpoint.overridden() is None:
+        return checkpoint.sha256.lower()
+    return digest_file(resolve(checkpoint, metric))
+
+
+def is_offline() -> bool:
+    """Whether ``$VIDMETRICS_OFFLINE`` or ``$HF_HUB_OFFLINE`` forbids fetching."""
+    values = (os.environ.get(name, "") for name in ("VIDMETRICS_OFFLINE", "HF_HUB_OFFLINE"))
+    return any(value.strip().lower() in {"1", "true", "yes", "on"} for value in values)
+
+
+def _from_path(checkpoint: Checkpoint) -> Path:
+    path = Path(checkpoint.source).expanduser()
+    if path.is_dir() and checkpoint.filename:
+        path /= checkpoint.filename
+    if not path.exists():
+        raise DownloadError(f"{path} does not exist")
+    return path
+
+
+def _from_url(checkpoint: Checkpoint) -> Path:
+    # Two addresses, or two pins of one address, never share a file.
+    key = digest_json([checkpoint.source, checkpoint.sha256])[:16]
+    name = _UNSAFE.sub("_", checkpoint.name)[-100:] or "weights"
+    target = get_cache_dir() / "models" / key / name
+    if not target.exists() and is_offline():
+        raise DownloadError("it is not in the cache and fetching is switched off")
+    return Download(checkpoint.source, checkpoint.sha256, checkpoint.size).to(target)
+
+
+def _from_hub(checkpoint: Checkpoint) -> Path:
+    import huggingface_hub
+
+    offline = is_offline()
+    try:
+        if checkpoint.filename:
+            found = huggingface_hub.hf_hub_download(
+                checkpoint.source, checkpoint.filename, revision=checkpoint.revision, local_files_only=offline
+            )
+        else:
+            found = huggingface_hub.snapshot_download(
+                checkpoint.source,
+                revision=checkpoint.revision,
+                local_files_only=offline,
+                ignore_patterns=_FOREIGN,
+            )
+    except Exception as error:  # its errors have no common base: HTTP, file system, validation
+        raise DownloadError(" ".join(str(error).split()) or type(error).__name__) from error
+    return Path(found)
+
+
+def _unavailable(checkpoint: Checkpoint, metric: str | None, reason: str) -> UnavailableError:
+    file = f"{checkpoint.name} ({checkpoint.filename})" if checkpoint.filename else checkpoint.name
+    at = f"@{checkpoint.revision}" if checkpoint.revision else ""
+    size = f"{checkpoint.size / 1e6:.1f} MB" if checkpoint.size is not None else "size unknown"
+    hint = f", or set ${checkpoint.override} to a local copy" if checkpoint.override else ""
+    return UnavailableError(
+        f"weights {file} from {checkpoint.source}{at} ({size}, licence: {checkpoint.licence}) are not available: "
+        f"{reason}. Get them with: vidmetrics fetch {metric or checkpoint.name}{hint}"
+    )

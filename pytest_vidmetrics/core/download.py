@@ -1,0 +1,139 @@
+"""One file over HTTP: resumed after a cut, checked before it is visible, fetched once by many processes."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock
+
+_CHUNK = 1 << 20
+_PERMANENT = frozenset({400, 401, 403, 404, 405, 410, 451})
+
+
+class DownloadError(OSError):
+    """A file that could not be fetched, or whose bytes are not the promised ones."""
+
+
+class _ChangedError(DownloadError):
+    """The partial file is of no use: the next attempt starts from the beginning."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """What to fetch and what it has to be.
+
+    ``sha256`` and ``size`` (bytes) are checked where they are known. ``timeout`` is seconds without a byte;
+    ``attempts`` counts attempts in a row that bring nothing new; ``pause`` is the wait before the first retry
+    in seconds, which doubles.
+    """
+
+    url: str
+    sha256: str | None = None
+    size: int | None = None
+    timeout: float = 60.0
+    attempts: int = 4
+    pause: float = 0.5
+
+    def to(self, target: Path) -> Path:
+        """Fetch to ``target`` unless it is there, and return it.
+
+        Safe for threads, processes and machines that share the folder: the lock file lies beside the target,
+        the target appears complete and checked or not at all. A partial file stays for the next try.
+        Raises :class:`DownloadError`.
+        """
+        if target.exists():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if not target.exists():
+                part = target.with_name(f"{target.name}.part")
+                self._fill(part)
+                part.replace(target)
+                _tag_file(part).unlink(missing_ok=True)
+        return target
+
+    def _fill(self, part: Path) -> None:
+        failures, have, reason = 0, -1, ""
+        while failures < self.attempts:
+            try:
+                self._attempt(part)
+                return
+            except (OSError, http.client.HTTPException) as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()
+                    if error.code in _PERMANENT:
+                        raise DownloadError(f"{self.url}: HTTP status {error.code} {error.reason}") from error
+                if isinstance(error, _ChangedError):
+                    part.unlink(missing_ok=True)
+                reason = str(error) or type(error).__name__
+            now = part.stat().st_size if part.exists() else 0
+            failures = 1 if now > max(have, 0) else failures + 1
+            have = max(have, now)
+            if failures < self.attempts:
+                time.sleep(self.pause * 2 ** (failures - 1))
+        raise DownloadError(f"{self.url}: {reason} (after {self.attempts} attempts without progress)")
+
+    def _attempt(self, part: Path) -> None:
+        start = part.stat().st_size if part.exists() else 0
+        request = urllib.request.Request(self.url, headers={"Accept-Encoding": "identity"})
+        tag = _tag_file(part)
+        if start:
+            request.add_header("Range", f"bytes={start}-")
+            if tag.exists():
+                request.add_header("If-Range", tag.read_text("utf-8"))
+        try:
+            response = urllib.request.urlopen(request, timeout=self.timeout)
+        except urllib.error.HTTPError as error:
+            if error.code != 416:
+                raise
+            error.close()
+            # The part may be whole already (cut between the last byte and the rename).
+            self._check(part, start)
+            return
+        with response:
+            if response.status != 206:
+                start = 0
+            elif not str(response.headers.get("Content-Range", "")).startswith(f"bytes {start}-"):
+                raise _ChangedError(
+                    f"asked for the bytes from {start}, got {response.headers.get('Content-Range')}"
+                )
+            length = response.headers.get("Content-Length")
+            expected = start + int(length) if length is not None else None
+            if etag := response.headers.get("ETag"):
+                tag.write_text(etag, "utf-8")
+            else:
+                tag.unlink(missing_ok=True)
+            with part.open("ab" if start else "wb") as stream:
+                shutil.copyfileobj(response, stream, _CHUNK)
+                stream.flush()
+                os.fsync(stream.fileno())
+        self._check(part, expected)
+
+    def _check(self, part: Path, expected: int | None) -> None:
+        got = part.stat().st_size
+        if expected is not None and got < expected:
+            raise DownloadError(f"the connection ended after {got} of {expected} bytes")
+        if self.size is not None and got != self.size:
+            raise _ChangedError(f"{got} bytes, expected {self.size}")
+        if self.sha256 is not None:
+            with part.open("rb") as stream:
+                digest = _digest(stream)
+            if digest != self.sha256.lower():
+                raise _ChangedError(f"sha256 is {digest}, expected {self.sha256}")
+
+
+def _tag_file(part: Path) -> Path:
+    return part.with_name(f"{part.name}.etag")
+
+
+def _digest(stream: BinaryIO) -> str:
+    return hashlib.file_digest(stream, "sha256").hexdigest()
