@@ -1,0 +1,173 @@
+"""Decoding clips to uint8 frames: videos, GIFs, folders of images and single images.
+
+One decoder (PyAV) with one recorded recipe, see :data:`DECODER_ID`. Only the requested frames are converted and
+kept; the others are decoded and dropped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from pytest_vidmetrics.core.errors import MediaError
+from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
+from pytest_vidmetrics.media.container import count_frames, decode_frames, find_video, open_media, video_stream
+from pytest_vidmetrics.media.images import IMAGE_SUFFIXES, image_size, list_images, read_images
+from pytest_vidmetrics.media.recipe import DECODER_ID, INTERPOLATION, PIXEL_FORMAT, RESCALE_THREADS
+
+if TYPE_CHECKING:
+    import torch
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+__all__ = ["DECODER_ID", "Clip", "ClipInfo", "probe", "read_clip"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Decoded frames of one clip.
+
+    ``frames`` is ``(T, 3, H, W)`` uint8 RGB, ``indices[i]`` the number of ``frames[i]`` in the clip (ascending),
+    ``total`` how many frames the clip has, ``fps`` its average frames per second (``None`` for images).
+    """
+
+    frames: torch.Tensor
+    indices: tuple[int, ...]
+    total: int
+    fps: float | None
+
+    def select(self, request: FrameRequest) -> torch.Tensor:
+        """Return the frames of one request, ``(T, 3, H, W)`` uint8.
+
+        A view when every frame is taken. Raises ``KeyError`` for a frame that was not read.
+        """
+        row = {index: i for i, index in enumerate(self.indices)}
+        rows = [row[index] for index in request.indices(self.total)]
+        return self.frames if rows == list(range(len(self.indices))) else self.frames[rows]
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What a file holds: frame count, size in pixels as displayed, rate, length in seconds, kinds of streams.
+
+    ``frames``, ``width``, ``height`` and ``fps`` are ``None`` for a file without video.
+    """
+
+    frames: int | None
+    width: int | None
+    height: int | None
+    fps: float | None
+    has_video: bool
+    has_audio: bool
+    duration: float | None
+
+
+def read_clip(
+    path: str | os.PathLike[str], request: FrameRequest = ALL_FRAMES, *, extra: Sequence[FrameRequest] = ()
+) -> Clip:
+    """Decode the frames that ``request`` and ``extra`` ask for, each once.
+
+    ``path`` is a video, a GIF, a folder of equally large images in natural order, or one image. Decoding stops
+    after the last frame that is needed. Raises :class:`MediaError`, which names the file, when it is missing,
+    empty, truncated, damaged, not media, or has no frames.
+    """
+    where = Path(path)
+    requests = (request, *extra)
+    if where.is_dir() or where.suffix.lower() in IMAGE_SUFFIXES:
+        paths = list_images(where) if where.is_dir() else [where]
+        wanted = _wanted(requests, len(paths))
+        return Clip(read_images(paths, wanted), wanted, len(paths), None)
+    total = count_frames(where)
+    wanted = _wanted(requests, total)
+    frames, fps = _decode(where, wanted, total)
+    return Clip(frames, wanted, total, fps)
+
+
+def _wanted(requests: Sequence[FrameRequest], total: int) -> tuple[int, ...]:
+    return tuple(sorted({index for request in requests for index in request.indices(total)}))
+
+
+def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tensor, float | None]:
+    import torch
+
+    if not wanted:
+        raise ValueError("the request asks for no frames")
+    out: torch.Tensor | None = None
+    reformatter = VideoReformatter()
+    row = number = 0
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        # Closed explicitly: an abandoned generator would keep the file open until it is collected.
+        decoding = decode_frames(container, stream, path)
+        for number, frame in enumerate(decoding):
+            if row == len(wanted) or number != wanted[row]:
+                continue
+            pixels = _to_rgb(reformatter, frame, path)
+            if out is None:
+                out = torch.empty((len(wanted), *pixels.shape), dtype=torch.uint8)
+            elif pixels.shape != out.shape[1:]:
+                raise MediaError(f"{path}: the picture size changes at frame {number}")
+            out[row] = pixels
+            row += 1
+            if row == len(wanted) and number + 1 < total:
+                break
+        decoding.close()
+        rate = _rate(stream)
+    if out is None or row < len(wanted):
+        raise MediaError(f"{path}: truncated or damaged: {total} frames declared, {number + 1} can be decoded")
+    return out, rate
+
+
+def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame, path: Path) -> torch.Tensor:
+    """Return one frame as a ``(3, H, W)`` uint8 view, rotated as displayed."""
+    import torch
+
+    rgb = reformatter.reformat(
+        frame, format=PIXEL_FORMAT, interpolation=Interpolation[INTERPOLATION], threads=RESCALE_THREADS
+    )
+    pixels = torch.from_numpy(rgb.to_ndarray()).permute(2, 0, 1)
+    turns = _quarter_turns(frame, path)
+    return torch.rot90(pixels, turns, (1, 2)) if turns else pixels
+
+
+def _quarter_turns(frame: VideoFrame, path: Path) -> int:
+    """Return the counterclockwise quarter turns that the container asks for."""
+    if frame.rotation % 90:
+        raise MediaError(f"{path}: rotated by {frame.rotation} degrees; only quarter turns are supported")
+    return int(frame.rotation // 90) % 4
+
+
+def _rate(stream: VideoStream) -> float | None:
+    return float(stream.average_rate) if stream.average_rate else None
+
+
+def probe(path: str | os.PathLike[str]) -> ClipInfo:
+    """Return what a file or folder of images holds; one frame is decoded for the displayed size.
+
+    Raises :class:`MediaError` as :func:`read_clip` does, but not for a file that holds audio only.
+    """
+    where = Path(path)
+    if where.is_dir() or where.suffix.lower() in IMAGE_SUFFIXES:
+        paths = list_images(where) if where.is_dir() else [where]
+        width, height = image_size(paths[0])
+        return ClipInfo(len(paths), width, height, None, has_video=True, has_audio=False, duration=None)
+    with open_media(where) as container:
+        audio = bool(container.streams.audio)
+        duration = None if container.duration is None else container.duration / 1_000_000
+        stream = find_video(container)
+        if stream is None:
+            return ClipInfo(None, None, None, None, has_video=False, has_audio=audio, duration=duration)
+        decoding = decode_frames(container, stream, where)
+        frame = next(decoding, None)
+        decoding.close()
+        if frame is None:
+            raise MediaError(f"{where}: the video stream has no frames")
+        turned = _quarter_turns(frame, where) % 2
+        size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+        fps = _rate(stream)
+    return ClipInfo(count_frames(where), *size, fps, has_video=True, has_audio=audio, duration=duration)
