@@ -92,8 +92,8 @@ def resolve(checkpoint: Checkpoint, metric: str | None = None) -> Path:
     kind = checkpoint.kind()
     if not kind:
         raise ValueError(
-            f"checkpoint {checkpoint.name!r}: source {checkpoint.source!r} is neither an existing path, nor a URL, "
-            "nor a repository (org/name)"
+            f"checkpoint {checkpoint.name!r}: source {checkpoint.source!r} is neither an existing path, "
+            "nor a URL, nor a repository (org/name)"
         )
     fetch = {"path": _from_path, "url": _from_url, "hub": _from_hub}[kind]
     try:

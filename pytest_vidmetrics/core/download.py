@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from filelock import FileLock
 
@@ -126,14 +125,10 @@ class Download:
             raise _ChangedError(f"{got} bytes, expected {self.size}")
         if self.sha256 is not None:
             with part.open("rb") as stream:
-                digest = _digest(stream)
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
             if digest != self.sha256.lower():
                 raise _ChangedError(f"sha256 is {digest}, expected {self.sha256}")
 
 
 def _tag_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.etag")
-
-
-def _digest(stream: BinaryIO) -> str:
-    return hashlib.file_digest(stream, "sha256").hexdigest()
