@@ -1,1 +1,1 @@
-"""Reading media: videos and images to uint8 frames, sound to float32 samples, and resizing with exact semantics."""
+"""Reading media: videos and images to uint8 frames, sound to float32 samples, resizing with exact semantics."""
