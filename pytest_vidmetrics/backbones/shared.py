@@ -1,0 +1,93 @@
+"""Networks that several metrics use: loaded once per device, run once per sample.
+
+A metric asks for its network with :func:`load` and wraps a forward pass in :func:`once`. Two metrics that give
+the same key share the instance and, within one sample, the output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Provider = Callable[[str, str], Any]
+"""Called with the name of a network and a device; returns the network or ``None``."""
+
+loads: Counter[Hashable] = Counter()
+"""How often each network was built, by key."""
+forwards: Counter[Hashable] = Counter()
+"""How often each forward pass was computed, by key."""
+
+_instances: dict[Hashable, Any] = {}
+_building: dict[Hashable, threading.Lock] = {}
+_guard = threading.Lock()
+_providers: list[Provider] = []
+_scope = threading.local()
+
+
+def load(name: str, device: object, build: Callable[[], T], *variant: Hashable) -> T:
+    """Return the network ``name`` on ``device``, built by the first caller.
+
+    ``variant`` is whatever else tells two networks apart: weights, layers, dtype. The network is shared: callers
+    must not change it. A provider (see :func:`add_provider`) goes before ``build``.
+    """
+    key = (name, str(device), *variant)
+    with _guard:
+        lock = _building.setdefault(key, threading.Lock())
+    with lock:
+        if key not in _instances:
+            given = next((found for ask in _providers if (found := ask(name, str(device))) is not None), None)
+            _instances[key] = build() if given is None else given
+            loads[key] += 1
+        instance: T = _instances[key]
+    return instance
+
+
+def once(key: Hashable, compute: Callable[[], T]) -> T:
+    """Return ``compute()``, computed once per key while one sample is scored.
+
+    ``key`` names the network, its device, the preprocessing and the input (``"video"`` or ``"reference"``, and
+    which frames). The value is shared: callers must not change it in place. Outside of :func:`sample_scope`
+    nothing is remembered.
+    """
+    memory: dict[Hashable, Any] | None = getattr(_scope, "memory", None)
+    if memory is None:
+        forwards[key] += 1
+        return compute()
+    if key not in memory:
+        forwards[key] += 1
+        memory[key] = compute()
+    value: T = memory[key]
+    return value
+
+
+@contextlib.contextmanager
+def sample_scope() -> Iterator[None]:
+    """Remember forward passes of this thread until the block ends; the engine opens one per sample."""
+    outer = getattr(_scope, "memory", None)
+    _scope.memory = {}
+    try:
+        yield
+    finally:
+        _scope.memory = outer
+
+
+def add_provider(provider: Provider) -> None:
+    """Let ``provider`` supply networks instead of their builders, in the order of the calls."""
+    _providers.append(provider)
+
+
+def remove_provider(provider: Provider) -> None:
+    """Undo :func:`add_provider`; networks that were supplied stay loaded until :func:`clear`."""
+    _providers.remove(provider)
+
+
+def clear() -> None:
+    """Forget every network, so that its memory is freed when the metrics that use it are gone."""
+    with _guard:
+        _instances.clear()
+        _building.clear()
