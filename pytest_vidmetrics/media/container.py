@@ -31,7 +31,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     Raises :class:`MediaError` when it is missing, empty, cut short, or not media.
     """
     if not path.is_file():
-        raise MediaError(f"{path}: no such file")
+        raise MediaError(f"{path}: a folder, not a media file" if path.is_dir() else f"{path}: no such file")
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes)")
     if missing := missing_bytes(path):

@@ -30,8 +30,8 @@ def missing_bytes(path: Path) -> str | None:
 
 
 def _short(promised: int, size: int) -> str | None:
-    # 0 and all ones are written by encoders that could not seek back; one byte may be padding.
-    if promised >= 0xFFFFFFFF or promised <= 8 or promised <= size + 1:
+    # Encoders that could not seek back leave 0 or a huge number; one byte may be padding.
+    if promised >= 0x7FFFFFFF > size or promised <= 8 or promised <= size + 1:
         return None
     return f"the file is truncated: its header promises {promised} bytes and it has {size}"
 

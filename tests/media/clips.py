@@ -47,7 +47,7 @@ def write_video(
         container.mux(stream.encode(None))
         if sound is not None and tone is not None:
             block = av.AudioFrame.from_ndarray(tone[None].astype(np.float32), format="flt", layout="mono")
-            block.sample_rate = 24000
+            block.sample_rate, block.pts = 24000, 0
             container.mux(sound.encode(block))
             container.mux(sound.encode(None))
     return path
