@@ -1,0 +1,71 @@
+"""Published state dicts into classes of transformers: strictly, without a hub and without random initialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+State = Mapping[str, torch.Tensor]
+
+
+def read_state(path: str | Path, container: str | None = None) -> dict[str, torch.Tensor]:
+    """Return the tensors of a ``.safetensors`` file or of a torch file, which is read without unpickling code.
+
+    ``container`` is the key under which a torch file holds the state dict, if it has one.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return dict(load_file(path))
+    loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    if container is not None and container in loaded:
+        loaded = loaded[container]
+    return {key: value for key, value in loaded.items() if isinstance(value, torch.Tensor)}
+
+
+def pick(state: State, prefixes: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Return the float tensors whose key starts with one of ``prefixes``; integer tables are not weights."""
+    wanted = tuple(prefixes)
+    return {key: value for key, value in state.items() if key.startswith(wanted) and value.is_floating_point()}
+
+
+def depth(state: State, prefix: str) -> int:
+    """Return how many numbered blocks follow ``prefix`` in the keys."""
+    return 1 + max(int(key[len(prefix) :].split(".", 1)[0]) for key in state if key.startswith(prefix))
+
+
+def split_rows(state: State, source: str, targets: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Return the row blocks of the stacked matrix (or vector) ``source`` under the names ``targets``."""
+    names = list(targets)
+    return dict(zip(names, (part.contiguous() for part in state[source].chunk(len(names))), strict=True))
+
+
+def pretrained(cls: Any, config: Any, state: State, **options: Any) -> nn.Module:
+    """Return ``cls(config)`` in evaluation mode with exactly the tensors of ``state``, in float32.
+
+    Key layouts of other releases of transformers are converted by it. Raises ``ValueError`` when a tensor is missing, unexpected or of another shape.
+    """
+    tensors = {key: value.float() for key, value in state.items()}
+    model, info = cls.from_pretrained(
+        None, config=config, state_dict=tensors, output_loading_info=True, dtype=torch.float32, **options
+    )
+    wrong = {kind: sorted(map(str, names)) for kind, names in info.items() if names}
+    if wrong:
+        raise ValueError(f"the checkpoint does not fit {cls.__name__}: {wrong}")
+    return frozen(model)
+
+
+def assign(module: nn.Module, state: State) -> nn.Module:
+    """Give ``module``, which may be on the meta device, exactly the tensors of ``state``, in float32."""
+    module.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
+    return frozen(module)
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """Return ``module`` in evaluation mode and without gradients."""
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,59 @@
+"""VBench background consistency: how alike CLIP ViT-B/32 finds the frames of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.vbench.base import VBenchMetric, temporal_consistency
+from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.backbones.clip import ClipImage
+
+
+@register("vbench.background_consistency")
+class BackgroundConsistency(VBenchMetric):
+    """Mean cosine of each frame's CLIP embedding with the previous and the first frame's, in [0, 1].
+
+    Negative cosines count as 0. A clip of one frame has no score (upstream divides by zero). The upstream
+    aggregate weights clips by their frames: ``details["video_sim"]`` and ``details["cnt_per_video"]`` are its
+    parts. Upstream runs CLIP in float16 on CUDA; here it is float32 everywhere.
+    Source: Vchitect/VBench ``background_consistency.py``, arXiv 2311.17982.
+
+    ``chunk_size`` frames are held as floating point at a time; it does not change the score.
+    """
+
+    value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    backbone: ClassVar[str | None] = "clip-vit-base-patch32"
+    noise_floor: ClassVar[float] = 2e-3
+    noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
+    dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
+
+    def __init__(self, chunk_size: int = 32) -> None:
+        self.chunk_size = chunk_size
+        self._image: ClipImage | None = None
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return CLIP ViT-B/32."""
+        from pytest_vidmetrics.backbones.clip import CLIP_B32
+
+        return (CLIP_B32,)
+
+    def setup(self) -> None:
+        """Load the image tower."""
+        if self._image is None:
+            from pytest_vidmetrics.backbones import clip
+
+            self._image = clip.load_image(clip.CLIP_B32, self.device, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one clip of at least two frames."""
+        video = self.clip(sample, least=2)
+        self.setup()
+        assert self._image is not None
+        score, details = temporal_consistency(encode(video, clip_float, self._image, self.chunk_size))
+        return MetricResult(self.name, score, details)

@@ -1,0 +1,115 @@
+"""How VBench picks, resizes and normalises frames, with the rounding of each of its loaders.
+
+Frames come in as ``(T, 3, H, W)`` uint8 RGB. Source: Vchitect/VBench@45e79ec1, ``vbench/utils.py``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+SIDE = 224
+
+
+def middle_indices(total: int, count: int) -> list[int]:
+    """Return ``count`` frame numbers: the middle of each of ``count`` equal spans, the last repeated if too few."""
+    if total < 1:
+        raise ValueError("a clip without frames cannot be sampled")
+    spans = min(count, total)
+    edges = [i * total // spans for i in range(spans + 1)]
+    picked = [(low + high - 1) // 2 for low, high in itertools.pairwise(edges)]
+    return picked + picked[-1:] * (count - spans)
+
+
+def as_uint8(video: torch.Tensor) -> torch.Tensor:
+    """Return ``(T, 3, H, W)`` uint8 frames; floating point frames in [0, 1] are rounded to levels."""
+    import torch
+
+    if video.dtype == torch.uint8:
+        return video
+    return video.mul(255).round().clamp(0, 255).to(torch.uint8)
+
+
+def chunks(video: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
+    """Yield at most ``size`` frames at a time, so that only these are held as floating point."""
+    yield from as_uint8(video).split(size)
+
+
+def shorter_side(height: int, width: int, side: int) -> tuple[int, int]:
+    """Return the size whose shorter side is ``side``; the other side is cut to an integer."""
+    if height <= width:
+        return side, int(side * width / height)
+    return int(side * height / width), side
+
+
+def clip_float(frames: torch.Tensor) -> torch.Tensor:
+    """Return CLIP input ``(T, 3, 224, 224)``: bicubic without antialias on floats, neither rounded nor clamped."""
+    return normalise(_crop(_resize(frames.float(), "bicubic")), CLIP_MEAN, CLIP_STD)
+
+
+def clip_uint8(frames: torch.Tensor) -> torch.Tensor:
+    """Return CLIP input ``(T, 3, 224, 224)``: bicubic without antialias, rounded back to 256 levels."""
+    resized = _resize(frames.float(), "bicubic").clamp(0, 255).round()
+    return normalise(_crop(resized), CLIP_MEAN, CLIP_STD)
+
+
+def clip_pillow(frames: torch.Tensor) -> torch.Tensor:
+    """Return CLIP input ``(T, 3, 224, 224)``: Pillow's bicubic, which always antialiases and rounds."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    size = shorter_side(frames.shape[-2], frames.shape[-1], SIDE)
+    resized = [
+        np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
+        for image in frames.permute(0, 2, 3, 1).cpu().numpy()
+    ]
+    stacked = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(frames.device)
+    return normalise(_crop(stacked.float()), CLIP_MEAN, CLIP_STD)
+
+
+def dino(frames: torch.Tensor) -> torch.Tensor:
+    """Return DINO input ``(T, 3, h, w)`` with the shorter side 224: bilinear without antialias, not cropped."""
+    return normalise(_resize(frames.float(), "bilinear"), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def normalise(frames: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """Return ``(frames / 255 - mean) / std`` per channel, in float32."""
+    shift = frames.new_tensor(mean, dtype=frames.dtype).view(-1, 1, 1)
+    scale = frames.new_tensor(std, dtype=frames.dtype).view(-1, 1, 1)
+    return (frames / 255.0 - shift) / scale
+
+
+def encode(
+    video: torch.Tensor,
+    prepare: Callable[[torch.Tensor], torch.Tensor],
+    network: Callable[[torch.Tensor], torch.Tensor],
+    size: int,
+) -> torch.Tensor:
+    """Return the ``(T, D)`` network output of every frame, ``size`` frames at a time."""
+    import torch
+
+    return torch.cat([network(prepare(part)) for part in chunks(video, size)])
+
+
+def _resize(frames: torch.Tensor, mode: str) -> torch.Tensor:
+    import torch.nn.functional as F
+
+    size = shorter_side(frames.shape[-2], frames.shape[-1], SIDE)
+    if size == tuple(frames.shape[-2:]):
+        return frames
+    return F.interpolate(frames, size=size, mode=mode, align_corners=False, antialias=False)
+
+
+def _crop(frames: torch.Tensor) -> torch.Tensor:
+    height, width = frames.shape[-2:]
+    top, left = round((height - SIDE) / 2.0), round((width - SIDE) / 2.0)
+    return frames[..., top : top + SIDE, left : left + SIDE]
