@@ -1,1 +1,1 @@
-"""bench."""
+"""What is tested: manifests, samples, baseline files, verdicts, run records. No pytest, no torch."""

@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 
 Status = Literal["scored", "skipped", "failed", "unavailable"]
 
+PATH_KEYS = (
+    "video",
+    "reference",
+    "audio",
+    "reference_audio",
+    "reference_take2",
+    "video_mask",
+    "reference_mask",
+    "reference_take2_mask",
+    "image_path",
+)
+"""Sample keys whose text value is a file, never text to score."""
+
 
 @dataclass(frozen=True)
 class MetricResult:

@@ -1,0 +1,166 @@
+"""Baseline files: one small, sorted, reviewable JSON per gate, committed with the code."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_vidmetrics.bench.observe import Observed
+from pytest_vidmetrics.core.errors import BaselineError
+from pytest_vidmetrics.core.files import write_atomic
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How much the score moves when nothing changed: standard deviation over ``runs`` of one ``kind``."""
+
+    sigma: float
+    runs: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What one gate scored when it was recorded."""
+
+    metric: Mapping[str, Any]
+    higher_is_better: bool
+    score: float
+    samples: Mapping[str, float]
+    sample_ids: str
+    reference: str | None
+    interval: tuple[float, float] | None = None
+    noise: Noise | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """How many clips were scored."""
+        return len(self.samples)
+
+    @classmethod
+    def of(cls, observed: Observed, environment: Mapping[str, str], noise: Noise | None = None) -> Baseline:
+        """Return the baseline that a complete observation records."""
+        if observed.score is None:
+            raise BaselineError("an observation without a score cannot become a baseline")
+        return cls(
+            metric=dict(observed.metric),
+            higher_is_better=observed.higher_is_better,
+            score=observed.score,
+            samples=dict(observed.samples),
+            sample_ids=observed.sample_ids,
+            reference=observed.reference,
+            noise=noise,
+            environment=dict(environment),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return builtin values in the file's layout."""
+        noise = self.noise
+        return {
+            "schema": SCHEMA,
+            "metric": dict(self.metric),
+            "direction": "higher" if self.higher_is_better else "lower",
+            "score": self.score,
+            "interval": list(self.interval) if self.interval else None,
+            "n": self.n,
+            "samples": dict(self.samples),
+            "sample_ids": self.sample_ids,
+            "reference": self.reference,
+            "noise": {"sigma": noise.sigma, "runs": noise.runs, "kind": noise.kind} if noise else None,
+            "environment": dict(self.environment),
+        }
+
+    def same_as(self, other: Baseline) -> bool:
+        """Whether both say the same; the environment is information only."""
+        mine, theirs = self.to_json(), other.to_json()
+        return {**mine, "environment": None} == {**theirs, "environment": None}
+
+
+def baseline_path(folder: Path, stem: str, case: str, gate: str, cohort: str | None = None) -> Path:
+    """Return ``<folder>/<manifest stem>/<case>/<gate>[@<cohort>].json``."""
+    return folder / stem / case / (f"{gate}@{cohort}.json" if cohort else f"{gate}.json")
+
+
+def read_baseline(path: Path) -> Baseline | None:
+    """Return a baseline, or ``None`` when the file does not exist.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` naming the file and what is wrong with it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(f"cannot read the baseline {path}: {error}") from error
+    try:
+        return _parse(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise BaselineError(f"{path}:{error.lineno}: the baseline is not valid JSON: {error.msg}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BaselineError(f"{path}: not a baseline of schema {SCHEMA}: {error}") from error
+
+
+def _parse(tree: dict[str, Any]) -> Baseline:
+    if tree.get("schema") != SCHEMA:
+        raise ValueError(f"it has schema {tree.get('schema', 'none')!r}, this version reads {SCHEMA}")
+    score = float(tree["score"])
+    samples = {str(id): float(value) for id, value in tree["samples"].items()}
+    if not all(math.isfinite(value) for value in (score, *samples.values())):
+        raise ValueError("it holds a number that is not finite")
+    if tree["direction"] not in ("higher", "lower"):
+        raise ValueError(f"direction is {tree['direction']!r}, not 'higher' or 'lower'")
+    noise, interval = tree.get("noise"), tree.get("interval")
+    return Baseline(
+        metric=dict(tree["metric"]),
+        higher_is_better=tree["direction"] == "higher",
+        score=score,
+        samples=samples,
+        sample_ids=str(tree["sample_ids"]),
+        reference=tree["reference"],
+        interval=(float(interval[0]), float(interval[1])) if interval else None,
+        noise=Noise(float(noise["sigma"]), int(noise["runs"]), str(noise["kind"])) if noise else None,
+        environment=dict(tree.get("environment") or {}),
+    )
+
+
+def write_baseline(path: Path, baseline: Mapping[str, Any]) -> None:
+    """Write a baseline whole or not at all: sorted keys, shortest floats, a newline at the end.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.BaselineError`; the old file is then untouched.
+    """
+    text = json.dumps(baseline, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        write_atomic(path, text.encode(), durable=True)
+    except OSError as error:
+        raise BaselineError(f"cannot write the baseline {path}: {error.strerror or error}") from error
+
+
+def differences(recorded: Baseline, observed: Observed) -> list[str]:
+    """Return what makes two scores incomparable, one line each; empty when they may be compared."""
+    lines = _diff("metric", dict(recorded.metric), dict(observed.metric))
+    if recorded.higher_is_better != observed.higher_is_better:
+        lines.append("direction: the metric's direction changed")
+    if recorded.sample_ids != observed.sample_ids:
+        gone = sorted(recorded.samples.keys() - observed.samples.keys())
+        new = sorted(observed.samples.keys() - recorded.samples.keys())
+        text = "; ".join(
+            f"{len(ids)} {word} ({', '.join(ids[:3])})" for word, ids in (("gone", gone), ("new", new)) if ids
+        )
+        lines.append(f"sample set: {text or 'changed'}")
+    if recorded.reference != observed.reference:
+        lines.append("reference set: the reference clips have other content")
+    return lines
+
+
+def _diff(name: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [line for key in keys for line in _diff(f"{name}.{key}", old.get(key), new.get(key))]
+    return [] if old == new else [f"{name}: recorded {old!r}, now {new!r}"]

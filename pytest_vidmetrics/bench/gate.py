@@ -1,0 +1,220 @@
+"""Verdicts: one gate's observation against its baseline. Nothing that is missing, skipped or NaN ever passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pytest_vidmetrics.bench.baseline import Baseline, differences
+from pytest_vidmetrics.bench.model import MetricConfig, Policy
+from pytest_vidmetrics.bench.observe import Observed, Problem
+
+Word = Literal[
+    "PASS",
+    "IMPROVED",
+    "REGRESSED",
+    "MISSING",
+    "STALE",
+    "ERROR",
+    "UNAVAILABLE",
+    "SKIPPED",
+    "RECORDED",
+    "UPDATED",
+    "UNCHANGED",
+]
+PASSING: frozenset[Word] = frozenset({"PASS", "IMPROVED", "RECORDED", "UPDATED", "UNCHANGED"})
+_WORST = 20
+
+
+@dataclass(frozen=True)
+class ClipChange:
+    """One clip's share in a verdict. ``harm`` is positive when the clip got worse."""
+
+    id: str
+    path: str
+    baseline: float | None
+    now: float
+    harm: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one gate. ``reason`` is one sentence; ``notes`` are further lines for the reader."""
+
+    word: Word
+    reason: str
+    metric: str = ""
+    baseline: float | None = None
+    now: float | None = None
+    harm: float | None = None
+    margin: float | None = None
+    margin_from: str = ""
+    n: int = 0
+    decide: str = "point"
+    notes: tuple[str, ...] = ()
+    worst: tuple[ClipChange, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate's test passes."""
+        return self.word in PASSING
+
+    def to_json(self) -> dict[str, Any]:
+        """Return builtin values only, fit for a report that crosses processes."""
+        tree = asdict(self)
+        tree["notes"] = list(self.notes)
+        tree["worst"] = [asdict(clip) for clip in self.worst]
+        tree["details"] = dict(self.details)
+        return tree
+
+
+def judge(config: MetricConfig, observed: Observed, baseline: Baseline | None) -> Verdict:
+    """Decide one gate, in the order in which a doubt outranks a number."""
+    return (
+        blocked(config, observed, has_baseline=baseline is not None)
+        or _missing(config, observed, baseline)
+        or _stale(observed, baseline)
+        or _compare(config.policy, observed, baseline)
+        or Verdict("ERROR", "the gate came to no verdict")
+    )
+
+
+def blocked(config: MetricConfig, observed: Observed, *, has_baseline: bool) -> Verdict | None:
+    """Return the verdict of an observation that cannot be compared or recorded, or ``None``."""
+    floor = config.policy.min_n if config.policy.min_n is not None else observed.min_n
+    by_status = {status: [p for p in observed.problems if p.status == status] for status in ("unavailable", "skipped")}
+    facts: dict[str, Any] = {
+        "metric": config.metric,
+        "n": observed.n,
+        "notes": _problem_notes(observed.problems),
+        "details": dict(observed.details),
+    }
+    optional = not config.listed and not has_baseline
+    if unavailable := by_status["unavailable"]:
+        word: Word = "SKIPPED" if optional else "UNAVAILABLE"
+        return Verdict(word, unavailable[0].reason, **facts)
+    if by_status["skipped"] and observed.n == 0 and optional:
+        return Verdict("SKIPPED", f"does not apply here: {by_status['skipped'][0].reason}", **facts)
+    if observed.problems:
+        first = observed.problems[0]
+        total = len(observed.paths)
+        text = f"{len(observed.problems)} of {total} samples have no score; first: {first.sample}: {first.reason}"
+        return Verdict("ERROR", text, **facts)
+    if observed.score is None:
+        return Verdict("ERROR", "no sample was scored", **facts)
+    if observed.n < floor:
+        return Verdict("ERROR", f"{observed.n} scored samples are too few: the gate needs at least {floor}", **facts)
+    return None
+
+
+def _problem_notes(problems: tuple[Problem, ...], limit: int = 8) -> tuple[str, ...]:
+    lines = [f"{p.sample}: {p.status}: {p.reason}" for p in problems[:limit]]
+    return (*lines, f"and {len(problems) - limit} more") if len(problems) > limit else tuple(lines)
+
+
+def _missing(config: MetricConfig, observed: Observed, baseline: Baseline | None) -> Verdict | None:
+    if baseline is not None:
+        return None
+    return Verdict(
+        "MISSING",
+        "no baseline is recorded for this gate",
+        metric=config.metric,
+        now=observed.score,
+        n=observed.n,
+        details=dict(observed.details),
+    )
+
+
+def _stale(observed: Observed, baseline: Baseline | None) -> Verdict | None:
+    if baseline is None:
+        return None
+    lines = differences(baseline, observed)
+    if not lines:
+        return None
+    return Verdict(
+        "STALE",
+        f"the baseline was recorded under other conditions and is not compared: {lines[0]}",
+        metric=str(observed.metric.get("name", "")),
+        baseline=baseline.score,
+        now=observed.score,
+        n=observed.n,
+        notes=tuple(lines),
+        details=dict(observed.details),
+    )
+
+
+def _compare(policy: Policy, observed: Observed, baseline: Baseline | None) -> Verdict | None:
+    if baseline is None or observed.score is None:
+        return None
+    sign = 1.0 if observed.higher_is_better else -1.0
+    harm = sign * (baseline.score - observed.score)
+    margin, source = margin_of(policy, observed, baseline)
+    word: Word = "REGRESSED" if harm > margin else "IMPROVED" if -harm > margin else "PASS"
+    return Verdict(
+        word,
+        _sentence(word, harm, margin, source),
+        metric=str(observed.metric.get("name", "")),
+        baseline=baseline.score,
+        now=observed.score,
+        harm=harm,
+        margin=margin,
+        margin_from=source,
+        n=observed.n,
+        decide=policy.decide,
+        worst=worst_clips(observed, baseline),
+        details=dict(observed.details),
+    )
+
+
+def margin_of(policy: Policy, observed: Observed, baseline: Baseline) -> tuple[float, str]:
+    """Return the largest of the four margins, and which one it is."""
+    noise = baseline.noise.sigma if baseline.noise else 0.0
+    choices = {
+        f"abs = {policy.abs:g}": policy.abs,
+        f"rel = {policy.rel:g} of the baseline": policy.rel * abs(baseline.score),
+        f"{policy.sigma:g} sigma of measured noise": policy.sigma * noise,
+        "the metric's noise floor": observed.noise_floor,
+    }
+    source = max(choices, key=lambda name: choices[name])
+    return choices[source], source
+
+
+def _sentence(word: Word, harm: float, margin: float, source: str) -> str:
+    if word == "REGRESSED":
+        return f"worse by {harm:.6g}, more than the margin of {margin:.6g} ({source})"
+    if word == "IMPROVED":
+        return f"better by {-harm:.6g}, more than the margin of {margin:.6g}; record it with --update-baselines"
+    return f"within the margin of {margin:.6g} ({source})"
+
+
+def worst_clips(observed: Observed, baseline: Baseline) -> tuple[ClipChange, ...]:
+    """Return the clips that got worse, worst first: by score, or by influence for a set metric."""
+    sign = 1.0 if observed.higher_is_better else -1.0
+    changes = [
+        ClipChange(id, observed.paths.get(id, ""), was, now, sign * (was - now))
+        for id, now in observed.samples.items()
+        if (was := baseline.samples.get(id)) is not None
+    ]
+    changes.sort(key=lambda change: (-change.harm, change.id))
+    return tuple(change for change in changes[:_WORST] if change.harm > 0)
+
+
+def recorded(observed: Observed, new: Baseline, old: Baseline | None) -> Verdict:
+    """Return the verdict of a gate in update mode: what will be written, or that nothing changes."""
+    word: Word = "RECORDED" if old is None else "UNCHANGED" if new.same_as(old) else "UPDATED"
+    reason = {
+        "RECORDED": "a first baseline is written",
+        "UPDATED": "the baseline is replaced",
+        "UNCHANGED": "the baseline already says this",
+    }[word]
+    return Verdict(
+        word,
+        reason,
+        metric=str(observed.metric.get("name", "")),
+        baseline=old.score if old else None,
+        now=observed.score,
+        n=observed.n,
+        details=dict(observed.details),
+    )

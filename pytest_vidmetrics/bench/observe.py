@@ -1,0 +1,183 @@
+"""What a gate sees: every sample's result, reduced to one score, with everything that identifies it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_vidmetrics.bench.model import MetricConfig
+from pytest_vidmetrics.bench.samples import Corpus, Sample
+from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.hashing import digest_file, digest_json
+from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
+from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pytest_vidmetrics.evaluation.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a sample has no score: ``status`` is ``failed``, ``skipped`` or ``unavailable``."""
+
+    sample: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One gate's numbers on the candidate clips.
+
+    ``samples`` are the per-sample scores by id; for a set metric they are each clip's influence on the score,
+    in the direction of the score. ``score`` is ``None`` when there is none.
+    """
+
+    metric: Mapping[str, Any]
+    higher_is_better: bool
+    score: float | None
+    samples: Mapping[str, float]
+    paths: Mapping[str, str]
+    sample_ids: str
+    reference: str | None
+    is_set: bool = False
+    noise_floor: float = 0.0
+    min_n: int = 1
+    problems: tuple[Problem, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """How many clips were scored."""
+        return len(self.samples)
+
+
+def observe(config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
+    """Collect one gate's results, computing what the store does not hold."""
+    if isinstance(metric, SetMetric):
+        return _observe_set(config, metric, corpus, scorer)
+    scores: dict[str, float] = {}
+    problems: list[Problem] = []
+    for sample in corpus.samples:
+        result = scorer.fill(sample.values, [metric])[0].result or MetricResult.failed(metric.name, "no result")
+        if result.score is None:
+            problems.append(Problem(sample.id, result.status, result.reason))
+        else:
+            scores[sample.id] = result.score
+    score = math.fsum(scores.values()) / len(scores) if scores else None
+    return _observed(metric, corpus, scores, score, problems, _reference_of(corpus.samples, metric))
+
+
+def _observe_set(config: MetricConfig, metric: SetMetric, corpus: Corpus, scorer: Scorer) -> Observed:
+    problems: list[Problem] = []
+    generated = _rows(metric, corpus.samples, scorer, problems, "")
+    reference = _rows(metric, corpus.references, scorer, problems, "reference ")
+    if not corpus.references:
+        problems.append(Problem("reference", "failed", "the case has no reference clips"))
+    result = None
+    if not problems and generated:
+        result = _reduce(metric, generated, reference)
+        if result.score is None:
+            problems.append(Problem("corpus", result.status, result.reason))
+    influence = dict((result.details if result else {}).get("influence", {}))
+    samples = {id: float(influence.get(id, 0.0)) for id in sorted(generated)}
+    score = result.score if result else None
+    details = {key: value for key, value in (result.details if result else {}).items() if key != "influence"}
+    digest = _attempt(lambda: _digests(corpus.references, ("video", "audio")))
+    return _observed(metric, corpus, samples, score, problems, digest, details)
+
+
+def _reduce(
+    metric: SetMetric, generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
+) -> MetricResult:
+    try:
+        return metric.score_sets(FeatureSet.join(generated), FeatureSet.join(reference))
+    except UnavailableError as error:
+        return MetricResult.unavailable(metric.name, str(error))
+    except (VidmetricsError, ValueError, ArithmeticError) as error:
+        return MetricResult.failed(metric.name, str(error))
+
+
+def _rows(
+    metric: SetMetric, samples: Iterable[Sample], scorer: Scorer, problems: list[Problem], kind: str
+) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for sample in samples:
+        outcome = scorer.fill(sample.values, [metric])[0]
+        if outcome.rows is not None:
+            found[sample.id] = outcome.rows
+        else:
+            result = outcome.result or MetricResult.failed(metric.name, "no features")
+            problems.append(Problem(f"{kind}{sample.id}", result.status, result.reason))
+    return found
+
+
+def _observed(
+    metric: BaseMetric,
+    corpus: Corpus,
+    scores: Mapping[str, float],
+    score: float | None,
+    problems: Sequence[Problem],
+    reference: str | None,
+    details: Mapping[str, Any] | None = None,
+) -> Observed:
+    if score is not None and not math.isfinite(score):
+        problems = [*problems, Problem("corpus", "failed", f"the score is {score}")]
+        score = None
+    return Observed(
+        metric=full_identity(metric),
+        higher_is_better=metric.higher_is_better,
+        score=score,
+        samples=dict(scores),
+        paths={sample.id: sample.path for sample in corpus.samples},
+        sample_ids=digest_json([sample.id for sample in corpus.samples]),
+        reference=reference,
+        is_set=metric.is_set_metric,
+        noise_floor=metric.noise_floor,
+        min_n=metric.min_n,
+        problems=tuple(problems),
+        details=details or {},
+    )
+
+
+def full_identity(metric: BaseMetric) -> dict[str, Any]:
+    """Return name, version, parameters, weights and decoder: what two comparable scores have in common."""
+    from pytest_vidmetrics.evaluation.scoring import weights_of
+    from pytest_vidmetrics.media.video import DECODER_ID
+
+    try:
+        weights = weights_of(metric)
+    except UnavailableError:
+        weights = {}
+    return {**metric.identity(), "weights": weights, "decoder": DECODER_ID}
+
+
+def _reference_of(samples: Sequence[Sample], metric: BaseMetric) -> str | None:
+    keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
+    present = [key for key in keys if any(key in sample.values for sample in samples)]
+    return _attempt(lambda: _digests(samples, present)) if present else None
+
+
+def _digests(samples: Iterable[Sample], keys: Sequence[str]) -> str:
+    return digest_json(
+        {
+            sample.id: [
+                digest_file(value) if key in PATH_KEYS and isinstance(value, str) else value
+                for key in keys
+                if (value := sample.values.get(key)) is not None
+            ]
+            for sample in samples
+        }
+    )
+
+
+def _attempt(make: Callable[[], str]) -> str | None:
+    """Return a digest, or nothing for a file that is gone: the sample itself then reports the problem."""
+    try:
+        return make()
+    except OSError:
+        return None

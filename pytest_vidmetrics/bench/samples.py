@@ -1,0 +1,226 @@
+"""A case to its samples: placeholders, globs, pairing by stem, and rows joined by id."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_vidmetrics.bench.model import Case, Location
+from pytest_vidmetrics.core.errors import closest
+from pytest_vidmetrics.core.types import PATH_KEYS
+
+MEDIA_SUFFIXES = frozenset(
+    ".mp4 .avi .mov .mkv .gif .webm .m4v .wav .mp3 .flac .m4a .ogg .opus".split()  # noqa: SIM905
+)
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_UNCLEAN = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip to score. ``values`` holds every sample key; those of :data:`PATH_KEYS` are absolute paths."""
+
+    id: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    role: str = "generated"
+
+    @property
+    def path(self) -> str:
+        """The file that names the sample in reports."""
+        return str(self.values.get("video") or self.values.get("audio") or "")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The samples of a case in the order of their ids, and the reference set of its set metrics."""
+
+    samples: tuple[Sample, ...]
+    references: tuple[Sample, ...] = ()
+
+
+def clean_id(text: str) -> str:
+    """Return ``text`` as it may stand in a test id: letters, digits, ``_``, ``.`` and ``-``."""
+    return _UNCLEAN.sub("-", text).strip("-") or "sample"
+
+
+def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
+    """List the samples of a case without opening a clip.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.ManifestError` with ``file:line`` for a pattern that matches
+    nothing, a missing file, an orphan in pairing, a repeated id, and a row without a clip.
+    """
+    chosen = checkpoint if checkpoint is not None else case.checkpoint
+    files = {key: _files(case, key, patterns, chosen) for key, patterns in case.media.items()}
+    rows = _rows(case, chosen) if case.samples else {}
+    primary = next((key for key in ("video", "audio") if key in files), None)
+    if primary is None:
+        return Corpus(tuple(Sample(id, {**case.broadcast, **row}) for id, row in sorted(rows.items())))
+    clips = _by_stem(case, primary, files.pop(primary))
+    _check_rows(case, rows, clips)
+    values: dict[str, dict[str, Any]] = {
+        id: {**case.broadcast, **rows.get(id, {}), primary: str(path)} for id, path in sorted(clips.items())
+    }
+    references: dict[str, Sample] = {}
+    for key, paths in files.items():
+        named = _by_stem(case, key, paths)
+        if case.pair == "stem" or key in ("video", "audio"):
+            _check_orphans(case, key, named, primary, clips)
+            for id, path in named.items():
+                values[id][key] = str(path)
+        else:
+            for id, path in sorted(named.items()):
+                media = "audio" if key == "reference_audio" else "video"
+                known = references.get(id, Sample(id, {}, "reference"))
+                references[id] = Sample(id, {**known.values, media: str(path)}, "reference")
+    samples = tuple(Sample(id, kept) for id, kept in values.items())
+    return Corpus(samples, tuple(references.values()) if case.pair == "set" else _paired(samples))
+
+
+def _paired(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """Return the paired references as samples of their own, for set metrics."""
+    found = []
+    for sample in samples:
+        media = {
+            into: sample.values[key]
+            for key, into in (("reference", "video"), ("reference_audio", "audio"))
+            if key in sample.values
+        }
+        if media:
+            found.append(Sample(sample.id, media, "reference"))
+    return tuple(found)
+
+
+def _fill_in(text: str, where: Location, checkpoint: str | None) -> str:
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name == "checkpoint":
+            if checkpoint is None:
+                raise where.error(
+                    "{checkpoint} has no value: give --vidmetrics-checkpoint=NAME or 'checkpoint' in the case"
+                )
+            return checkpoint
+        if name.startswith("env:"):
+            value = os.environ.get(name[4:])
+            if value is None:
+                raise where.error(f"{{{name}}}: the environment variable {name[4:]} is not set")
+            return value
+        raise where.error(f"unknown placeholder {{{name}}}{closest(name, ('checkpoint', 'env:NAME'))}")
+
+    return _PLACEHOLDER.sub(replace, text)
+
+
+def _files(case: Case, key: str, patterns: Iterable[str], checkpoint: str | None) -> list[Path]:
+    where = case.at(key)
+    found: list[Path] = []
+    for pattern in patterns:
+        text = _fill_in(pattern, where, checkpoint)
+        matched = _match(case.where.path.parent, text)
+        if not matched:
+            raise where.error(f"{key} = {pattern!r} matches no file{_looked(case.where.path.parent, text)}")
+        found.extend(matched)
+    return found
+
+
+def _looked(base: Path, text: str) -> str:
+    folder = base / text
+    while any(sign in folder.name for sign in "*?[") or not folder.exists():
+        if folder == folder.parent:
+            break
+        folder = folder.parent
+    names = sorted(entry.name for entry in folder.iterdir())[:5] if folder.is_dir() else []
+    return f" (looked in {folder}, which holds {', '.join(names) or 'nothing'})"
+
+
+def _match(base: Path, text: str) -> list[Path]:
+    path = base / text
+    if any(sign in text for sign in "*?["):
+        root = Path(path.anchor)
+        return sorted(root.glob(str(path.relative_to(root))))
+    if path.is_dir():
+        entries = sorted(path.iterdir())
+        media = [entry for entry in entries if entry.suffix.lower() in MEDIA_SUFFIXES]
+        if media:
+            return media
+        if any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in entries):
+            return [path]  # the folder is itself one clip: its frames
+        return [entry for entry in entries if entry.is_dir()]
+    return [path] if path.exists() else []
+
+
+def _by_stem(case: Case, key: str, paths: Iterable[Path]) -> dict[str, Path]:
+    clips: dict[str, Path] = {}
+    folded: dict[str, Path] = {}
+    for path in paths:
+        id = clean_id(path.stem if path.suffix.lower() in MEDIA_SUFFIXES | IMAGE_SUFFIXES else path.name)
+        other = folded.get(id.casefold())
+        if other == path:
+            continue
+        if other is not None:
+            kind = "the same id" if id in clips else "ids that differ in case only"
+            raise case.at(key).error(f"{other} and {path} have {kind} ({id!r}); rename one of them")
+        clips[id] = folded[id.casefold()] = path
+    return clips
+
+
+def _check_orphans(case: Case, key: str, named: Mapping[str, Path], primary: str, clips: Mapping[str, Path]) -> None:
+    missing = sorted(clips.keys() - named.keys())
+    surplus = sorted(named.keys() - clips.keys())
+    if missing or surplus:
+        parts = [f"{len(missing)} {primary} without {key}: {_some(missing)}"] if missing else []
+        parts += [f"{len(surplus)} {key} without {primary}: {_some(surplus)}"] if surplus else []
+        raise case.at(key).error(f'pairing by stem leaves orphans: {"; ".join(parts)} (pair = "set" needs no pairs)')
+
+
+def _some(ids: list[str], limit: int = 5) -> str:
+    return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
+
+
+def _rows(case: Case, checkpoint: str | None) -> dict[str, dict[str, Any]]:
+    """Read ``samples.jsonl``: one JSON object a line, each with its own ``id``."""
+    where = case.at("samples")
+    path = case.where.path.parent / _fill_in(str(case.samples), where, checkpoint)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise where.error(f"samples: cannot read {path}: {error}") from error
+    rows: dict[str, dict[str, Any]] = {}
+    folded: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        spot = Location(path, number)
+        row = _row(line, spot)
+        id = clean_id(str(row.pop("id")))
+        if id.casefold() in folded:
+            raise spot.error(f"the id {id!r} is given twice (first on line {folded[id.casefold()]})")
+        folded[id.casefold()] = number
+        for key in PATH_KEYS:
+            if isinstance(row.get(key), str):
+                row[key] = str(path.parent / _fill_in(row[key], spot, checkpoint))
+        rows[id] = row
+    if not rows:
+        raise where.error(f"samples: {path} holds no row")
+    return rows
+
+
+def _row(line: str, spot: Location) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise spot.error(f"not valid JSON: {error.msg}") from error
+    if not isinstance(row, dict) or not isinstance(row.get("id"), (str, int)):
+        raise spot.error('expected an object with an "id"')
+    return row
+
+
+def _check_rows(case: Case, rows: Mapping[str, Any], clips: Mapping[str, Path]) -> None:
+    if surplus := sorted(rows.keys() - clips.keys()):
+        raise case.at("samples").error(f"{len(surplus)} rows have no clip: {_some(surplus)}")
+    if rows and (bare := sorted(clips.keys() - rows.keys())):
+        raise case.at("samples").error(f"{len(bare)} clips have no row: {_some(bare)}")

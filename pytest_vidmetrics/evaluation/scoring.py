@@ -1,0 +1,250 @@
+"""One sample, many metrics, one decode: what is stored is read, what is missing is computed and stored."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_vidmetrics.core.checkpoints import weights_sha256
+from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.hashing import digest_file, digest_json
+from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
+from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from pytest_vidmetrics.media.video import Clip
+
+CLIP_KEYS = ("video", "reference", "reference_take2")
+"""Sample keys that are decoded to frames before a metric sees them."""
+
+
+@dataclass
+class Counts:
+    """How much work a process did: clips decoded, results computed, results reused from the store."""
+
+    decoded: int = 0
+    computed: int = 0
+    reused: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one metric yields for one clip: a result, or the feature rows of a set metric."""
+
+    result: MetricResult | None = None
+    rows: np.ndarray | None = None
+
+    @property
+    def problem(self) -> MetricResult | None:
+        """The result when it carries no score."""
+        return self.result if self.result is not None and self.result.score is None else None
+
+
+class Scorer:
+    """Scores samples through a store on one device. One per process; not shared between threads.
+
+    With ``compute=False`` nothing is decoded or computed: what is not stored is a failure that says so.
+    """
+
+    def __init__(self, store: Store, device: str = "cpu", *, compute: bool = True) -> None:
+        self.store, self.device, self.compute = store, device, compute
+        self.counts = Counts()
+        self._ready: dict[str, BaseMetric | UnavailableError] = {}
+
+    def fill(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> list[Outcome]:
+        """Return one outcome per metric for one sample. Never raises for the sample's or a metric's faults.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.StoreError` when the store cannot be written.
+        """
+        keys = [self._key(values, metric) for metric in metrics]
+        outcomes = [self._stored(key, metric) for key, metric in zip(keys, metrics, strict=True)]
+        self.counts.reused += sum(outcome is not None for outcome in outcomes)
+        if any(outcome is None for outcome in outcomes):
+            wanted = digest_json([key for key in keys if isinstance(key, str)])
+            with self.store.computing(wanted):
+                self._complete(values, metrics, keys, outcomes)
+        return [outcome or Outcome(MetricResult.failed("", "not computed")) for outcome in outcomes]
+
+    def _complete(
+        self,
+        values: Mapping[str, Any],
+        metrics: Sequence[BaseMetric],
+        keys: Sequence[str | MetricResult],
+        outcomes: list[Outcome | None],
+    ) -> None:
+        """Compute the outcomes that are still ``None``, after another look into the store."""
+        for i, metric in enumerate(metrics):
+            if outcomes[i] is None:
+                outcomes[i] = self._stored(keys[i], metric)
+        missing = [i for i, outcome in enumerate(outcomes) if outcome is None]
+        ready: dict[int, BaseMetric] = {}
+        for i in missing:
+            loaded = self._load(metrics[i])
+            if isinstance(loaded, MetricResult):
+                outcomes[i] = Outcome(loaded)
+            else:
+                ready[i] = loaded
+        clips = self._decode(values, list(ready.values()))
+        shared: dict[str, Outcome] = {}  # set metrics with one extractor have one key
+        for i, metric in ready.items():
+            key = str(keys[i])
+            if key not in shared:
+                shared[key] = self._run(metric, values, clips) if self.compute else Outcome(self._absent(metric))
+                self._keep(key, shared[key])
+            outcomes[i] = shared[key]
+
+    def _absent(self, metric: BaseMetric) -> MetricResult:
+        return MetricResult.failed(metric.name, "not in the store: run without --vidmetrics-judge to compute it")
+
+    def _key(self, values: Mapping[str, Any], metric: BaseMetric) -> str | MetricResult:
+        """Return the store key of a metric on a sample, or why there is none."""
+        required = metric.requires if metric.is_set_metric else metric.required_keys()
+        if absent := [key for key in required if values.get(key) is None]:
+            return MetricResult.skipped(metric.name, f"the sample has no {', '.join(absent)}")
+        try:
+            return digest_json(
+                {
+                    "metric": _identity(metric),
+                    "weights": weights_of(metric),
+                    "decoder": _decoder(),
+                    "inputs": {key: _digest(key, values[key]) for key in _read_keys(metric) if key in values},
+                }
+            )
+        except UnavailableError as error:
+            return MetricResult.unavailable(metric.name, str(error))
+        except OSError as error:
+            return MetricResult.failed(metric.name, f"cannot read {error.filename}: {error.strerror}")
+
+    def _stored(self, key: str | MetricResult, metric: BaseMetric) -> Outcome | None:
+        if isinstance(key, MetricResult):
+            return Outcome(key)
+        if metric.is_set_metric:
+            rows = self.store.get_rows(key)
+            if rows is not None:
+                return Outcome(rows=rows)
+        found = self.store.get_result(key)
+        return Outcome(found) if found is not None else None
+
+    def _keep(self, key: str, outcome: Outcome) -> None:
+        """Store what would come out the same again; failures and missing weights are tried anew next time."""
+        if outcome.rows is not None:
+            self.store.put_rows(key, outcome.rows)
+        elif outcome.result is not None and outcome.result.status in ("scored", "skipped"):
+            self.store.put_result(key, outcome.result)
+
+    def _load(self, metric: BaseMetric) -> BaseMetric | MetricResult:
+        """Return the metric set up on this device, once per configuration and process."""
+        if not self.compute:
+            return metric
+        key = digest_json(metric.identity())
+        if key not in self._ready:
+            try:
+                metric.to(self.device).setup()
+                self._ready[key] = metric
+            except UnavailableError as error:
+                self._ready[key] = error
+        loaded = self._ready[key]
+        return MetricResult.unavailable(metric.name, str(loaded)) if isinstance(loaded, UnavailableError) else loaded
+
+    def _decode(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> dict[str, Clip | Exception]:
+        """Decode every clip that some metric reads, once, with only the frames that they ask for."""
+        from pytest_vidmetrics.media.video import read_clip
+
+        clips: dict[str, Clip | Exception] = {}
+        if not self.compute:
+            return clips
+        for key in CLIP_KEYS:
+            requests = [metric.frames() for metric in metrics if key in _read_keys(metric)]
+            if not requests or not isinstance(values.get(key), str):
+                continue
+            try:
+                clips[key] = read_clip(values[key], requests[0], extra=requests[1:])
+                self.counts.decoded += 1
+            except Exception as error:
+                clips[key] = error
+        return clips
+
+    def _run(self, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]) -> Outcome:
+        try:
+            sample = self._sample(metric, values, clips)
+            self.counts.computed += 1
+            if isinstance(metric, SetMetric):
+                return Outcome(rows=_finite_rows(metric.features(sample)))
+            return Outcome(metric.compute(sample))
+        except UnavailableError as error:
+            return Outcome(MetricResult.unavailable(metric.name, str(error)))
+        except VidmetricsError as error:
+            return Outcome(MetricResult.failed(metric.name, str(error)))
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            details = {"reason": text, "traceback": traceback.format_exc()}
+            return Outcome(MetricResult(metric.name, None, details, "failed"))
+
+    def _sample(
+        self, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]
+    ) -> dict[str, Any]:
+        sample = dict(values)
+        for key in _read_keys(metric):
+            clip = clips.get(key)
+            if isinstance(clip, Exception):
+                raise clip
+            if clip is not None:
+                sample[key] = _frames(clip, metric).to(self.device)
+                sample.setdefault(f"{key}_path", values[key])
+        video = clips.get("video")
+        if sample.get("fps") is None and video is not None and not isinstance(video, Exception):
+            sample["fps"] = video.fps
+        return sample
+
+
+def weights_of(metric: BaseMetric) -> dict[str, str]:
+    """Return ``{checkpoint name: sha256}`` of everything a metric loads.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when a file that is not pinned is missing.
+    """
+    return {checkpoint.name: weights_sha256(checkpoint) for checkpoint in metric.checkpoints()}
+
+
+def _identity(metric: BaseMetric) -> dict[str, Any]:
+    return metric.feature_identity() if isinstance(metric, SetMetric) else metric.identity()
+
+
+def _read_keys(metric: BaseMetric) -> tuple[str, ...]:
+    """Return the sample keys that a metric's per-clip work depends on, in a fixed order."""
+    if metric.is_set_metric:
+        return metric.requires
+    return tuple(sorted({*metric.required_keys(), *metric.reads}))
+
+
+def _digest(key: str, value: Any) -> Any:
+    return {"sha256": digest_file(value)} if key in PATH_KEYS and isinstance(value, str) else value
+
+
+def _decoder() -> str:
+    from pytest_vidmetrics.media.video import DECODER_ID
+
+    return DECODER_ID
+
+
+def _frames(clip: Clip, metric: BaseMetric) -> torch.Tensor:
+    """Return the frames that the metric asked for, as it wants its pixels."""
+    wanted = metric.frames().indices(clip.total)
+    frames = clip.frames
+    if tuple(wanted) != tuple(clip.indices):
+        where = {index: position for position, index in enumerate(clip.indices)}
+        frames = frames[[where[index] for index in wanted]]
+    return frames if metric.pixels == "uint8" else frames.float().div_(255)
+
+
+def _finite_rows(rows: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    if not np.isfinite(rows).all():
+        raise VidmetricsError("the features of this clip are not finite")
+    return np.atleast_2d(rows)

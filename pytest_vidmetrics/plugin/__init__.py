@@ -1,0 +1,85 @@
+"""The pytest plugin: thin, and idle unless asked.
+
+This module is imported by every pytest run of the environment. It may import pytest and the standard library,
+nothing else; everything heavier is imported by the hook that needs it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_vidmetrics.plugin.fixtures import (
+    vidmetrics,
+    vidmetrics_backbone,
+    vidmetrics_baseline,
+    vidmetrics_device,
+    vidmetrics_samples,
+)
+from pytest_vidmetrics.plugin.options import Settings, add_options, read_settings
+
+if TYPE_CHECKING:
+    from _pytest.config import Config, PytestPluginManager
+    from _pytest.config.argparsing import Parser
+    from _pytest.nodes import Collector, Item
+
+__all__ = [
+    "vidmetrics",
+    "vidmetrics_backbone",
+    "vidmetrics_baseline",
+    "vidmetrics_device",
+    "vidmetrics_samples",
+]
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+_SUFFIXES = (".vidmetrics.toml", ".vidmetrics.yaml", ".vidmetrics.yml", ".vidmetrics.json")
+
+
+def pytest_addoption(parser: Parser, pluginmanager: PytestPluginManager) -> None:
+    """Declare options and ini values."""
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: PytestPluginManager) -> None:
+    """Declare the hooks for users."""
+    from pytest_vidmetrics.plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: Config) -> None:
+    """Read the settings; prepare a run only when this one uses the plugin."""
+    settings = read_settings(config)
+    config.stash[SETTINGS] = settings
+    if settings.selection is None and not _named(config):
+        return
+    from pytest_vidmetrics.plugin import start
+
+    start.prepare(config, settings)
+
+
+def _named(config: Config) -> bool:
+    """Whether an argument of the command line is a manifest."""
+    return any(str(argument).split("::", maxsplit=1)[0].endswith(_SUFFIXES) for argument in config.args)
+
+
+def pytest_collect_file(file_path: Path, parent: Collector) -> Any:
+    """Collect a manifest when metrics were asked for or the file was named."""
+    if not file_path.name.endswith(_SUFFIXES):
+        return None
+    settings = parent.config.stash[SETTINGS]
+    if settings.selection is None and not parent.session.isinitpath(file_path):
+        return None
+    from pytest_vidmetrics.plugin.collect import ManifestFile
+
+    return ManifestFile.from_parent(parent, path=file_path)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: Config, items: list[Item]) -> None:
+    """Put gates behind everything else, and keep what may not be deselected."""
+    from pytest_vidmetrics.plugin import start
+
+    start.arrange(config, items)

@@ -1,0 +1,83 @@
+"""``vidmetrics_baseline.check(name, score)``: the gate's rule and files for ordinary test functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vidmetrics.bench.baseline import Baseline, baseline_path, read_baseline
+from pytest_vidmetrics.bench.gate import judge, recorded
+from pytest_vidmetrics.bench.model import MetricConfig, Policy
+from pytest_vidmetrics.bench.observe import Observed
+from pytest_vidmetrics.bench.samples import clean_id
+from pytest_vidmetrics.core.errors import BaselineError
+from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.plugin import SETTINGS
+from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.wording import explain
+
+
+@dataclass(frozen=True)
+class BaselineChecks:
+    """Checks of one test function. Baselines lie in ``<baseline dir>/<test file>/<test>/<name>.json``."""
+
+    item: pytest.Item
+    settings: Settings
+
+    @classmethod
+    def of(cls, request: pytest.FixtureRequest) -> BaselineChecks:
+        """Return the checks of the requesting test."""
+        return cls(request.node, request.config.stash[SETTINGS])
+
+    def path(self, name: str) -> Path:
+        """Return the baseline file of one check."""
+        return baseline_path(self.settings.baseline_dir, self.item.path.stem, clean_id(self.item.name), clean_id(name))
+
+    def check(
+        self, name: str, score: float, *, higher_is_better: bool = True, abs: float = 0.0, rel: float = 0.0
+    ) -> None:
+        """Compare ``score`` with the recorded one; fail when it is worse by more than ``max(abs, rel*|baseline|)``.
+
+        Fails without a baseline and for a number that is not finite. With ``--update-baselines`` the score is
+        recorded instead, when the test passes.
+        """
+        config = MetricConfig(name, name, {}, Policy(abs=abs, rel=rel))
+        observed = _observed(name, float(score), higher_is_better)
+        try:
+            old = read_baseline(self.path(name))
+        except BaselineError as error:
+            if not self.settings.update:
+                pytest.fail(str(error), pytrace=False)
+            old = None
+        if self.settings.update and observed.score is not None:
+            self._record(name, observed, old)
+            return
+        verdict = judge(config, observed, old)
+        if not verdict.passed:
+            command = f'pytest "{self.item.nodeid}" --update-baselines'
+            pytest.fail(explain(f"{self.item.nodeid} {name}", verdict, command), pytrace=False)
+
+    def _record(self, name: str, observed: Observed, old: Baseline | None) -> None:
+        new = Baseline.of(observed, {})
+        if recorded(observed, new, old).word != "UNCHANGED":
+            facts = self.item.__dict__.setdefault("vidmetrics_facts", {"kind": "check", "records": {}})
+            facts["records"][str(self.path(name))] = new.to_json()
+
+
+def _observed(name: str, score: float, higher_is_better: bool) -> Observed:
+    import math
+
+    finite = math.isfinite(score)
+    identity: dict[str, Any] = {"name": name, "version": "1", "params": {}, "weights": {}}
+    return Observed(
+        metric=identity,
+        higher_is_better=higher_is_better,
+        score=score if finite else None,
+        samples={"score": score} if finite else {},
+        paths={"score": ""},
+        sample_ids=digest_json(["score"]),
+        reference=None,
+    )

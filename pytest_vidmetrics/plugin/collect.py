@@ -1,0 +1,113 @@
+"""Manifests to pytest nodes: file, case, items. Reads text and lists folders; opens no clip, imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vidmetrics.bench.manifest import load_manifest
+from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
+from pytest_vidmetrics.bench.samples import Corpus, Sample, resolve_samples
+from pytest_vidmetrics.bench.selection import gates_of
+from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.plugin.items import BrokenItem, GateItem, ScoreItem
+from pytest_vidmetrics.plugin.run import RUN, Run
+
+
+class ManifestFile(pytest.Module):
+    """A manifest. A ``Module`` without a Python object, so that module-scoped fixtures find their scope."""
+
+    obj = None
+
+    def collect(self) -> Iterable[Any]:
+        """Yield a node per case, or one failing item that says what is wrong with the file."""
+        run = self.config.stash[RUN]
+        try:
+            manifest = load_manifest(self.path)
+        except VidmetricsError as error:
+            yield self._broken(run, str(error))
+            return
+        if other := run.claim(manifest):
+            yield self._broken(run, f"{self.path}:1: {other} has the same name, and so the same baselines; rename one")
+            return
+        for case in manifest.cases:
+            yield CaseNode.make(self, manifest, case)
+
+    def _broken(self, run: Run, message: str) -> BrokenItem:
+        item = BrokenItem.make(self, "manifest", message)
+        run.kept.append(item)
+        return item
+
+
+class CaseNode(pytest.Collector):
+    """One case of a manifest."""
+
+    manifest: Manifest
+    case: Case
+
+    @classmethod
+    def make(cls, parent: ManifestFile, manifest: Manifest, case: Case) -> CaseNode:
+        """Return the node of a case, carrying the marks and fixtures that the case names."""
+        node: CaseNode = cls.from_parent(parent, name=case.name)
+        node.manifest, node.case = manifest, case
+        for mark in case.marks:
+            node.add_marker(getattr(pytest.mark, mark))
+        if case.fixtures:
+            node.add_marker(pytest.mark.usefixtures(*case.fixtures))
+        return node
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """Yield scoring items, then gates. A case without usable samples yields gates that say so."""
+        run = self.config.stash[RUN]
+        gates = gates_of(self.case, run.selection)
+        try:
+            corpus, problem = self._corpus(run), ""
+        except VidmetricsError as error:
+            corpus, problem = Corpus(()), str(error)
+        yield from self._scores(run, corpus, gates)
+        if run.settings.shard is None:
+            for config in gates:
+                yield GateItem.make(self, self.manifest, self.case, config, corpus, problem)
+        elif problem:
+            yield BrokenItem.make(self, "samples", problem)
+
+    def _corpus(self, run: Run) -> Corpus:
+        supplied = self.config.hook.pytest_vidmetrics_load_samples(config=self.config, case=self.case)
+        return supplied if supplied is not None else resolve_samples(self.case, run.settings.checkpoint)
+
+    def _scores(self, run: Run, corpus: Corpus, gates: tuple[MetricConfig, ...]) -> Iterator[pytest.Item]:
+        if not gates or run.settings.judge:
+            return
+        sets = tuple(gate for gate in gates if registry.metric_class(gate.metric).is_set_metric)
+        units = [(sample, gates) for sample in corpus.samples]
+        if sets and self.case.pair == "set":
+            units += [(sample, sets) for sample in corpus.references]
+        paired = {ref.id: ref for ref in corpus.references} if sets and self.case.pair == "stem" else {}
+        size = self.case.shard
+        chunks = [units[start : start + size] for start in range(0, len(units), size)]
+        for number, chunk in enumerate(chunks):
+            if run.settings.shard is None or number % run.settings.shard[1] == run.settings.shard[0] - 1:
+                work = [part for unit in chunk for part in _with_reference(unit, paired, sets)]
+                yield ScoreItem.make(self, self.case, _chunk_name(chunk), work)
+
+
+Unit = tuple[Sample, tuple[MetricConfig, ...]]
+
+
+def _with_reference(unit: Unit, paired: dict[str, Sample], sets: tuple[MetricConfig, ...]) -> list[Unit]:
+    reference = paired.get(unit[0].id)
+    return [unit, (reference, sets)] if reference is not None else [unit]
+
+
+def _chunk_name(chunk: list[Unit]) -> str:
+    names = [f"reference.{sample.id}" if sample.role == "reference" else sample.id for sample, _ in chunk]
+    return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
+
+
+def relative(path: Path, root: Path) -> str:
+    """Return a path as it is written in messages: below the root when it lies there."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -1,0 +1,247 @@
+"""The test items: scoring one clip, judging one gate, reporting a manifest that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from pytest_vidmetrics.bench.baseline import Baseline, baseline_path, read_baseline
+from pytest_vidmetrics.bench.gate import Verdict, blocked, judge, recorded
+from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
+from pytest_vidmetrics.bench.observe import Observed, observe
+from pytest_vidmetrics.bench.samples import Corpus, Sample
+from pytest_vidmetrics.core.errors import BaselineError, StoreError, UnavailableError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.plugin.run import RUN, Run, environment
+from pytest_vidmetrics.plugin.wording import explain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_vidmetrics.evaluation.scoring import Counts
+
+
+class RefusalError(Exception):
+    """A red item whose text is meant for people: shown without a traceback."""
+
+
+class _Item(pytest.Function):
+    """A test function made from data: real fixtures, marks and selection, and messages instead of tracebacks."""
+
+    line: int
+    vidmetrics_facts: dict[str, Any]
+
+    @classmethod
+    def _create(cls, parent: pytest.Collector, name: str, line: int) -> Self:
+        holder: list[Callable[[], None]] = []
+
+        def test() -> None:
+            holder[0]()
+
+        item: Self = cls.from_parent(parent, name=name, callobj=test)
+        holder.append(item.execute)
+        item.line, item.vidmetrics_facts = line, {}
+        return item
+
+    def execute(self) -> None:
+        """Do the item's work; raises :class:`RefusalError` to fail."""
+        raise NotImplementedError
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return the line of the case: pytest needs a whole number here for skip marks."""
+        return self.path, self.line - 1, self.nodeid.split("::", maxsplit=1)[-1]
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show a refusal as its text and anything else as pytest does."""
+        if isinstance(excinfo.value, (RefusalError, StoreError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+
+class BrokenItem(_Item):
+    """Fails with the reason why a manifest or its samples cannot be used."""
+
+    message: str
+
+    @classmethod
+    def make(cls, parent: pytest.Collector, name: str, message: str) -> BrokenItem:
+        """Return the item; ``message`` starts with ``file:line``."""
+        item = cls._create(parent, name, 1)
+        item.message = message
+        return item
+
+    def execute(self) -> None:
+        """Fail."""
+        raise RefusalError(self.message)
+
+
+class ScoreItem(_Item):
+    """Scores some clips with every selected metric and stores the results."""
+
+    work: Sequence[tuple[Sample, tuple[MetricConfig, ...]]]
+
+    @classmethod
+    def make(
+        cls, parent: pytest.Collector, case: Case, name: str, work: Sequence[tuple[Sample, tuple[MetricConfig, ...]]]
+    ) -> ScoreItem:
+        """Return the item named ``score[name]``."""
+        item = cls._create(parent, f"score[{name}]", case.where.line)
+        item.work = work
+        return item
+
+    def execute(self) -> None:
+        """Score each clip; fail when one could not be read or a metric raised, skip when nothing applied."""
+        run = self.config.stash[RUN]
+        before = asdict(run.scorer.counts)
+        failures: list[str] = []
+        absent: list[str] = []
+        done = 0
+        for sample, configs in self.work:
+            for result in _fill(run, sample, configs):
+                if result is None or result.score is not None:
+                    done += 1
+                elif result.status == "failed":
+                    failures.append(f"{sample.id}: {result.name}: {result.reason}\n  {sample.path}{_trace(result)}")
+                else:
+                    absent.append(f"{result.name}: {result.reason}")
+        self.vidmetrics_facts = {"kind": "score", "work": _spent(before, run.scorer.counts)}
+        if failures:
+            raise RefusalError("\n".join(dict.fromkeys(failures)))
+        if not done:
+            pytest.skip("; ".join(dict.fromkeys(absent)))
+
+
+def _fill(run: Run, sample: Sample, configs: Sequence[MetricConfig]) -> list[MetricResult | None]:
+    """Return each metric's result; ``None`` for the features of a set metric."""
+    metrics, results = [], []
+    for config in configs:
+        try:
+            metrics.append(run.metric(config))
+        except UnavailableError as error:
+            results.append(MetricResult.unavailable(config.metric, str(error)))
+    outcomes = run.scorer.fill(sample.values, metrics) if metrics else []
+    return [*results, *(None if outcome.rows is not None else outcome.result for outcome in outcomes)]
+
+
+def _trace(result: MetricResult) -> str:
+    trace = str(result.details.get("traceback", "")).rstrip()
+    return "\n" + trace if trace else ""
+
+
+def _spent(before: dict[str, int], counts: Counts) -> dict[str, int]:
+    return {key: value - before[key] for key, value in asdict(counts).items()}
+
+
+class GateItem(_Item):
+    """Judges one gate: pulls every sample's result, computes what is missing, compares with the baseline."""
+
+    manifest: Manifest
+    case: Case
+    gate: MetricConfig
+    corpus: Corpus
+    problem: str
+
+    @classmethod
+    def make(
+        cls,
+        parent: pytest.Collector,
+        manifest: Manifest,
+        case: Case,
+        config: MetricConfig,
+        corpus: Corpus,
+        problem: str,
+    ) -> GateItem:
+        """Return the item named after its gate."""
+        item = cls._create(parent, config.gate, case.where.line)
+        item.manifest, item.case, item.gate = manifest, case, config
+        item.corpus, item.problem = corpus, problem
+        item.extra_keyword_matches.update({config.metric, *config.metric.split(".")})
+        return item
+
+    def execute(self) -> None:
+        """Reach a verdict, attach it to the report, and fail or skip by it."""
+        run = self.config.stash[RUN]
+        verdict = self._verdict(run)
+        self.vidmetrics_facts["verdict"] = verdict.to_json()
+        for key in ("baseline", "now", "harm", "margin", "n"):
+            self.user_properties.append((f"vidmetrics.{key}", getattr(verdict, key)))
+        self.user_properties.append(("vidmetrics.verdict", verdict.word))
+        if verdict.word == "SKIPPED" or (verdict.word == "UNAVAILABLE" and run.settings.allow_unavailable):
+            pytest.skip(f"{verdict.word}: {verdict.reason}")
+        if not verdict.passed:
+            raise RefusalError(
+                explain(self._label(), verdict, self.next_command(verdict), verbose=self.config.option.verbose)
+            )
+
+    def _verdict(self, run: Run) -> Verdict:
+        path, cohort = self._baseline_file(run)
+        self.vidmetrics_facts = {"kind": "gate", "gate": self._label(), "file": str(path), "cohort": cohort, "work": {}}
+        if self.problem:
+            return Verdict("ERROR", self.problem, metric=self.gate.metric)
+        try:
+            metric = run.metric(self.gate)
+        except UnavailableError as error:
+            word = "UNAVAILABLE" if self.gate.listed or path.exists() else "SKIPPED"
+            return Verdict(word, str(error), metric=self.gate.metric)  # type: ignore[arg-type]
+        before = asdict(run.scorer.counts)
+        observed = observe(self.gate, metric, self.corpus, run.scorer)
+        self.vidmetrics_facts["work"] = _spent(before, run.scorer.counts)
+        try:
+            baseline = read_baseline(path)
+        except BaselineError as error:
+            if not run.settings.update:
+                return Verdict("ERROR", str(error), metric=self.gate.metric, now=observed.score, n=observed.n)
+            baseline = None
+        if run.settings.update:
+            return self._record(run, observed, baseline)
+        return self._judge(observed, baseline)
+
+    def _judge(self, observed: Observed, baseline: Baseline | None) -> Verdict:
+        usual = judge(self.gate, observed, baseline)
+        if usual.word not in ("PASS", "IMPROVED", "REGRESSED"):
+            return usual
+        other = self.config.hook.pytest_vidmetrics_judge(
+            config=self.config, gate=self.gate, observed=observed, baseline=baseline
+        )
+        return other if other is not None else usual
+
+    def _record(self, run: Run, observed: Observed, old: Baseline | None) -> Verdict:
+        if verdict := blocked(self.gate, observed, has_baseline=old is not None):
+            return verdict
+        noise = old.noise if old is not None and old.metric == observed.metric else None
+        new = Baseline.of(observed, environment(self.config, run.settings), noise)
+        verdict = recorded(observed, new, old)
+        if verdict.word != "UNCHANGED":
+            target = str(self._path(run, run.settings.cohort))
+            self.vidmetrics_facts["file"] = target
+            self.vidmetrics_facts["records"] = {target: new.to_json()}
+        return verdict
+
+    def _path(self, run: Run, cohort: str | None) -> Path:
+        return baseline_path(run.settings.baseline_dir, self.manifest.stem, self.case.name, self.gate.gate, cohort)
+
+    def _baseline_file(self, run: Run) -> tuple[Path, str]:
+        """Return the cohort's own baseline where it exists, else the common one, and which of the two it is."""
+        cohort = run.settings.cohort
+        own = self._path(run, cohort)
+        if cohort and own.exists():
+            return own, cohort
+        return self._path(run, None), "common"
+
+    def _label(self) -> str:
+        return self.nodeid
+
+    def next_command(self, verdict: Verdict) -> str:
+        """Return the command that a reader would type after this verdict."""
+        settings = self.config.stash[RUN].settings
+        parts = ["pytest", f'"{self.nodeid}"', f"--vidmetrics={self.gate.metric}"]
+        parts += [f"--vidmetrics-checkpoint={settings.checkpoint}"] if settings.checkpoint else []
+        parts += [f"--vidmetrics-cohort={settings.cohort}"] if settings.cohort else []
+        if given := self.config.getoption("vidmetrics_baseline_dir"):
+            parts.append(f"--baseline-dir={given}")
+        if verdict.word in ("REGRESSED", "MISSING", "STALE", "IMPROVED"):
+            parts.append("--update-baselines")
+        return " ".join(parts)

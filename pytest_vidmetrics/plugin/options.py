@@ -1,0 +1,133 @@
+"""Command line options, their ini twins, and the settings that come out of both."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from _pytest.config import Config
+    from _pytest.config.argparsing import Parser
+
+_TEXT: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "--vidmetrics",
+        "vidmetrics",
+        "SEL",
+        "run the metrics and groups in this comma list ('all': all that a case lists)",
+    ),
+    ("--baseline-dir", "vidmetrics_baseline_dir", "DIR", "folder of the baseline files (default: baselines)"),
+    ("--vidmetrics-checkpoint", "vidmetrics_checkpoint", "NAME", "value of {checkpoint} in manifests"),
+    ("--vidmetrics-device", "vidmetrics_device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)"),
+    ("--vidmetrics-cache", "vidmetrics_cache", "DIR", "folder of the result store (default: the user's cache folder)"),
+    ("--vidmetrics-cohort", "vidmetrics_cohort", "NAME", "prefer baselines recorded for this kind of machine"),
+    ("--vidmetrics-shard", "vidmetrics_shard", "K/N", "score only the K-th of N parts, judge nothing"),
+    ("--vidmetrics-report", "vidmetrics_report", "FILE", "write every gate's numbers to FILE.json"),
+)
+_SWITCHES: tuple[tuple[str, str, str], ...] = (
+    ("--update-baselines", "vidmetrics_update_baselines", "record the scores of the selected gates as baselines"),
+    ("--prune-baselines", "vidmetrics_prune_baselines", "delete baselines that no gate of a full run uses"),
+    ("--vidmetrics-judge", "vidmetrics_judge", "judge what the store holds, compute nothing"),
+    (
+        "--vidmetrics-allow-unavailable",
+        "vidmetrics_allow_unavailable",
+        "skip gates whose weights or library are missing",
+    ),
+    ("--vidmetrics-allow-ci-update", "vidmetrics_allow_ci_update", "let --update-baselines run where CI is set"),
+)
+
+
+def add_options(parser: Parser) -> None:
+    """Declare every option in a group of its own, each with an ini twin of its dest."""
+    group = parser.getgroup("vidmetrics", "video and audio generation metrics")
+    for flag, dest, metavar, text in _TEXT:
+        group.addoption(flag, dest=dest, metavar=metavar, default=None, help=text)
+        parser.addini(dest, f"{text} (ini twin of {flag})", default=None)
+    for flag, dest, text in _SWITCHES:
+        group.addoption(flag, dest=dest, action="store_true", default=None, help=text)
+        parser.addini(dest, f"{text} (ini twin of {flag})", type="bool", default=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options, ini values and environment of one run come down to."""
+
+    selection: tuple[str, ...] | None
+    baseline_dir: Path
+    checkpoint: str | None
+    device: str
+    cache: Path | None
+    cohort: str | None
+    shard: tuple[int, int] | None
+    report: Path | None
+    update: bool
+    prune: bool
+    judge: bool
+    allow_unavailable: bool
+
+
+def _value(config: Config, dest: str) -> Any:
+    chosen = config.getoption(dest)
+    return chosen if chosen is not None else config.getini(dest)
+
+
+def read_settings(config: Config) -> Settings:
+    """Return the settings of a run. Raises ``pytest.UsageError`` for a value that makes no sense."""
+    text = {dest: _value(config, dest) or None for _, dest, _, _ in _TEXT}
+    switch = {dest: bool(_value(config, dest)) for _, dest, _ in _SWITCHES}
+    selection = text["vidmetrics"]
+    names = tuple(name.strip() for name in selection.split(",") if name.strip()) if selection else None
+    settings = Settings(
+        selection=names,
+        baseline_dir=config.rootpath / (text["vidmetrics_baseline_dir"] or "baselines"),
+        checkpoint=text["vidmetrics_checkpoint"],
+        device=text["vidmetrics_device"] or "auto",
+        cache=_path(config, text["vidmetrics_cache"]),
+        cohort=text["vidmetrics_cohort"],
+        shard=_shard(text["vidmetrics_shard"]),
+        report=_path(config, text["vidmetrics_report"]),
+        update=switch["vidmetrics_update_baselines"],
+        prune=switch["vidmetrics_prune_baselines"],
+        judge=switch["vidmetrics_judge"],
+        allow_unavailable=switch["vidmetrics_allow_unavailable"],
+    )
+    _check(settings, allow_ci=switch["vidmetrics_allow_ci_update"])
+    return settings
+
+
+def _path(config: Config, text: str | None) -> Path | None:
+    return config.invocation_params.dir / Path(text).expanduser() if text else None
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        rank, total = os.environ.get("SLURM_PROCID"), os.environ.get("SLURM_NTASKS")
+        if rank is None or total is None or int(total) < 2:
+            return None
+        return int(rank) + 1, int(total)
+    part, _, whole = text.partition("/")
+    if not (part.isdigit() and whole.isdigit() and 1 <= int(part) <= int(whole)):
+        raise pytest.UsageError(f"--vidmetrics-shard={text}: expected K/N with 1 <= K <= N, as in 1/4")
+    return int(part), int(whole)
+
+
+def _check(settings: Settings, *, allow_ci: bool) -> None:
+    ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    if settings.update and ci and not allow_ci:
+        raise pytest.UsageError(
+            f"--update-baselines is refused because CI={os.environ['CI']} is set: a CI run that rewrites its own "
+            "baselines cannot fail. Record them on your machine, or add --vidmetrics-allow-ci-update"
+        )
+    if settings.update and (settings.shard or settings.judge):
+        other = "--vidmetrics-shard" if settings.shard else "--vidmetrics-judge"
+        if settings.shard:
+            raise pytest.UsageError(f"--update-baselines cannot go with {other}: a part of the samples is no baseline")
+    if settings.report is not None and settings.report.suffix != ".json":
+        raise pytest.UsageError(f"--vidmetrics-report={settings.report}: the file name must end in .json")
+    known = ("auto", "cpu", "cuda")
+    if settings.device not in known and not settings.device.removeprefix("cuda:").isdigit():
+        raise pytest.UsageError(f"--vidmetrics-device={settings.device}: expected auto, cpu, cuda or cuda:N")

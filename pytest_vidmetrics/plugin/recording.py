@@ -1,0 +1,181 @@
+"""The controller's side of a run: it collects verdicts from reports, writes files once, and prints one section."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_vidmetrics.bench.baseline import write_baseline
+from pytest_vidmetrics.bench.prune import surplus_baselines
+from pytest_vidmetrics.bench.record import write_record
+from pytest_vidmetrics.core.errors import BaselineError
+from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.run import environment, facts_of
+from pytest_vidmetrics.plugin.wording import summary_rows, table
+
+if TYPE_CHECKING:
+    from _pytest.config import Config
+    from _pytest.terminal import TerminalReporter
+
+_STOPPED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
+
+
+class ItemReports:
+    """Attaches an item's facts to its report. Runs in every process; the facts are builtin types only."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Copy ``item.vidmetrics_facts`` to the report of the call phase."""
+        report = yield
+        facts = getattr(item, "vidmetrics_facts", None)
+        if call.when == "call" and facts:
+            report.vidmetrics = facts  # type: ignore[attr-defined]
+        return report
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Show a gate whose baseline is being written as ``U``."""
+        facts = facts_of(report) if report.when == "call" and report.passed else None
+        if facts and facts.get("records"):
+            return "passed", "U", "RECORDED"
+        return None
+
+
+class Recording:
+    """Collects what items report, and acts on it when the run is over. Only the controller has one."""
+
+    def __init__(self, config: Config, settings: Settings) -> None:
+        self.config, self.settings = config, settings
+        self.gates: dict[str, dict[str, Any]] = {}
+        self.records: dict[str, dict[str, Any]] = {}
+        self.work = {"decoded": 0, "computed": 0, "reused": 0}
+        self.lines: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember the facts of an item; forget what it would record when its teardown failed."""
+        if report.when == "teardown" and report.failed:
+            self.records.pop(report.nodeid, None)
+        facts = facts_of(report)
+        if facts is None or report.when != "call":
+            return
+        for key, value in facts.get("work", {}).items():
+            self.work[key] += value
+        if report.passed and facts.get("records"):
+            self.records[report.nodeid] = facts["records"]
+        if facts["kind"] == "gate" and "verdict" in facts:
+            self.gates[report.nodeid] = dict(facts, outcome=report.outcome)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write baselines, prune and report. What cannot be written makes the run fail and is named."""
+        problems: list[str] = []
+        if self.settings.update:
+            problems += self._update(stopped=exitstatus in _STOPPED)
+        if self.settings.prune:
+            problems += self._prune(session, exitstatus)
+        if self.settings.report is not None:
+            problems += self._report(self.settings.report)
+        self.lines += [f"ERROR: {problem}" for problem in problems]
+        if problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _update(self, *, stopped: bool) -> list[str]:
+        if stopped:
+            if self.records:
+                done = len(self.records)
+                self.lines.append(f"interrupted: {done} finished gates were not recorded, baselines are as before")
+            return []
+        problems, written = [], 0
+        for path, baseline in (pair for records in self.records.values() for pair in records.items()):
+            try:
+                write_baseline(Path(path), baseline)
+                written += 1
+            except BaselineError as error:
+                problems.append(str(error))
+        self.lines.append(f"{written} baselines written below {self._shown(self.settings.baseline_dir)}")
+        return problems
+
+    def _prune(self, session: pytest.Session, exitstatus: int) -> list[str]:
+        if reason := self._partial(session, exitstatus):
+            return [f"--prune-baselines needs a full run: {reason}; nothing was deleted"]
+        surplus = surplus_baselines(self.settings.baseline_dir, [Path(gate["file"]) for gate in self.gates.values()])
+        for path in surplus:
+            path.unlink()
+            self.lines.append(f"deleted {self._shown(path)}")
+        return []
+
+    def _partial(self, session: pytest.Session, exitstatus: int) -> str:
+        """Return why this run did not see every gate, or nothing."""
+        option = self.config.option
+        if self.settings.selection is not None and "all" not in self.settings.selection:
+            return "--vidmetrics must be 'all'"
+        for name in ("keyword", "markexpr", "lf", "failedfirst", "deselect", "stepwise"):
+            if getattr(option, name, None):
+                return f"items were selected ({name})"
+        if any("::" in str(argument) for argument in self.config.args):
+            return "single items were named"
+        if self.settings.shard or exitstatus in _STOPPED or session.shouldstop or session.shouldfail:
+            return "the run was stopped early or is a shard"
+        return "" if self.gates else "no gate ran"
+
+    def _report(self, path: Path) -> list[str]:
+        gates = [{key: value for key, value in gate.items() if key != "records"} for gate in self.gates.values()]
+        try:
+            write_record(path, gates, self.work, environment(self.config, self.settings), self.config.rootpath)
+        except OSError as error:
+            return [f"cannot write the report {path}: {error.strerror or error}"]
+        self.lines.append(f"report written to {self._shown(path)}")
+        return []
+
+    def _shown(self, path: Path) -> str:
+        root = self.config.rootpath
+        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Print the one section of this plugin: a row per gate, the work done, the next command."""
+        if not self.gates and not self.lines:
+            return
+        terminalreporter.section("video metrics")
+        gates = [self.gates[nodeid] for nodeid in sorted(self.gates)]
+        if gates:
+            for line in table(summary_rows(gates)):
+                terminalreporter.line(line)
+            if self.config.option.verbose > 0:
+                self._clips(terminalreporter, gates)
+            counts = ", ".join(f"{value} {key}" for key, value in self.work.items())
+            terminalreporter.line(f"work: {counts}")
+        for line in [*self.lines, self._next(gates)]:
+            if line:
+                terminalreporter.line(line)
+
+    def _clips(self, terminal: TerminalReporter, gates: list[dict[str, Any]]) -> None:
+        for gate in gates:
+            rows = [(c["id"], f"{c['baseline']:.6g}", f"{c['now']:.6g}", c["path"]) for c in gate["verdict"]["worst"]]
+            if rows:
+                terminal.line(f"{gate['gate']}: clips that got worse")
+                for line in table([("clip", "baseline", "now", "file"), *rows], indent="  "):
+                    terminal.line(line)
+
+    def _next(self, gates: list[dict[str, Any]]) -> str:
+        """Return the last line: what to type next."""
+        words = {gate["verdict"]["word"] for gate in gates}
+        arguments = [a for a in self.config.invocation_params.args if a != "--update-baselines"]
+        command = shlex.join(["pytest", *map(str, arguments)])
+        if self.settings.update:
+            return f"next: review the changed files, commit them, and run: {command}"
+        if words & {"MISSING", "STALE", "REGRESSED", "IMPROVED"}:
+            what = "record the new values, if they are intended" if words - {"MISSING"} else "record baselines"
+            return f"next: {what}: {command} --update-baselines"
+        if words & {"ERROR", "UNAVAILABLE"}:
+            return f"next: repair what the failures name, then: {command} --lf"
+        return ""
+
+
+def start(config: Config, settings: Settings) -> None:
+    """Begin recording on the controller."""
+    config.pluginmanager.register(Recording(config, settings), "vidmetrics-recording")

@@ -1,0 +1,117 @@
+"""What one process of a run shares between its items: settings, the scorer, metrics that are set up."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_vidmetrics.bench.model import Manifest, MetricConfig
+from pytest_vidmetrics.core.cache import get_cache_dir
+from pytest_vidmetrics.core.errors import StoreError
+from pytest_vidmetrics.evaluation.scoring import Scorer
+from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.plugin.options import Settings
+
+if TYPE_CHECKING:
+    from _pytest.config import Config
+
+    from pytest_vidmetrics.metrics.base import BaseMetric
+
+
+@dataclass
+class Run:
+    """The state of one process. Made when the first manifest is collected."""
+
+    config: Config
+    settings: Settings
+    manifests: dict[str, Path] = field(default_factory=dict)
+    kept: list[pytest.Item] = field(default_factory=list)
+    _metrics: dict[tuple[str, str], BaseMetric] = field(default_factory=dict)
+    _scorer: Scorer | None = None
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """What ``--vidmetrics`` asks for; everything when a manifest was named without it."""
+        return self.settings.selection or ("all",)
+
+    @property
+    def store(self) -> Store:
+        """The result store."""
+        return Store(store_folder(self.settings))
+
+    @property
+    def scorer(self) -> Scorer:
+        """The scorer on this process's device; made on first use, because it imports torch."""
+        if self._scorer is None:
+            share_cores(self.config)
+            self._scorer = Scorer(self.store, device_of(self.settings), compute=not self.settings.judge)
+        return self._scorer
+
+    def metric(self, config: MetricConfig) -> BaseMetric:
+        """Return one gate's metric. Raises ``UnavailableError`` when a library is missing."""
+        key = (config.metric, repr(sorted(config.params.items())))
+        if key not in self._metrics:
+            self._metrics[key] = registry.get_metric(config.metric, **config.params)
+        return self._metrics[key]
+
+    def claim(self, manifest: Manifest) -> Path | None:
+        """Reserve a manifest's baseline folder; return the other manifest that already has it."""
+        other = self.manifests.setdefault(manifest.stem, manifest.path)
+        return other if other != manifest.path else None
+
+
+RUN: pytest.StashKey[Run] = pytest.StashKey()
+
+
+def store_folder(settings: Settings) -> Path:
+    """Return the folder of the result store."""
+    return (settings.cache or get_cache_dir()) / "store"
+
+
+def check_store(settings: Settings) -> None:
+    """Raise ``pytest.UsageError`` when results could not be kept."""
+    if settings.judge:
+        return
+    try:
+        Store(store_folder(settings)).check_writable()
+    except StoreError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def device_of(settings: Settings) -> str:
+    """Return the torch device of this process."""
+    if settings.device != "auto":
+        return settings.device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def share_cores(config: Config) -> None:
+    """Give each xdist worker its share of the cores: oversubscribed convolutions run up to ten times slower."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        import torch
+
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def environment(config: Config, settings: Settings) -> dict[str, str]:
+    """Return what a baseline says about the machine, for information only. Names no host and no user."""
+    facts = {"python": platform.python_version(), "machine": platform.machine(), "device": settings.device}
+    for package in ("pytest-vidmetrics", "torch", "torchvision", "transformers", "numpy", "av"):
+        facts[package] = importlib.metadata.version(package)
+    config.hook.pytest_vidmetrics_update_environment(config=config, environment=facts)
+    return facts
+
+
+def facts_of(report: pytest.TestReport) -> dict[str, Any] | None:
+    """Return what an item of this plugin attached to its report; ``None`` for others and for crashed workers."""
+    return getattr(report, "vidmetrics", None)

@@ -1,0 +1,60 @@
+"""What happens once at the start of a run that uses the plugin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.run import RUN, Run, check_store
+
+if TYPE_CHECKING:
+    from _pytest.config import Config
+    from _pytest.nodes import Item
+
+
+def prepare(config: Config, settings: Settings) -> None:
+    """Register third-party metrics, check the selection and the folders, and start recording.
+
+    Raises ``pytest.UsageError`` for an unknown metric and for a store or baseline folder that cannot be written.
+    """
+    from pytest_vidmetrics.core.errors import closest
+    from pytest_vidmetrics.metrics import registry
+    from pytest_vidmetrics.plugin import recording
+
+    config.hook.pytest_vidmetrics_register_metrics(registry=registry)
+    choices = registry.selectable()
+    for name in settings.selection or ():
+        if name not in choices:
+            raise pytest.UsageError(
+                f"--vidmetrics: unknown metric or group {name!r}{closest(name, choices)} (see: vidmetrics list)"
+            )
+    config.stash[RUN] = Run(config, settings)
+    config.pluginmanager.register(recording.ItemReports(), "vidmetrics-item-reports")
+    if hasattr(config, "workerinput"):
+        return
+    check_store(settings)
+    recording.start(config, settings)
+    if config.pluginmanager.hasplugin("xdist"):
+        from pytest_vidmetrics.plugin import workers
+
+        config.pluginmanager.register(workers.Workers(settings), "vidmetrics-workers")
+
+
+def arrange(config: Config, items: list[Item]) -> None:
+    """Order gates last and bring back items that report a broken manifest.
+
+    Only speed depends on the order. A manifest that cannot be read must stay red under ``-k`` and ``-m`` too:
+    deselected, its cases would be missing without a word.
+    """
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return
+    from pytest_vidmetrics.plugin.items import GateItem
+
+    present = set(items)
+    kept = [item for item in run.kept if item not in present]
+    gates: list[Item] = [item for item in items if isinstance(item, GateItem)]
+    others = [item for item in items if not isinstance(item, GateItem)]
+    items[:] = kept + others + gates

@@ -1,0 +1,67 @@
+"""How verdicts are put into words and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_vidmetrics.bench.gate import Verdict
+
+_WORST_SHOWN = 5
+_ADVICE = {
+    "REGRESSED": "If this change is intended, record it:",
+    "MISSING": "Record a baseline with:",
+    "STALE": "If the new conditions are intended, record a new baseline:",
+    "ERROR": "Once that is repaired, run this gate alone:",
+    "UNAVAILABLE": "Once it is installed, run this gate alone:",
+}
+
+
+def number(value: float | None) -> str:
+    """Return a score as tables show it."""
+    return "-" if value is None else f"{value:.6g}"
+
+
+def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> str:
+    """Return the text of a red gate: the verdict, the numbers, the clips, the next command."""
+    lines = [f"{verdict.word}  {label}", f"  {verdict.reason}"]
+    if verdict.now is not None:
+        rows = [("baseline", "now", "harm", "margin", "n"), _numbers(verdict)]
+        lines += ["", *table(rows, indent="  ")]
+    if verdict.notes:
+        lines += ["", *(f"  - {note}" for note in verdict.notes)]
+    if verdict.worst:
+        lines += ["", "  clips that got worse, worst first:", *_clips(verdict, verbose)]
+    lines += ["", f"  {_ADVICE.get(verdict.word, 'Next:')}", f"    {command}"]
+    return "\n".join(lines)
+
+
+def _numbers(verdict: Verdict) -> tuple[str, ...]:
+    values = (verdict.baseline, verdict.now, verdict.harm, verdict.margin)
+    return (*(number(value) for value in values), str(verdict.n))
+
+
+def _clips(verdict: Verdict, verbose: int) -> list[str]:
+    shown = verdict.worst if verbose else verdict.worst[:_WORST_SHOWN]
+    rows = [("clip", "baseline", "now", "harm", "file")]
+    rows += [(c.id, number(c.baseline), number(c.now), number(c.harm), c.path) for c in shown]
+    return table(rows, indent="    ")
+
+
+def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Return aligned lines: the first row is the header."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def summary_rows(gates: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the rows of the terminal's table, one per gate."""
+    rows: list[tuple[str, ...]] = [("gate", "baseline", "now", "harm", "margin", "n", "verdict")]
+    for gate in gates:
+        verdict = gate["verdict"]
+        cohort = "" if gate["cohort"] == "common" else f" @{gate['cohort']}"
+        cells = [number(verdict[key]) for key in ("baseline", "now", "harm", "margin")]
+        rows.append((gate["gate"] + cohort, *cells, str(verdict["n"]), verdict["word"]))
+    return rows

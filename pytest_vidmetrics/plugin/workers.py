@@ -1,0 +1,66 @@
+"""pytest-xdist: one process per GPU, pinned by the controller before the worker starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vidmetrics.plugin.options import Settings
+
+if TYPE_CHECKING:
+    from _pytest.config import Config
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Workers:
+    """Hooks of pytest-xdist. Registered on the controller, and only where xdist is loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def pytest_xdist_auto_num_workers(self, config: Config) -> int | None:
+        """Return the number of visible GPUs for ``-n auto``; without any, leave the answer to xdist: the cores."""
+        asked = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "")
+        if asked.isdigit():
+            return int(asked)
+        return len(self._devices()) or None
+
+    def pytest_xdist_setupnodes(self, config: Config, specs: Sequence[Any]) -> None:
+        """Set each worker's device and threads. A restarted worker is made from the same spec, so it keeps them."""
+        devices = self._devices()
+        for number, spec in enumerate(specs):
+            spec.env.update(worker_environment(number, len(specs), devices, os.environ, os.cpu_count() or 1))
+
+    def _devices(self) -> list[str]:
+        if self.settings.device == "cpu":
+            return []
+        return visible_devices(os.environ)
+
+
+def worker_environment(
+    number: int, workers: int, devices: Sequence[str], caller: Mapping[str, str], cores: int
+) -> dict[str, str]:
+    """Return the variables of worker ``number``: one device of the caller's own list, and its share of the cores."""
+    settings = {} if not devices else {_VISIBLE: devices[number % len(devices)]}
+    threads = str(max(1, cores // max(1, workers)))
+    return {**settings, **{name: threads for name in _THREADS if name not in caller}}
+
+
+def visible_devices(caller: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
+    """Return the caller's GPUs as opaque names: indices, UUIDs or MIG ids. Imports no torch and starts nothing.
+
+    An entry ``-1`` hides itself and all that follow it, as the CUDA driver reads the variable.
+    """
+    listed = caller.get(_VISIBLE)
+    if listed is None:
+        return [str(index) for index in range(len(list(proc.iterdir())))] if proc.is_dir() else []
+    names: list[str] = []
+    for name in listed.split(","):
+        if not name.strip() or name.strip() == "-1":
+            break
+        names.append(name.strip())
+    return names
