@@ -1,0 +1,60 @@
+"""VBench subject consistency: how alike DINO ViT-B/16 finds the frames of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.vbench.base import VBenchMetric, temporal_consistency
+from pytest_vidmetrics.metrics.vbench.frames import dino, encode
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.backbones.dino import Dino
+
+
+@register("vbench.subject_consistency")
+class SubjectConsistency(VBenchMetric):
+    """Mean cosine of each frame's DINO feature with the previous and the first frame's, in [0, 1].
+
+    Frames keep their aspect ratio (shorter side 224, bilinear, no antialias, no crop). Negative cosines count as
+    0. A clip of one frame has no score (upstream divides by zero). Upstream's aggregate of one process weights
+    clips by their frames, that of several processes is the mean of clips: ``details["video_sim"]`` and
+    ``details["cnt_per_video"]`` are the parts of the first.
+    Source: Vchitect/VBench ``subject_consistency.py``, arXiv 2311.17982.
+
+    ``chunk_size`` frames go through the network at a time; it does not change the score.
+    """
+
+    value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    backbone: ClassVar[str | None] = "dino-vitb16"
+    noise_floor: ClassVar[float] = 2e-3
+    noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
+    dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
+
+    def __init__(self, chunk_size: int = 16) -> None:
+        self.chunk_size = chunk_size
+        self._network: Dino | None = None
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return DINO ViT-B/16."""
+        from pytest_vidmetrics.backbones.dino import DINO_B16
+
+        return (DINO_B16,)
+
+    def setup(self) -> None:
+        """Load the network."""
+        if self._network is None:
+            from pytest_vidmetrics.backbones import dino as backbone
+
+            self._network = backbone.load(backbone.DINO_B16, self.device, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one clip of at least two frames."""
+        video = self.clip(sample, least=2)
+        self.setup()
+        assert self._network is not None
+        score, details = temporal_consistency(encode(video, dino, self._network, self.chunk_size))
+        return MetricResult(self.name, score, details)
