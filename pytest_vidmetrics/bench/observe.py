@@ -147,13 +147,13 @@ def _observed(
 def full_identity(metric: BaseMetric) -> dict[str, Any]:
     """Return name, version, parameters, weights and decoder: what two comparable scores have in common."""
     from pytest_vidmetrics.evaluation.scoring import weights_of
-    from pytest_vidmetrics.media.video import DECODER_ID
+    from pytest_vidmetrics.media.recipe import RECIPE_ID
 
     try:
         weights = weights_of(metric)
     except UnavailableError:
         weights = {}
-    return {**metric.identity(), "weights": weights, "decoder": DECODER_ID}
+    return {**metric.identity(), "weights": weights, "decoder": RECIPE_ID}
 
 
 def _reference_of(samples: Sequence[Sample], metric: BaseMetric) -> str | None:

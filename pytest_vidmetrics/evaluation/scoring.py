@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.checkpoints import weights_sha256
@@ -49,13 +50,20 @@ class Outcome:
 class Scorer:
     """Scores samples through a store on one device. One per process; not shared between threads.
 
+    ``device`` is asked for the torch device when something has to be computed: reading the store imports no torch.
     With ``compute=False`` nothing is decoded or computed: what is not stored is a failure that says so.
     """
 
-    def __init__(self, store: Store, device: str = "cpu", *, compute: bool = True) -> None:
-        self.store, self.device, self.compute = store, device, compute
+    def __init__(self, store: Store, device: Callable[[], str] = lambda: "cpu", *, compute: bool = True) -> None:
+        self.store, self.compute = store, compute
+        self._choose_device = device
         self.counts = Counts()
         self._ready: dict[str, BaseMetric | UnavailableError] = {}
+
+    @cached_property
+    def device(self) -> str:
+        """The torch device of this process."""
+        return self._choose_device()
 
     def fill(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> list[Outcome]:
         """Return one outcome per metric for one sample. Never raises for the sample's or a metric's faults.
@@ -227,18 +235,14 @@ def _digest(key: str, value: Any) -> Any:
 
 
 def _decoder() -> str:
-    from pytest_vidmetrics.media.video import DECODER_ID
+    from pytest_vidmetrics.media.recipe import DECODER_ID
 
     return DECODER_ID
 
 
 def _frames(clip: Clip, metric: BaseMetric) -> torch.Tensor:
     """Return the frames that the metric asked for, as it wants its pixels."""
-    wanted = metric.frames().indices(clip.total)
-    frames = clip.frames
-    if tuple(wanted) != tuple(clip.indices):
-        where = {index: position for position, index in enumerate(clip.indices)}
-        frames = frames[[where[index] for index in wanted]]
+    frames = clip.select(metric.frames())
     return frames if metric.pixels == "uint8" else frames.float().div_(255)
 
 

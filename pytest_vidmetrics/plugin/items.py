@@ -35,7 +35,7 @@ class _Item(pytest.Function):
     vidmetrics_facts: dict[str, Any]
 
     @classmethod
-    def _create(cls, parent: pytest.Collector, name: str, line: int) -> Self:
+    def _from_data(cls, parent: pytest.Collector, name: str, line: int) -> Self:
         holder: list[Callable[[], None]] = []
 
         def test() -> None:
@@ -69,7 +69,7 @@ class BrokenItem(_Item):
     @classmethod
     def make(cls, parent: pytest.Collector, name: str, message: str) -> BrokenItem:
         """Return the item; ``message`` starts with ``file:line``."""
-        item = cls._create(parent, name, 1)
+        item = cls._from_data(parent, name, 1)
         item.message = message
         return item
 
@@ -88,7 +88,7 @@ class ScoreItem(_Item):
         cls, parent: pytest.Collector, case: Case, name: str, work: Sequence[tuple[Sample, tuple[MetricConfig, ...]]]
     ) -> ScoreItem:
         """Return the item named ``score[name]``."""
-        item = cls._create(parent, f"score[{name}]", case.where.line)
+        item = cls._from_data(parent, f"score[{name}]", case.where.line)
         item.work = work
         return item
 
@@ -155,7 +155,7 @@ class GateItem(_Item):
         problem: str,
     ) -> GateItem:
         """Return the item named after its gate."""
-        item = cls._create(parent, config.gate, case.where.line)
+        item = cls._from_data(parent, config.gate, case.where.line)
         item.manifest, item.case, item.gate = manifest, case, config
         item.corpus, item.problem = corpus, problem
         item.extra_keyword_matches.update({config.metric, *config.metric.split(".")})

@@ -48,11 +48,14 @@ class Run:
 
     @property
     def scorer(self) -> Scorer:
-        """The scorer on this process's device; made on first use, because it imports torch."""
+        """The scorer of this process."""
         if self._scorer is None:
-            share_cores(self.config)
-            self._scorer = Scorer(self.store, device_of(self.settings), compute=not self.settings.judge)
+            self._scorer = Scorer(self.store, self._device, compute=not self.settings.judge)
         return self._scorer
+
+    def _device(self) -> str:
+        share_cores(self.config)
+        return device_of(self.settings)
 
     def metric(self, config: MetricConfig) -> BaseMetric:
         """Return one gate's metric. Raises ``UnavailableError`` when a library is missing."""
