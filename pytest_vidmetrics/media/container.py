@@ -11,7 +11,7 @@ import av
 
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.media.integrity import missing_bytes
-from pytest_vidmetrics.media.recipe import THREAD_TYPE
+from pytest_vidmetrics.media.recipe import THREAD_COUNT, THREAD_TYPE
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -50,7 +50,7 @@ def find_video(container: InputContainer) -> VideoStream | None:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             stream.thread_type = THREAD_TYPE
-            stream.codec_context.thread_count = 1
+            stream.codec_context.thread_count = THREAD_COUNT
             return stream
     return None
 

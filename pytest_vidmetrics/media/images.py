@@ -44,6 +44,8 @@ def image_size(path: Path) -> tuple[int, int]:
 def _open(path: Path) -> Image.Image:
     try:
         image = Image.open(path)
+    except FileNotFoundError as error:
+        raise MediaError(f"{path}: no such file") from error
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: not an image that can be read ({error})") from error
     problem = ""

@@ -1,7 +1,8 @@
 """Whether a file holds all the bytes that its container promises.
 
-A demuxer reads a cut file without complaint and yields fewer frames. The sizes in the headers of the three
-container families show it exactly: MP4/MOV boxes, the Matroska/WebM segment, and RIFF (AVI, WAV).
+A demuxer reads a cut file without complaint and yields fewer frames. The sizes in the headers of four container
+families show it exactly: MP4/MOV boxes, the Matroska/WebM segment, RIFF (AVI, WAV), and the blocks of a GIF.
+Streams without such sizes (MPEG-TS, MP3, raw video) cut between two frames look whole.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def missing_bytes(path: Path) -> str | None:
             return _matroska(stream, size)
         if head[:4] == b"RIFF":
             return _short(8 + int.from_bytes(head[4:8], "little"), size)
+        if head[:6] in (b"GIF87a", b"GIF89a"):
+            return _gif(stream)
     return None
 
 
@@ -79,3 +82,30 @@ def _vint(stream: BinaryIO) -> int | None:
     rest = stream.read(width - 1)
     value = int.from_bytes(first + rest, "big") & ((1 << (7 * width)) - 1)
     return None if len(rest) < width - 1 or value == (1 << (7 * width)) - 1 else value
+
+
+def _gif(stream: BinaryIO) -> str | None:
+    """Walk the blocks up to the trailer."""
+    cut = "the file is truncated: the GIF ends before its trailer"
+    header = stream.read(13)
+    if len(header) < 13:
+        return cut
+    _skip_palette(stream, header[10])
+    while kind := stream.read(1):
+        if kind == b"\x3b":
+            return None
+        if kind == b"\x2c":
+            descriptor = stream.read(9)
+            _skip_palette(stream, descriptor[8] if len(descriptor) == 9 else 0)
+        elif kind != b"\x21":
+            return f"the GIF is damaged: unknown block {kind[0]:#04x} at byte {stream.tell() - 1}"
+        # The LZW code size of a picture, or the label of an extension.
+        stream.seek(1, 1)
+        while (length := stream.read(1)) not in (b"\x00", b""):
+            stream.seek(length[0], 1)
+    return cut
+
+
+def _skip_palette(stream: BinaryIO, flags: int) -> None:
+    if flags & 0x80:
+        stream.seek(3 << ((flags & 7) + 1), 1)

@@ -29,7 +29,7 @@ def resample(samples: npt.NDArray[np.float32], source: int, target: int) -> npt.
     down, up = source // divisor, target // divisor
     length = samples.shape[-1]
     taps, width = _kernel(down, up)
-    blocks = ceil(length / down)
+    blocks = max(1, ceil(length / down))
     margin = [(0, 0)] * (samples.ndim - 1) + [(width, width + 2 + down)]
     padded = np.pad(np.asarray(samples, dtype=np.float32), margin)
     out = np.empty((*samples.shape[:-1], blocks * up), dtype=np.float32)

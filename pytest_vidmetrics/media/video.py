@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from pytest_vidmetrics.core.errors import MediaError
@@ -97,42 +100,39 @@ def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tens
 
     if not wanted:
         raise ValueError("the request asks for no frames")
-    out: torch.Tensor | None = None
+    out: npt.NDArray[np.uint8] | None = None
     reformatter = VideoReformatter()
     row = number = 0
     with open_media(path) as container:
         stream = video_stream(container, path)
         # Closed explicitly: an abandoned generator would keep the file open until it is collected.
-        decoding = decode_frames(container, stream, path)
-        for number, frame in enumerate(decoding):
-            if row == len(wanted) or number != wanted[row]:
-                continue
-            pixels = _to_rgb(reformatter, frame, path)
-            if out is None:
-                out = torch.empty((len(wanted), *pixels.shape), dtype=torch.uint8)
-            elif pixels.shape != out.shape[1:]:
-                raise MediaError(f"{path}: the picture size changes at frame {number}")
-            out[row] = pixels
-            row += 1
-            if row == len(wanted) and number + 1 < total:
-                break
-        decoding.close()
+        with closing(decode_frames(container, stream, path)) as decoding:
+            for number, frame in enumerate(decoding):
+                if row == len(wanted) or number != wanted[row]:
+                    continue
+                pixels = _to_rgb(reformatter, frame, path)
+                if out is None:
+                    out = np.empty((len(wanted), *pixels.shape), dtype=np.uint8)
+                elif pixels.shape != out.shape[1:]:
+                    raise MediaError(f"{path}: the picture size changes at frame {number}")
+                out[row] = pixels
+                row += 1
+                if row == len(wanted) and number + 1 < total:
+                    break
         rate = _rate(stream)
     if out is None or row < len(wanted):
         raise MediaError(f"{path}: truncated or damaged: {total} frames declared, {number + 1} can be decoded")
-    return out, rate
+    return torch.from_numpy(out), rate
 
 
-def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame, path: Path) -> torch.Tensor:
+def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame, path: Path) -> npt.NDArray[np.uint8]:
     """Return one frame as a ``(3, H, W)`` uint8 view, rotated as displayed."""
-    import torch
-
     rgb = reformatter.reformat(
         frame, format=PIXEL_FORMAT, interpolation=Interpolation[INTERPOLATION], threads=RESCALE_THREADS
     )
-    pixels = torch.from_numpy(rgb.to_ndarray()).permute(2, 0, 1)
+    pixels: npt.NDArray[np.uint8] = np.asarray(rgb.to_ndarray(), dtype=np.uint8).transpose(2, 0, 1)
     turns = _quarter_turns(frame, path)
-    return torch.rot90(pixels, turns, (1, 2)) if turns else pixels
+    return np.rot90(pixels, turns, (1, 2)) if turns else pixels
 
 
 def _quarter_turns(frame: VideoFrame, path: Path) -> int:
@@ -162,9 +162,8 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
         stream = find_video(container)
         if stream is None:
             return ClipInfo(None, None, None, None, has_video=False, has_audio=audio, duration=duration)
-        decoding = decode_frames(container, stream, where)
-        frame = next(decoding, None)
-        decoding.close()
+        with closing(decode_frames(container, stream, where)) as decoding:
+            frame = next(decoding, None)
         if frame is None:
             raise MediaError(f"{where}: the video stream has no frames")
         turned = _quarter_turns(frame, where) % 2

@@ -27,9 +27,11 @@ def write_video(
     color_range: int | None = None,
     fps: int = 10,
     tone: np.ndarray | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write RGB frames (and a mono tone at 24 kHz) to a container chosen by the suffix."""
-    container_options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
+    if container_options is None:
+        container_options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=container_options) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.height, stream.width = frames[0].shape[:2]

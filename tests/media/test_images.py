@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pytest_vidmetrics.core.errors import MediaError
+from pytest_vidmetrics.core.frames import FrameRequest
+from pytest_vidmetrics.media.images import natural_key
+from pytest_vidmetrics.media.video import probe, read_clip
+from tests.media.clips import gray_ramp
+
+
+def save(folder, names, frames=None):
+    folder.mkdir(exist_ok=True)
+    for name, pixels in zip(names, frames or gray_ramp(len(names)), strict=True):
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def test_folders_are_read_in_natural_order(tmp_path):
+    names = ["f1.png", "f2.png", "f10.png", "F11.png", "f100.png"]
+    folder = save(tmp_path / "frames", names)
+    (folder / "notes.txt").write_text("ignored")
+    (folder / ".f3.png").write_text("ignored")
+    clip = read_clip(folder)
+    np.testing.assert_array_equal(clip.frames.permute(0, 2, 3, 1).numpy(), np.stack(gray_ramp(5)))
+    assert (clip.total, clip.fps, clip.frames.dtype) == (5, None, torch.uint8)
+    part = read_clip(folder, FrameRequest(2), extra=[FrameRequest(1, "first")])
+    assert part.indices == (0, 4)
+    assert torch.equal(part.frames, clip.frames[[0, 4]])
+    info = probe(folder)
+    assert (info.frames, info.width, info.height, info.has_audio) == (5, 64, 48, False)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=20, unique=True))
+def test_natural_order_is_numeric(numbers):
+    ordered = sorted((f"frame_{n}.png" for n in numbers), key=natural_key)
+    assert ordered == [f"frame_{n}.png" for n in sorted(numbers)]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text(alphabet="aA01²٣. _", max_size=8), max_size=8))
+def test_any_names_have_one_order(names):
+    assert sorted(names, key=natural_key) == sorted(names[::-1], key=natural_key)
+
+
+def test_one_image_is_a_clip_of_one_frame(tmp_path):
+    for suffix in (".png", ".bmp", ".webp", ".JPG"):
+        save(tmp_path, [f"one{suffix}"])
+        clip = read_clip(tmp_path / f"one{suffix}")
+        assert (clip.frames.shape, clip.indices) == ((1, 3, 48, 64), (0,))
+
+
+def test_grey_palette_and_alpha_become_rgb(tmp_path):
+    rgba = np.dstack([gray_ramp(1)[0], np.full((48, 64), 7, np.uint8)])
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.png").frames[0].permute(1, 2, 0), rgba[..., :3])
+    Image.fromarray(rgba[..., 0]).save(tmp_path / "b.png")
+    assert torch.equal(*(read_clip(tmp_path / "b.png").frames[0, c] for c in (0, 2)))
+
+
+def test_folders_that_are_no_clip(tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(MediaError, match="no images in this folder"):
+        read_clip(empty)
+    mixed = save(tmp_path / "mixed", ["1.png", "2.png"], [gray_ramp(1)[0], gray_ramp(1, 20, 30)[0]])
+    with pytest.raises(MediaError, match=r"2\.png: 30x20, but 1\.png is 64x48"):
+        read_clip(mixed, FrameRequest(1))
+
+
+def test_damaged_deep_and_animated_images_are_refused(tmp_path):
+    save(tmp_path, ["whole.png"])
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:-60])
+    (tmp_path / "text.png").write_text("not an image")
+    Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(tmp_path / "deep.png")
+    frames = [Image.fromarray(pixels) for pixels in gray_ramp(3)]
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:])
+    for name, message in [
+        ("cut.png", "truncated or damaged"),
+        ("text.png", "not an image"),
+        ("deep.png", "more than 8 bits"),
+        ("moving.webp", "animated"),
+        ("absent.png", "no such file"),
+    ]:
+        with pytest.raises(MediaError, match=message) as caught:
+            read_clip(tmp_path / name)
+        assert name in str(caught.value)
+
+
+def pillow_frames(path):
+    with Image.open(path) as image:
+        frames = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            white = Image.new("RGBA", image.size, "white")
+            frames.append(np.array(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")))
+        return np.stack(frames)
+
+
+@pytest.mark.parametrize("disposal", [0, 1, 2, 3])
+def test_gif_frames_are_composited_as_pillow_does(tmp_path, disposal):
+    frames = []
+    for number in range(6):
+        image = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
+        image.paste((200, 30 * number, 40, 255), (5 * number, 4, 5 * number + 12, 20))
+        frames.append(image)
+    path = tmp_path / "moving.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, loop=0, disposal=disposal)
+    clip = read_clip(path)
+    np.testing.assert_array_equal(clip.frames.permute(0, 2, 3, 1).numpy(), pillow_frames(path))
+    assert (clip.total, clip.fps) == (6, pytest.approx(10.0))
+
+
+def test_opaque_gif_with_uneven_times(tmp_path):
+    images = [Image.fromarray(pixels).quantize(64) for pixels in gray_ramp(4)]
+    path = tmp_path / "opaque.gif"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=[50, 300, 20, 90])
+    clip = read_clip(path)
+    np.testing.assert_array_equal(clip.frames.permute(0, 2, 3, 1).numpy(), pillow_frames(path))
