@@ -112,7 +112,7 @@ class ClipTokenizer:
         symbols[-1] += "</w>"
         while len(symbols) > 1:
             pairs = list(itertools.pairwise(symbols))
-            best = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ids)))
+            best = min(pairs, key=lambda pair: self._ranks.get(pair, _MERGES))
             if best not in self._ranks:
                 break
             symbols = _merge(symbols, best)

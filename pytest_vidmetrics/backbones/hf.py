@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,32 @@ def split_rows(state: State, source: str, targets: Iterable[str]) -> dict[str, t
 def pretrained(cls: Any, config: Any, state: State, **options: Any) -> nn.Module:
     """Return ``cls(config)`` in evaluation mode with exactly the tensors of ``state``, in float32.
 
-    Key layouts of other releases of transformers are converted by it. Raises ``ValueError`` when a tensor is missing, unexpected or of another shape.
+    Key layouts of other releases of transformers are converted by it. Raises ``ValueError`` when a tensor is
+    missing, unexpected or of another shape.
     """
     tensors = {key: value.float() for key, value in state.items()}
-    model, info = cls.from_pretrained(
-        None, config=config, state_dict=tensors, output_loading_info=True, dtype=torch.float32, **options
-    )
+    with _quiet():
+        model, info = cls.from_pretrained(
+            None, config=config, state_dict=tensors, output_loading_info=True, dtype=torch.float32, **options
+        )
     wrong = {kind: sorted(map(str, names)) for kind, names in info.items() if names}
     if wrong:
         raise ValueError(f"the checkpoint does not fit {cls.__name__}: {wrong}")
     return frozen(model)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the progress bar of loading off the terminal, which is the test runner's."""
+    from transformers.utils import logging
+
+    active = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if active:
+            logging.enable_progress_bar()
 
 
 def assign(module: nn.Module, state: State) -> nn.Module:

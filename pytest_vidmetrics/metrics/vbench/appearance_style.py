@@ -1,0 +1,100 @@
+"""VBench appearance style: how well CLIP ViT-B/32 finds that the frames show a style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
+from pytest_vidmetrics.metrics.vbench.frames import clip_pillow, encode
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_vidmetrics.backbones.clip import ClipImage, ClipText
+    from pytest_vidmetrics.backbones.clip_tokenizer import ClipTokenizer
+
+CONTEXT = 77
+
+
+@register("vbench.appearance_style")
+class AppearanceStyle(VBenchMetric):
+    """Mean over all frames of the cosine of the frame and the style phrase, in [-1, 1]; about 0.2 to 0.3.
+
+    The phrase is ``auxiliary_info["appearance_style"]`` (such as "Van Gogh style"), not the prompt; a sample
+    without one is skipped. Frames are resized with Pillow's antialiased bicubic. Upstream runs CLIP in float16 on
+    CUDA; here it is float32 everywhere. Upstream's aggregate of one process is the mean over all frames; of
+    several processes it is, by mistake, the mean of each clip's last frame: ``details["frame_results"]`` holds
+    what both need. Source: Vchitect/VBench ``appearance_style.py``, arXiv 2311.17982.
+
+    ``chunk_size`` frames are held as floating point at a time; it does not change the score.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("video", "auxiliary_info")
+    value_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
+    backbone: ClassVar[str | None] = "clip-vit-base-patch32"
+    noise_floor: ClassVar[float] = 2e-3
+    noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
+    dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
+
+    def __init__(self, chunk_size: int = 32) -> None:
+        self.chunk_size = chunk_size
+        self._image: ClipImage | None = None
+        self._text: ClipText | None = None
+        self._tokenizer: ClipTokenizer | None = None
+        self._styles: dict[str, torch.Tensor] = {}
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return CLIP ViT-B/32 and the merges of its tokeniser."""
+        from pytest_vidmetrics.backbones.clip import CLIP_B32, CLIP_MERGES
+
+        return CLIP_B32, CLIP_MERGES
+
+    def setup(self) -> None:
+        """Load both towers and the tokeniser."""
+        if self._image is not None:
+            return
+        from pytest_vidmetrics.backbones import clip
+
+        self._tokenizer = clip.load_tokenizer(clip.CLIP_MERGES, self.name)
+        self._text = clip.load_text(clip.CLIP_B32, self.device, self.name)
+        self._image = clip.load_image(clip.CLIP_B32, self.device, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one clip against its style."""
+        import torch.nn.functional as F
+
+        style = style_of(sample["auxiliary_info"])
+        if style is None:
+            return self._skip(sample, "auxiliary_info has no style phrase under 'appearance_style'")
+        video = self.clip(sample)
+        self.setup()
+        assert self._image is not None
+        images = F.normalize(encode(video, clip_pillow, self._image, self.chunk_size), dim=-1)
+        scores = (images.double() @ self._style(style).double()).tolist()
+        return MetricResult(self.name, sum(scores) / len(scores), {"style": style, "frame_results": scores})
+
+    def _style(self, style: str) -> torch.Tensor:
+        import torch.nn.functional as F
+
+        assert self._text is not None
+        assert self._tokenizer is not None
+        if style not in self._styles:
+            try:
+                row = self._tokenizer.row(style, CONTEXT, truncate=False)
+            except ValueError as error:
+                raise IncompatibleSampleError(f"{self.name}: {error}; give a shorter style phrase") from error
+            self._styles[style] = F.normalize(self._text([row]), dim=-1)[0]
+        return self._styles[style]
+
+
+def style_of(auxiliary: Any) -> str | None:
+    """Return the style phrase of VBench's auxiliary information, nested once or twice, or ``None``."""
+    for _ in range(2):
+        if isinstance(auxiliary, Mapping):
+            auxiliary = auxiliary.get("appearance_style")
+    return auxiliary.strip() or None if isinstance(auxiliary, str) else None
