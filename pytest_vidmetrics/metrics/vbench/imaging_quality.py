@@ -1,0 +1,84 @@
+"""VBench imaging quality: MUSIQ (SPAQ weights) of every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
+from pytest_vidmetrics.metrics.vbench.frames import encode
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_vidmetrics.backbones.musiq import Musiq
+
+Preprocess = Literal["longer", "shorter", "shorter_centercrop", "none"]
+LIMIT = 512
+
+
+@register("vbench.imaging_quality")
+class ImagingQuality(VBenchMetric):
+    """Mean MUSIQ score of all frames, divided by 100; about 0 to 1, higher is better.
+
+    Upstream reports 0 to 100 per clip and divides its aggregate by 100; ``details["frame_results"]`` keeps the
+    scale of 0 to 100. ``preprocess`` is upstream's mode: ``"longer"`` (its default) shrinks frames whose longer
+    side exceeds 512, ``"shorter"`` those whose shorter side does, ``"shorter_centercrop"`` crops the latter to
+    512 x 512 too, ``"none"`` scores them as they are. Source: Vchitect/VBench ``imaging_quality.py``,
+    arXiv 2311.17982; MUSIQ arXiv 2108.05997.
+
+    ``chunk_size`` frames go through the network at a time; it does not change the score.
+    """
+
+    backbone: ClassVar[str | None] = "musiq-spaq"
+    noise_floor: ClassVar[float] = 5e-3
+    noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
+
+    def __init__(self, preprocess: Preprocess = "longer", chunk_size: int = 8) -> None:
+        modes = ("longer", "shorter", "shorter_centercrop", "none")
+        if preprocess not in modes:
+            raise ValueError(f"preprocess must be one of {', '.join(modes)}, got {preprocess!r}")
+        self.preprocess: Preprocess = preprocess
+        self.chunk_size = chunk_size
+        self._network: Musiq | None = None
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return MUSIQ with the SPAQ weights."""
+        from pytest_vidmetrics.backbones.musiq import MUSIQ_SPAQ
+
+        return (MUSIQ_SPAQ,)
+
+    def setup(self) -> None:
+        """Load the network."""
+        if self._network is None:
+            from pytest_vidmetrics.backbones import musiq
+
+            self._network = musiq.load(musiq.MUSIQ_SPAQ, self.device, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one clip."""
+        video = self.clip(sample)
+        self.setup()
+        assert self._network is not None
+        scores = encode(video, self._prepare, self._network, self.chunk_size).double().tolist()
+        return MetricResult(self.name, sum(scores) / len(scores) / 100, {"frame_results": scores})
+
+    def _prepare(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the ``(N, 3, h, w)`` float32 frames in [0, 1] that the network scores."""
+        import torch.nn.functional as F
+
+        images = frames.float()
+        height, width = images.shape[-2:]
+        side = max(height, width) if self.preprocess == "longer" else min(height, width)
+        if self.preprocess == "none" or side <= LIMIT:
+            return images / 255
+        scale = LIMIT / side
+        size = (int(scale * height), int(scale * width))
+        images = F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=False)
+        if self.preprocess == "shorter_centercrop":
+            top, left = round((size[0] - LIMIT) / 2), round((size[1] - LIMIT) / 2)
+            images = images[..., top : top + LIMIT, left : left + LIMIT]
+        return images / 255
