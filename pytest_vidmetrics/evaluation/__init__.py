@@ -1,1 +1,1 @@
-"""evaluation."""
+"""The engine: samples in, results out."""

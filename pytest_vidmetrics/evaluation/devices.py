@@ -1,0 +1,44 @@
+"""Which devices an evaluator uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_vidmetrics.core.errors import UnavailableError
+
+
+def resolve_devices(device: str | Sequence[str], num_gpus: int = 1) -> list[str]:
+    """Return one device name per worker.
+
+    ``"auto"`` is the first GPU, or the CPU where there is none; ``num_gpus > 1`` is that many GPUs, whatever
+    ``device`` says; a list is one worker per entry, equal entries included. Raises ``ValueError`` for an empty
+    list or ``num_gpus < 1`` and :class:`~pytest_vidmetrics.core.errors.UnavailableError` for a GPU that is not
+    there.
+    """
+    import torch
+
+    if num_gpus < 1:
+        raise ValueError(f"num_gpus must be at least 1, got {num_gpus}")
+    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if num_gpus > 1:
+        names = [f"cuda:{i}" for i in range(num_gpus)]
+    elif not isinstance(device, str):
+        names = [str(name) for name in device]
+    else:
+        names = [device]
+    if not names:
+        raise ValueError("the list of devices is empty")
+    return [_resolve(name, visible) for name in names]
+
+
+def _resolve(name: str, visible: int) -> str:
+    if name == "auto":
+        return "cuda:0" if visible else "cpu"
+    if not name.startswith("cuda"):
+        return name
+    text = name.partition(":")[2] or "0"
+    if not text.isdecimal():
+        raise ValueError(f"device {name!r}: expected 'cuda' or 'cuda:N'")
+    if int(text) >= visible:
+        raise UnavailableError(f"device {name!r} is not there: {visible} GPUs are visible; device='cpu' needs none")
+    return f"cuda:{text}"
