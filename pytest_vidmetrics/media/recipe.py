@@ -45,7 +45,7 @@ DECODER_ID: str = _decoder_id()
 
 Recipe 1: every frame in presentation order, no resampling in time; swscale to 8-bit RGB at full size with bilinear
 chroma and one thread; colour matrix and range as the stream says (BT.709, BT.601, BT.2020, limited or full);
-BT.601 limited range where it does not say, whatever the size, as FFmpeg, torchcodec and decord do; rotation
-metadata of 90, 180 and 270 degrees applied; transparent GIF pixels white; alpha dropped. The conversion routines
-belong to libswscale, so its version is in the name.
+BT.601 limited range where it does not say, whatever the size, as FFmpeg, torchcodec and decord do; quarter turns
+and mirrors of the container applied; transparent GIF pixels white; alpha dropped. The conversion routines belong
+to libswscale, so its version is in the name.
 """

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.media.container import count_frames, decode_frames, find_video, open_media, video_stream
 from pytest_vidmetrics.media.images import IMAGE_SUFFIXES, image_size, list_images, read_images
+from pytest_vidmetrics.media.orientation import Pixels, orientation_of
 from pytest_vidmetrics.media.recipe import DECODER_ID, INTERPOLATION, PIXEL_FORMAT, RESCALE_THREADS
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tens
 
     if not wanted:
         raise ValueError("the request asks for no frames")
-    out: npt.NDArray[np.uint8] | None = None
+    out: Pixels | None = None
     reformatter = VideoReformatter()
     row = number = 0
     with open_media(path) as container:
@@ -125,21 +125,13 @@ def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tens
     return torch.from_numpy(out), rate
 
 
-def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame, path: Path) -> npt.NDArray[np.uint8]:
+def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame, path: Path) -> Pixels:
     """Return one frame as a ``(3, H, W)`` uint8 view, rotated as displayed."""
     rgb = reformatter.reformat(
         frame, format=PIXEL_FORMAT, interpolation=Interpolation[INTERPOLATION], threads=RESCALE_THREADS
     )
-    pixels: npt.NDArray[np.uint8] = np.asarray(rgb.to_ndarray(), dtype=np.uint8).transpose(2, 0, 1)
-    turns = _quarter_turns(frame, path)
-    return np.rot90(pixels, turns, (1, 2)) if turns else pixels
-
-
-def _quarter_turns(frame: VideoFrame, path: Path) -> int:
-    """Return the counterclockwise quarter turns that the container asks for."""
-    if frame.rotation % 90:
-        raise MediaError(f"{path}: rotated by {frame.rotation} degrees; only quarter turns are supported")
-    return int(frame.rotation // 90) % 4
+    pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint8).transpose(2, 0, 1)
+    return orientation_of(frame, path).apply(pixels)
 
 
 def _rate(stream: VideoStream) -> float | None:
@@ -166,7 +158,6 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
             frame = next(decoding, None)
         if frame is None:
             raise MediaError(f"{where}: the video stream has no frames")
-        turned = _quarter_turns(frame, where) % 2
-        size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+        size = orientation_of(frame, where).size(frame.width, frame.height)
         fps = _rate(stream)
     return ClipInfo(count_frames(where), *size, fps, has_video=True, has_audio=audio, duration=duration)

@@ -22,6 +22,7 @@ def write_video(
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     rotation: int = 0,
+    mirror: tuple[bool, bool] = (False, False),
     options: dict[str, str] | None = None,
     colorspace: int | None = None,
     color_range: int | None = None,
@@ -41,8 +42,8 @@ def write_video(
             stream.codec_context.colorspace = colorspace
         if color_range is not None:
             stream.codec_context.color_range = color_range
-        if rotation:
-            stream.set_display_rotation(rotation)
+        if rotation or any(mirror):
+            stream.set_display_rotation(rotation, *mirror)
         sound = container.add_stream("aac", rate=24000, layout="mono") if tone is not None else None
         for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))

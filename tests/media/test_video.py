@@ -9,6 +9,7 @@ import torch
 
 import pytest_vidmetrics.media.container as container_module
 import pytest_vidmetrics.media.video as video_module
+from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.media.video import DECODER_ID, probe, read_clip
 from tests.media.clips import gray_ramp, write_video
@@ -52,14 +53,22 @@ def test_several_requests_share_one_decode(clip_path):
         clip.select(FrameRequest())
 
 
-@pytest.mark.parametrize("rotation", [90, 180, -90])
-def test_rotation_metadata_is_applied(tmp_path, rotation):
-    path = write_video(tmp_path / "turned.mp4", gray_ramp(3), rotation=rotation)
+@pytest.mark.parametrize("mirror", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+def test_rotation_and_mirroring_are_applied(tmp_path, rotation, mirror):
+    path = write_video(tmp_path / "turned.mp4", gray_ramp(3), rotation=rotation, mirror=mirror)
     plain = read_clip(write_video(tmp_path / "plain.mp4", gray_ramp(3)))
     turned = read_clip(path)
-    assert torch.equal(turned.frames, torch.rot90(plain.frames, rotation // 90, (2, 3)))
+    axes = [axis for axis, wanted in ((3, mirror[0]), (2, mirror[1])) if wanted]
+    assert torch.equal(turned.frames, torch.rot90(plain.frames, rotation // 90, (2, 3)).flip(axes))
     info = probe(path)
     assert (info.height, info.width) == turned.frames.shape[2:]
+
+
+def test_a_tilted_picture_is_refused(tmp_path):
+    path = write_video(tmp_path / "tilted.mp4", gray_ramp(3), rotation=45)
+    with pytest.raises(MediaError, match=r"tilted\.mp4: rotated by 45 degrees"):
+        read_clip(path)
 
 
 def test_the_decoder_has_a_name():
