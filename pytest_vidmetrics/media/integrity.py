@@ -2,7 +2,8 @@
 
 A demuxer reads a cut file without complaint and yields fewer frames. The sizes in the headers of four container
 families show it exactly: MP4/MOV boxes, the Matroska/WebM segment, RIFF (AVI, WAV), and the blocks of a GIF.
-Streams without such sizes (MPEG-TS, MP3, raw video) cut between two frames look whole.
+Streams without such sizes (MPEG-TS, MP3, raw video) cut between two frames, and a fragmented MP4 cut between two
+fragments, look whole.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import BinaryIO
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
-_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx"}
+_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx", b"mfra"}
 
 
 def missing_bytes(path: Path) -> str | None:
@@ -40,7 +41,7 @@ def _short(promised: int, size: int) -> str | None:
 
 
 def _boxes(stream: BinaryIO, size: int) -> str | None:
-    position, names = 0, set()
+    position, names = 0, [b""]
     while position + 8 <= size:
         stream.seek(position)
         head = stream.read(16)
@@ -49,15 +50,18 @@ def _boxes(stream: BinaryIO, size: int) -> str | None:
             length = int.from_bytes(head[8:16], "big")
         elif length == 0:
             length = size - position
-        names.add(name)
         if length < 8:
             break
+        names.append(name)
         if position + length > size and name in _BOXES:
             label = name.decode("ascii")
             return f"the file is truncated: box {label!r} ends at byte {position + length} of {size}"
         position += length
     if b"moov" not in names:
         return "the file is truncated: it has no 'moov' box (the frame table)"
+    # A fragment's table comes before its data. Other files may end in a few bytes of padding.
+    if names[-1] == b"moof" or (b"moof" in names and position < size < position + 8):
+        return f"the file is truncated: the data of its last fragment is missing at byte {position}"
     return None
 
 

@@ -37,6 +37,23 @@ def test_no_cut_is_silent(tmp_path, name, codec, pix_fmt):
             assert name in str(caught.value)
 
 
+def test_a_cut_fragment_is_an_error(tmp_path):
+    options = {"movflags": "frag_keyframe+empty_moov"}
+    path = write_video(tmp_path / "parts.mp4", gray_ramp(24), options={"g": "8"}, container_options=options)
+    assert read_clip(path).total == 24
+    data = path.read_bytes()
+    # Where a top-level box starts: a file that ends there is a shorter file of whole fragments.
+    starts = {0, len(data)}
+    while (last := max(s for s in starts if s < len(data))) + int.from_bytes(data[last : last + 4], "big") < len(data):
+        starts.add(last + int.from_bytes(data[last : last + 4], "big"))
+    cut = tmp_path / "cut.mp4"
+    for size in range(100, len(data), 37):
+        cut.write_bytes(data[:size])
+        if size not in starts:
+            with pytest.raises(MediaError, match="truncated"):
+                read_clip(cut)
+
+
 def test_hidden_frames_are_not_counted(tmp_path):
     plain = write_video(tmp_path / "plain.webm", gray_ramp(30), codec="libvpx")
     path = tmp_path / "altref.webm"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 
 import av
@@ -198,3 +200,8 @@ def test_probe_reports_streams_rate_and_length(tmp_path, clip_path):
     assert silent.duration == pytest.approx(2.4, abs=0.01)
     loud = write_video(tmp_path / "loud.mp4", gray_ramp(10), tone=np.zeros(24000))
     assert probe(loud).has_audio
+
+
+def test_the_decoder_is_named_without_importing_torch():
+    code = "import sys; from pytest_vidmetrics.media.video import DECODER_ID; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
