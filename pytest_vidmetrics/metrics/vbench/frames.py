@@ -52,28 +52,22 @@ def shorter_side(height: int, width: int, side: int) -> tuple[int, int]:
 
 def clip_float(frames: torch.Tensor) -> torch.Tensor:
     """Return CLIP input ``(T, 3, 224, 224)``: bicubic without antialias on floats, neither rounded nor clamped."""
-    return normalise(_crop(_resize(frames.float(), "bicubic")), CLIP_MEAN, CLIP_STD)
+    return normalise(centre_crop(_resize(frames.float(), "bicubic")), CLIP_MEAN, CLIP_STD)
 
 
 def clip_uint8(frames: torch.Tensor) -> torch.Tensor:
     """Return CLIP input ``(T, 3, 224, 224)``: bicubic without antialias, rounded back to 256 levels."""
     resized = _resize(frames.float(), "bicubic").clamp(0, 255).round()
-    return normalise(_crop(resized), CLIP_MEAN, CLIP_STD)
+    return normalise(centre_crop(resized), CLIP_MEAN, CLIP_STD)
 
 
 def clip_pillow(frames: torch.Tensor) -> torch.Tensor:
     """Return CLIP input ``(T, 3, 224, 224)``: Pillow's bicubic, which always antialiases and rounds."""
-    import numpy as np
-    import torch
-    from PIL import Image
+    from pytest_vidmetrics.media.resize import pil_resize
 
     size = shorter_side(frames.shape[-2], frames.shape[-1], SIDE)
-    resized = [
-        np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
-        for image in frames.permute(0, 2, 3, 1).cpu().numpy()
-    ]
-    stacked = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(frames.device)
-    return normalise(_crop(stacked.float()), CLIP_MEAN, CLIP_STD)
+    resized = pil_resize(frames, size, "bicubic")
+    return normalise(centre_crop(resized).float(), CLIP_MEAN, CLIP_STD)
 
 
 def dino(frames: torch.Tensor) -> torch.Tensor:
@@ -109,7 +103,8 @@ def _resize(frames: torch.Tensor, mode: str) -> torch.Tensor:
     return F.interpolate(frames, size=size, mode=mode, align_corners=False, antialias=False)
 
 
-def _crop(frames: torch.Tensor) -> torch.Tensor:
+def centre_crop(frames: torch.Tensor, side: int = SIDE) -> torch.Tensor:
+    """Return the middle ``side x side`` pixels; an odd margin is rounded half to even."""
     height, width = frames.shape[-2:]
-    top, left = round((height - SIDE) / 2.0), round((width - SIDE) / 2.0)
-    return frames[..., top : top + SIDE, left : left + SIDE]
+    top, left = round((height - side) / 2), round((width - side) / 2)
+    return frames[..., top : top + side, left : left + side]

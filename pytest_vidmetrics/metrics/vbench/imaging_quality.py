@@ -9,7 +9,7 @@ from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
-from pytest_vidmetrics.metrics.vbench.frames import encode
+from pytest_vidmetrics.metrics.vbench.frames import centre_crop, encode
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +79,5 @@ class ImagingQuality(VBenchMetric):
         size = (int(scale * height), int(scale * width))
         images = F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=False)
         if self.preprocess == "shorter_centercrop":
-            top, left = round((size[0] - LIMIT) / 2), round((size[1] - LIMIT) / 2)
-            images = images[..., top : top + LIMIT, left : left + LIMIT]
+            images = centre_crop(images, LIMIT)
         return images / 255
