@@ -1,0 +1,201 @@
+"""The parts of AMT-S: encoders, correlation volumes, decoders and update blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+LEVELS = 4
+RADIUS = 3
+SIDE = 20
+"""Channels of a residual block that go through convolutions of their own."""
+
+
+def resize(images: torch.Tensor, factor: float) -> torch.Tensor:
+    """Return ``images`` scaled bilinearly by ``factor``."""
+    return F.interpolate(images, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """Return ``(N, C, H, W)`` images read where the ``(N, 2, H, W)`` flow in pixels (x, y) points; edges repeat."""
+    height, width = images.shape[-2:]
+    across = torch.linspace(-1, 1, width, device=flow.device) + flow[:, 0] / ((width - 1) / 2)
+    down = torch.linspace(-1, 1, height, device=flow.device)[:, None] + flow[:, 1] / ((height - 1) / 2)
+    grid = torch.stack([across, down], dim=-1)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def conv_prelu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Return a 3x3 convolution with a PReLU per channel."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.PReLU(outputs))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions, each with an instance norm that has no parameters."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        inner = outputs // 4
+        self.conv1 = nn.Conv2d(inputs, inner, 1)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride=stride, padding=1)
+        self.conv3 = nn.Conv2d(inner, outputs, 1)
+        self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride)) if stride > 1 else None
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return ``(N, outputs, H / stride, W / stride)``."""
+        hidden = images
+        for layer in (self.conv1, self.conv2, self.conv3):
+            hidden = F.relu(F.instance_norm(layer(hidden)))
+        shortcut = images if self.downsample is None else F.instance_norm(self.downsample(images))
+        return F.relu(shortcut + hidden)
+
+
+class FeatureEncoder(nn.Module):
+    """Features at an eighth of the size, for correlation."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 32, 7, stride=2, padding=3)
+        self.layer1 = nn.Sequential(Bottleneck(32, 32, 1), Bottleneck(32, 32, 1))
+        self.layer2 = nn.Sequential(Bottleneck(32, 64, 2), Bottleneck(64, 64, 1))
+        self.layer3 = nn.Sequential(Bottleneck(64, 96, 2), Bottleneck(96, 96, 1))
+        self.conv2 = nn.Conv2d(96, outputs, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return ``(N, outputs, H / 8, W / 8)``."""
+        hidden = F.relu(F.instance_norm(self.conv1(images)))
+        return self.conv2(self.layer3(self.layer2(self.layer1(hidden))))
+
+
+class Pyramid(nn.Module):
+    """Four levels of features at 1/2, 1/4, 1/8 and 1/16 of the size."""
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        inputs = 3
+        for i, width in enumerate(widths, start=1):
+            block = nn.Sequential(conv_prelu(inputs, width, 2), conv_prelu(width, width))
+            self.add_module(f"pyramid{i}", block)
+            inputs = width
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the levels, finest first."""
+        levels = [images]
+        for block in self.children():
+            levels.append(block(levels[-1]))
+        return levels[1:]
+
+
+class ResidualBlock(nn.Module):
+    """Five convolutions; the second and fourth see the last channels only."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = conv_prelu(width, width)
+        self.conv2 = conv_prelu(SIDE, SIDE)
+        self.conv3 = conv_prelu(width, width)
+        self.conv4 = conv_prelu(SIDE, SIDE)
+        self.conv5 = nn.Conv2d(width, width, 3, padding=1)
+        self.prelu = nn.PReLU(width)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the same shape."""
+        hidden = images
+        for whole, part in ((self.conv1, self.conv2), (self.conv3, self.conv4)):
+            hidden = whole(hidden)
+            hidden = torch.cat([hidden[:, :-SIDE], part(hidden[:, -SIDE:])], dim=1)
+        return self.prelu(images + self.conv5(hidden))
+
+
+class Decoder(nn.Module):
+    """A convolution, a residual block and an up-sampling convolution."""
+
+    def __init__(self, inputs: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.convblock = nn.Sequential(
+            conv_prelu(inputs, width),
+            ResidualBlock(width),
+            nn.ConvTranspose2d(width, outputs, 4, stride=2, padding=1),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return ``(N, outputs, 2 H, 2 W)``."""
+        return self.convblock(images)
+
+
+class UpdateBlock(nn.Module):
+    """Corrections of a feature and of both flows, computed at ``1 / factor`` of their size."""
+
+    def __init__(self, width: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.convc1 = nn.Conv2d(2 * LEVELS * (2 * RADIUS + 1) ** 2, 64, 1)
+        self.convf1 = nn.Conv2d(4, 40, 7, padding=3)
+        self.convf2 = nn.Conv2d(40, 20, 3, padding=1)
+        self.conv = nn.Conv2d(84, 68, 3, padding=1)
+        self.gru = self._pair(68 + 4 + width, 76)
+        self.feat_head = self._pair(76, width)
+        self.flow_head = self._pair(76, 4)
+
+    @staticmethod
+    def _pair(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(inputs, 76, 3, padding=1), nn.LeakyReLU(0.1), nn.Conv2d(76, outputs, 3, padding=1)
+        )
+
+    def forward(
+        self, feature: torch.Tensor, flows: torch.Tensor, correlation: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return both corrections at the size of ``feature``; flows and correlation are at the smaller size."""
+
+        def active(images: torch.Tensor) -> torch.Tensor:
+            return F.leaky_relu(images, 0.1)
+
+        small = feature if self.factor == 1 else resize(feature, 1 / self.factor)
+        seen = active(self.convc1(correlation))
+        moved = active(self.convf2(active(self.convf1(flows))))
+        hidden = active(self.conv(torch.cat([seen, moved], dim=1)))
+        hidden = self.gru(torch.cat([hidden, flows, small], dim=1))
+        more_feature, more_flows = self.feat_head(hidden), self.flow_head(hidden)
+        if self.factor == 1:
+            return more_feature, more_flows
+        return resize(more_feature, self.factor), self.factor * resize(more_flows, self.factor)
+
+
+def correlation_pyramids(first: torch.Tensor, second: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return all-pairs correlations first-to-second and second-to-first, each at four sizes.
+
+    Each level is ``(N, H * W, h, w)``: for every position of the one, a map over the other.
+    """
+    height, width = first.shape[-2:]
+    product = first.flatten(2).transpose(1, 2) @ second.flatten(2) / math.sqrt(first.shape[1])
+    pyramids: list[list[torch.Tensor]] = []
+    for volume in (product, product.transpose(1, 2)):
+        levels = [volume.reshape(len(first), height * width, height, width)]
+        for _ in range(LEVELS - 1):
+            levels.append(F.avg_pool2d(levels[-1], 2))
+        pyramids.append(levels)
+    return pyramids[0], pyramids[1]
+
+
+def look_up(levels: Sequence[torch.Tensor], flow: torch.Tensor) -> torch.Tensor:
+    """Return the ``(N, 196, H, W)`` correlations in 7 x 7 windows around where ``(N, 2, H, W)`` flow points."""
+    batch, _, height, width = flow.shape
+    options: Any = {"device": flow.device, "dtype": flow.dtype}
+    rows, columns = torch.meshgrid(torch.arange(height, **options), torch.arange(width, **options), indexing="ij")
+    centre = (torch.stack([columns, rows]) + flow).permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
+    steps = torch.arange(-RADIUS, RADIUS + 1, **options)
+    # The published networks were trained with windows whose first axis moves along x.
+    window = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1)
+    found = []
+    for i, volume in enumerate(levels):
+        extent = torch.tensor([volume.shape[-1] - 1, volume.shape[-2] - 1], **options)
+        grid = 2 * (centre / 2**i + window) / extent - 1
+        maps = volume.flatten(0, 1).unsqueeze(1)
+        found.append(F.grid_sample(maps, grid, align_corners=True).reshape(batch, height, width, -1))
+    return torch.cat(found, dim=-1).permute(0, 3, 1, 2)

@@ -1,0 +1,91 @@
+"""VBench motion smoothness: how well AMT-S predicts every other frame from its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_vidmetrics.backbones.amt import AmtS
+
+
+@register("vbench.motion_smoothness")
+class MotionSmoothness(VBenchMetric):
+    """``(255 - mean absolute difference of predicted and true odd frames) / 255``, in [0, 1]; higher is better.
+
+    Frames 0, 2, 4, … are the network's input, the odd frames between them what it must predict; the prediction is
+    truncated to 256 levels, as upstream does, and a trailing odd frame is unused. The network sees frames at
+    their own size. Upstream shrinks them by what the free memory of the GPU allows, but only when its device
+    argument is the plain string "cuda", which its command line never passes: its published scores are unscaled,
+    and a score must not depend on the machine. Fewer than 3 frames have no score.
+    Source: Vchitect/VBench ``motion_smoothness.py``, arXiv 2311.17982. The weights are non-commercial.
+
+    ``chunk_size`` pairs go through the network at a time; beyond rounding it does not change the score.
+    """
+
+    value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    backbone: ClassVar[str | None] = "amt-s"
+    noise_floor: ClassVar[float] = 2e-4
+    noise_source: ClassVar[str] = "measured: YUV to RGB recipes of decoders move frame differences by 1.3e-4"
+
+    def __init__(self, chunk_size: int = 4) -> None:
+        self.chunk_size = chunk_size
+        self._network: AmtS | None = None
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return AMT-S."""
+        from pytest_vidmetrics.backbones.amt import AMT_S
+
+        return (AMT_S,)
+
+    def setup(self) -> None:
+        """Load the network."""
+        if self._network is None:
+            from pytest_vidmetrics.backbones import amt
+
+            self._network = amt.load(amt.AMT_S, self.device, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one clip; ``details["pair_differences"]`` holds each pair's difference in levels."""
+        video = self.clip(sample, least=3)
+        self._check(video)
+        self.setup()
+        ends = video[::2]
+        truth = video[1::2][: len(ends) - 1]
+        differences: list[float] = []
+        for start in range(0, len(truth), self.chunk_size):
+            stop = min(start + self.chunk_size, len(truth))
+            predicted = self._predict(ends[start:stop], ends[start + 1 : stop + 1])
+            gaps = (predicted.int() - truth[start:stop].int()).abs()
+            differences += gaps.flatten(1).double().mean(dim=1).tolist()
+        score = (255 - sum(differences) / len(differences)) / 255
+        return MetricResult(self.name, score, {"pair_differences": differences})
+
+    def _check(self, video: torch.Tensor) -> None:
+        from pytest_vidmetrics.backbones.amt import DIVISOR, SMALLEST
+
+        height, width = video.shape[-2:]
+        if min(height + -height % DIVISOR, width + -width % DIVISOR) < SMALLEST:
+            raise IncompatibleSampleError(
+                f"{self.name} needs frames of at least {SMALLEST - DIVISOR + 1} x {SMALLEST - DIVISOR + 1} pixels, "
+                f"got {height} x {width}: upstream's network has no result for smaller ones"
+            )
+
+    def _predict(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Return the ``(N, 3, H, W)`` uint8 frames that the network puts between two."""
+        import torch
+
+        from pytest_vidmetrics.backbones.amt import pad_to
+
+        assert self._network is not None
+        padded, (rows, columns) = pad_to(torch.cat([first, second]).float() / 255)
+        middle = self._network(*padded.chunk(2))[..., rows, columns]
+        return (middle * 255).clamp(0, 255).to(torch.uint8)
