@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import functools
 import hashlib
 import http.client
 import os
-import shutil
 import time
 import urllib.error
 import urllib.request
@@ -102,33 +104,46 @@ class Download:
             if response.status != 206:
                 start = 0
             elif not str(response.headers.get("Content-Range", "")).startswith(f"bytes {start}-"):
-                raise _ChangedError(
-                    f"asked for the bytes from {start}, got {response.headers.get('Content-Range')}"
-                )
+                raise _ChangedError(f"asked for the bytes from {start}, got {response.headers.get('Content-Range')}")
             length = response.headers.get("Content-Length")
             expected = start + int(length) if length is not None else None
+            checksum = _stated_md5(response.headers.get_all("x-goog-hash") or [])
             if etag := response.headers.get("ETag"):
                 tag.write_text(etag, "utf-8")
             else:
                 tag.unlink(missing_ok=True)
             with part.open("ab" if start else "wb") as stream:
-                shutil.copyfileobj(response, stream, _CHUNK)
+                # Not read(): it waits for a full block, and what it holds is lost when the connection stalls.
+                while block := response.read1(_CHUNK):
+                    stream.write(block)
                 stream.flush()
                 os.fsync(stream.fileno())
-        self._check(part, expected)
+        self._check(part, expected, checksum)
 
-    def _check(self, part: Path, expected: int | None) -> None:
+    def _check(self, part: Path, expected: int | None, md5: str | None = None) -> None:
         got = part.stat().st_size
         if expected is not None and got < expected:
             raise DownloadError(f"the connection ended after {got} of {expected} bytes")
         if self.size is not None and got != self.size:
             raise _ChangedError(f"{got} bytes, expected {self.size}")
-        if self.sha256 is not None:
+        for kind, promised in (("sha256", self.sha256), ("md5", md5)):
+            if promised is None:
+                continue
             with part.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            if digest != self.sha256.lower():
-                raise _ChangedError(f"sha256 is {digest}, expected {self.sha256}")
+                digest = hashlib.file_digest(stream, functools.partial(hashlib.new, kind, usedforsecurity=False))
+            if digest.hexdigest() != promised.lower():
+                raise _ChangedError(f"{kind} is {digest.hexdigest()}, expected {promised}")
 
 
 def _tag_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.etag")
+
+
+def _stated_md5(headers: list[str]) -> str | None:
+    """Return the md5, as hexadecimal digits, that Google's storage states for the whole file."""
+    for field in ",".join(headers).split(","):
+        kind, _, value = field.strip().partition("=")
+        if kind == "md5":
+            with contextlib.suppress(ValueError):
+                return base64.b64decode(value, validate=True).hex()
+    return None

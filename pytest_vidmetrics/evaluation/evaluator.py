@@ -82,6 +82,11 @@ class Evaluator:
         """The metrics that are loaded; empty after :meth:`unload`."""
         return list(self._workers[0].metrics) if self._workers else []
 
+    @property
+    def explicit_metrics(self) -> frozenset[str]:
+        """The metrics that were named themselves, not through a group."""
+        return self._explicit
+
     def reload(self) -> None:
         """Load the metrics again, with the same arguments, after :meth:`unload`."""
         if self._workers:

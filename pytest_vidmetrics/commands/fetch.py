@@ -1,0 +1,74 @@
+"""Fetch weights and prompt lists ahead of time, for machines without a network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+from pytest_vidmetrics.commands._text import size, table
+from pytest_vidmetrics.core.checkpoints import Checkpoint, resolve
+from pytest_vidmetrics.core.errors import UnavailableError, closest
+
+HELP = "fetch weights ahead of time"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("selection", nargs="+", metavar="SEL", help="metrics, groups, files as listed, or 'all'")
+    parser.add_argument("--dry-run", action="store_true", help="list the files, fetch nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch what is missing. Returns 1 when something could not be had; the other files are fetched all the same."""
+    selection = [name for text in args.selection for name in text.split(",") if name]
+    wanted = select(selection)
+    rows = [["file", "size", "licence", "source"]]
+    rows += [[one.name, size(one.size), one.licence, _source(one)] for one in wanted]
+    sys.stdout.write(table(rows) if wanted else "nothing to fetch: no weights are needed\n")
+    if args.dry_run:
+        return 0
+    failed = 0
+    for one in wanted:
+        try:
+            sys.stdout.write(f"{one.name}: {resolve(one)}\n")
+        except UnavailableError as error:
+            sys.stderr.write(f"{error}\n")
+            failed += 1
+    if failed:
+        sys.stderr.write(f"{failed} of {len(wanted)} files could not be fetched\n")
+    return 1 if failed else 0
+
+
+def select(selection: Iterable[str]) -> list[Checkpoint]:
+    """Return the files of metrics, groups, and files named themselves. Raises ``KeyError`` for an unknown name."""
+    from pytest_vidmetrics.metrics import registry
+
+    lists = _prompt_lists()
+    known: dict[str, list[Checkpoint]] = {one.name: [one] for one in lists}
+    known["all"] = lists
+    by_metric = {name: list(registry.metric_class(name)().checkpoints()) for name in registry.list_metrics()}
+    for checkpoints in by_metric.values():
+        for one in checkpoints:
+            known.setdefault(one.name, []).append(one)
+    chosen: dict[Checkpoint, None] = {}
+    for name in selection:
+        is_metric = name == "all" or name in by_metric or registry.resolve_group(name) is not None
+        if name not in known and not is_metric:
+            raise KeyError(f"unknown metric, group or file {name!r}{closest(name, [*registry.selectable(), *known])}")
+        chosen.update(dict.fromkeys(known.get(name, ())))
+        for metric in registry.expand([name]) if is_metric else ():
+            chosen.update(dict.fromkeys(by_metric[metric]))
+    return list(chosen)
+
+
+def _prompt_lists() -> list[Checkpoint]:
+    from pytest_vidmetrics.evaluation.datasets_physics_iq import MANIFEST
+    from pytest_vidmetrics.evaluation.datasets_vbench import FULL_INFO
+
+    return [FULL_INFO, MANIFEST]
+
+
+def _source(one: Checkpoint) -> str:
+    at = f"@{one.revision}" if one.revision else ""
+    return f"{one.source}{at}" + (f" {one.filename}" if one.filename else "")

@@ -1,0 +1,80 @@
+"""List the metrics: direction, unit, what a sample needs, and the size and licence of the weights."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from pytest_vidmetrics.commands._text import size, table, to_json
+
+HELP = "list the metrics"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("selection", nargs="*", metavar="SEL", help="metrics and groups (default: all)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--names", action="store_true", help="print the names only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list."""
+    from pytest_vidmetrics.metrics import registry
+
+    selection = [name for text in args.selection for name in text.split(",") if name]
+    names = registry.expand(selection or ["all"])
+    if args.names:
+        sys.stdout.write("".join(f"{name}\n" for name in names))
+        return 0
+    found = [_describe(name) for name in names]
+    if args.json:
+        sys.stdout.write(to_json(found))
+        return 0
+    rows = [["metric", "better", "unit", "sample", "weights", "licence of the weights", "missing"]]
+    rows += [_row(one) for one in found]
+    sys.stdout.write(table(rows))
+    return 0
+
+
+def _describe(name: str) -> dict[str, Any]:
+    from pytest_vidmetrics.metrics import registry
+
+    cls = registry.metric_class(name)
+    metric = cls()
+    return {
+        "name": name,
+        "version": cls.version,
+        "set_metric": cls.is_set_metric,
+        "higher_is_better": cls.higher_is_better,
+        "unit": cls.unit,
+        "requires": list(metric.required_keys()),
+        "missing_dependencies": registry.missing_dependencies(name),
+        "weights": [
+            {
+                "name": one.name,
+                "source": one.source,
+                "filename": one.filename,
+                "revision": one.revision,
+                "sha256": one.sha256,
+                "size": one.size,
+                "licence": one.licence,
+            }
+            for one in metric.checkpoints()
+        ],
+    }
+
+
+def _row(one: dict[str, Any]) -> list[str]:
+    weights = one["weights"]
+    sizes = [weight["size"] for weight in weights]
+    total = "-" if not weights else size(None if None in sizes else sum(sizes))
+    return [
+        one["name"],
+        "higher" if one["higher_is_better"] else "lower",
+        one["unit"] or "-",
+        ("set of " if one["set_metric"] else "") + "+".join(one["requires"]),
+        total,
+        ", ".join(dict.fromkeys(weight["licence"] for weight in weights)) or "-",
+        ", ".join(one["missing_dependencies"]),
+    ]

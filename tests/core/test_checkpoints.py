@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from pytest_vidmetrics.core import checkpoints as module
+from pytest_vidmetrics.core.checkpoints import Checkpoint, ensure_checkpoint, resolve, weights_sha256
+from pytest_vidmetrics.core.errors import UnavailableError
+
+URL = "https://example.invalid/some/w.bin"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VIDMETRICS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.delenv("VIDMETRICS_OFFLINE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache"
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def fill(monkeypatch: pytest.MonkeyPatch, data: bytes) -> list[str]:
+    asked: list[str] = []
+
+    def to(self: module.Download, target: Path) -> Path:
+        if not target.exists():
+            asked.append(self.url)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        return target
+
+    monkeypatch.setattr(module.Download, "to", to)
+    return asked
+
+
+def test_a_local_path_is_returned_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(b"w")
+    assert ensure_checkpoint("w", str(tmp_path / "w.bin")) == str(tmp_path / "w.bin")
+    assert ensure_checkpoint("w", str(tmp_path), "w.bin") == str(tmp_path / "w.bin")
+    assert ensure_checkpoint("w", "./w.bin", sha256=sha(b"w")) == "w.bin"
+    with pytest.raises(UnavailableError, match="expected 0000"):
+        ensure_checkpoint("w", "./w.bin", sha256="0" * 64)
+    with pytest.raises(UnavailableError, match="does not exist"):
+        ensure_checkpoint("w", "/absent/w.bin")
+
+
+def test_a_source_of_no_known_kind() -> None:
+    with pytest.raises(ValueError, match="neither an existing path, nor a URL, nor a repository"):
+        ensure_checkpoint("w", "weights")
+
+
+def test_a_url_is_kept_under_its_address_and_pin(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    asked = fill(monkeypatch, b"w")
+    first = ensure_checkpoint("w.bin", URL)
+    assert Path(first).is_relative_to(cache / "models")
+    assert Path(first).name == "w.bin"
+    assert ensure_checkpoint("w.bin", URL) == first
+    # Another address or another pin under the same name is another file.
+    assert ensure_checkpoint("w.bin", f"{URL}?v=2") != first
+    assert ensure_checkpoint("w.bin", URL, sha256=sha(b"w")) != first
+    assert asked == [URL, f"{URL}?v=2", URL]
+
+
+@pytest.mark.parametrize("name", ["../../evil", "a/b.bin", "x" * 400, ""])
+def test_a_name_cannot_leave_the_cache(monkeypatch: pytest.MonkeyPatch, cache: Path, name: str) -> None:
+    fill(monkeypatch, b"w")
+    found = Path(ensure_checkpoint(name, URL)).resolve()
+    assert found.parent.parent == (cache / "models").resolve()
+
+
+@pytest.mark.parametrize("variable", ["VIDMETRICS_OFFLINE", "HF_HUB_OFFLINE"])
+def test_offline_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "1")
+    checkpoint = Checkpoint("w.bin", URL, size=7_400_000, licence="MIT", override="VIDMETRICS_W")
+    with pytest.raises(UnavailableError) as caught:
+        resolve(checkpoint, "vbench.color")
+    for part in ("w.bin", URL, "7.4 MB", "licence: MIT", "vidmetrics fetch vbench.color", "$VIDMETRICS_W", "off"):
+        assert part in str(caught.value)
+
+
+def test_offline_uses_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(monkeypatch, b"w")
+    first = ensure_checkpoint("w.bin", URL)
+    monkeypatch.setenv("VIDMETRICS_OFFLINE", "true")
+    assert ensure_checkpoint("w.bin", URL) == first
+
+
+def test_the_override_wins_and_is_the_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    checkpoint = Checkpoint("w.bin", URL, sha256=sha(b"w"), override="VIDMETRICS_W")
+    assert weights_sha256(checkpoint) == sha(b"w")
+    (tmp_path / "mine.bin").write_bytes(b"other")
+    monkeypatch.setenv("VIDMETRICS_W", str(tmp_path / "mine.bin"))
+    assert resolve(checkpoint) == tmp_path / "mine.bin"
+    assert weights_sha256(checkpoint) == sha(b"other")
+    monkeypatch.setenv("VIDMETRICS_W", str(tmp_path / "absent.bin"))
+    with pytest.raises(UnavailableError, match=r"\$VIDMETRICS_W names"):
+        resolve(checkpoint)
+
+
+def test_the_digest_of_unpinned_weights_follows_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    path.write_bytes(b"one")
+    assert weights_sha256(Checkpoint("w", str(path))) == sha(b"one")
+    path.write_bytes(b"three")
+    assert weights_sha256(Checkpoint("w", str(path))) == sha(b"three")
+
+
+def test_a_repository_is_pinned_and_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[tuple[object, ...]] = []
+    (tmp_path / "hub.bin").write_bytes(b"hub")
+
+    def download(repo: str, filename: str, **options: object) -> str:
+        calls.append((repo, filename, options["revision"], options["local_files_only"]))
+        return str(tmp_path / "hub.bin")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    # A folder that is named like the repository does not shadow it.
+    (tmp_path / "org" / "net").mkdir(parents=True)
+    found = ensure_checkpoint("net", "org/net", "hub.bin", revision="abc", sha256=sha(b"hub"))
+    assert found == str(tmp_path / "hub.bin")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UnavailableError, match="sha256 of"):
+        ensure_checkpoint("net", "org/net", "hub.bin", sha256="0" * 64)
+    assert calls == [("org/net", "hub.bin", "abc", False), ("org/net", "hub.bin", None, True)]
+
+
+def test_a_whole_repository_and_its_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def snapshot(repo: str, **options: object) -> str:
+        if repo == "org/gone":
+            raise RuntimeError("no such\nrepository")
+        assert "*.h5" in options["ignore_patterns"]  # type: ignore[operator]
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert ensure_checkpoint("net", "org/net") == str(tmp_path)
+    with pytest.raises(UnavailableError, match=r"org/gone@v1 .*no such repository"):
+        ensure_checkpoint("net", "org/gone", revision="v1")
+
+
+def test_importing_costs_no_heavy_library_and_changes_no_environment() -> None:
+    code = (
+        "import os, sys; before = dict(os.environ)\n"
+        "import pytest_vidmetrics, pytest_vidmetrics.core.checkpoints, pytest_vidmetrics.evaluation.evaluator\n"
+        "import pytest_vidmetrics.cli\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'transformers', 'huggingface_hub', 'av', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert dict(os.environ) == before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
