@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _expand(patterns: Iterable[str], suffixes: tuple[str, ...]) -> list[Path]:
     """Return the files of paths, folders and globs, each once."""
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
@@ -86,8 +86,9 @@ def _expand(patterns: Iterable[str], suffixes: tuple[str, ...]) -> list[Path]:
             matches = sorted(one for one in _glob(path) if one.is_file())
         if not matches:
             raise FileNotFoundError(f"{pattern}: no {suffixes[0]} or similar file there")
-        found.update(dict.fromkeys(matches))
-    return list(found)
+        for one in matches:
+            found.setdefault(one.resolve(), one)
+    return list(found.values())
 
 
 def _glob(pattern: Path) -> Iterable[Path]:

@@ -111,8 +111,10 @@ class VideoPool:
             self._changed.notify_all()
 
     def _room(self) -> bool:
-        ahead = self._loading + len(self._ready)
-        return ahead < self._max_items and (not self._bytes or self._bytes + self._largest <= self._max_bytes)
+        if self._loading + len(self._ready) >= self._max_items:
+            return False
+        # As long as no size is known, one clip at a time.
+        return not self._bytes or bool(self._largest and self._bytes + self._largest <= self._max_bytes)
 
     def _work(self) -> None:
         while True:
@@ -120,7 +122,7 @@ class VideoPool:
                 self._changed.wait_for(lambda: self._stopped or self._ended or self._room())
                 if self._stopped or self._ended:
                     return
-                # At least one byte, so that the first clips, of unknown size, are not started all at once.
+                # At least one byte: a clip of unknown size counts as being there.
                 reserved = max(1, self._largest)
                 self._loading += 1
                 self._bytes += reserved

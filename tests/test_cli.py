@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from pytest_vidmetrics.cli import main
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.registry import register
+
+
+@pytest.fixture(autouse=True)
+def _metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registry", {})
+    monkeypatch.setattr(registry, "_discovered", True)
+    monkeypatch.setenv("VIDMETRICS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VIDMETRICS_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.bin").write_bytes(b"weights")
+
+    @register("fake.mean")
+    class Mean(BaseMetric):
+        requires_reference: ClassVar[bool] = False
+        unit: ClassVar[str] = "level"
+
+        def __init__(self, scale: float = 1.0) -> None:
+            self.scale = scale
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            return MetricResult(self.name, float(sample["video"].mean()) * self.scale, {"odd": [float("nan"), 1]})
+
+        def checkpoints(self) -> tuple[Checkpoint, ...]:
+            return (Checkpoint("here.bin", "./here.bin", size=7, licence="MIT"),)
+
+    @register("fake.paired")
+    class Paired(BaseMetric):
+        higher_is_better: ClassVar[bool] = False
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            return MetricResult(self.name, float((sample["video"] - sample["reference"]).abs().mean()))
+
+        def checkpoints(self) -> tuple[Checkpoint, ...]:
+            return (Checkpoint("away.bin", "https://example.invalid/away.bin", size=2_500_000_000, licence="NC"),)
+
+    @register("sets.mean")
+    class SetMean(SetMetric):
+        def features(self, sample: Mapping[str, Any]) -> Any:
+            import numpy as np
+
+            return np.array([[float(sample["video"].mean())]])
+
+        def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+            return MetricResult(self.name, float(candidate.rows.mean() - reference.rows.mean()))
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    from PIL import Image
+
+    for name, level in (("gen/a", 51), ("gen/b", 102), ("ref/a", 0), ("ref/b", 102), ("ref/c", 0)):
+        path = tmp_path / f"{name}.gif"
+        path.parent.mkdir(exist_ok=True)
+        frames = [Image.new("RGB", (16, 16), (level, level, level)) for _ in range(2)]
+        frames[1].putpixel((0, 0), (255 - level, 0, 0))
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    return tmp_path
+
+
+def strict(text: str) -> Any:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["metric", "fake.mean", "fake.paired", "sets.mean"]
+    assert "MIT" in lines[1]
+    assert "0.0 MB" in lines[1]
+    assert all(word in lines[2] for word in ("lower", "2.5 GB", "NC", "video+reference"))
+    assert "set of video" in lines[3]
+    assert main(["list", "fake", "--names"]) == 0
+    assert capsys.readouterr().out == "fake.mean\nfake.paired\n"
+    assert main(["list", "fake.mean", "--json"]) == 0
+    (entry,) = strict(capsys.readouterr().out)
+    assert entry["weights"][0]["licence"] == "MIT"
+
+
+def test_an_unknown_name_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "fake.maen"]) == 2
+    assert "unknown metric 'fake.maen'; did you mean 'fake.mean'?" in capsys.readouterr().err
+    assert main(["fetch", "here.bim"]) == 2
+    assert "did you mean 'here.bin'?" in capsys.readouterr().err
+
+
+def test_score_pairs_and_set_metrics(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["score", "gen", "--reference", "ref", "--metrics", "fake,sets", "--device", "cpu"]
+    assert main([*args, "--param", "fake.mean:scale=2"]) == 0
+    found = strict(capsys.readouterr().out)
+    assert [Path(row["video"]).name for row in found["samples"]] == ["a.gif", "b.gif"]
+    scores = [row["scores"]["fake.paired"]["score"] for row in found["samples"]]
+    assert scores[0] == pytest.approx(0.2, abs=0.01)
+    assert scores[1] == 0
+    mean = found["samples"][0]["scores"]["fake.mean"]
+    assert mean["score"] == pytest.approx(0.4, abs=0.01)
+    assert mean["details"]["odd"] == [None, 1]
+    assert found["corpus"]["sets.mean"]["status"] == "scored"
+    assert found["provenance"]["metrics"]["fake.mean"]["params"] == {"scale": 2}
+    assert found["provenance"]["metrics"]["fake.mean"]["weights"]["here.bin"]["sha256"]
+
+
+def test_score_globs_and_writes_a_file(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pattern = str(clips / "gen" / "*.gif")
+    assert main(["score", pattern, "gen/a.gif", "--metrics", "fake", "--device", "cpu", "--output", "out/r.json"]) == 0
+    assert capsys.readouterr().out == ""
+    found = strict((clips / "out/r.json").read_text("utf-8"))
+    assert len(found["samples"]) == 2
+    assert found["samples"][0]["scores"]["fake.paired"]["status"] == "skipped"
+
+
+def test_a_failure_shows_in_the_exit_status(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clips / "gen" / "broken.mp4").write_bytes(b"nothing")
+    assert main(["score", "gen", "--metrics", "fake.mean", "--device", "cpu"]) == 1
+    captured = capsys.readouterr()
+    assert "sample 2: fake.mean: failed" in captured.err
+    assert strict(captured.out)["samples"][0]["scores"]["fake.mean"]["status"] == "scored"
+
+
+def test_a_metric_named_itself_that_scored_nothing_is_a_failure(
+    clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", "gen", "--metrics", "fake.mean,fake.paired", "--device", "cpu"]) == 1
+    assert "fake.paired: no sample was scored" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["absent.mp4"], "absent.mp4: no .mp4"),
+        (["gen", "--param", "scale=2"], "expected METRIC:KEY=VALUE"),
+        (["gen", "--param", "fake.mean:scael=2"], "did you mean 'scale'"),
+        (["gen", "--device", "cuda:77"], "is not there"),
+        ([], "at least one of video= or audio="),
+    ],
+)
+def test_usage_errors(clips: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str) -> None:
+    assert main(["score", "--metrics", "fake.mean", *args]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_fetch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch", "fake.mean"]) == 0
+    assert "here.bin: here.bin" in capsys.readouterr().out
+    assert main(["fetch", "fake,VBench_full_info.json"]) == 1
+    captured = capsys.readouterr()
+    assert "here.bin: here.bin" in captured.out
+    assert all(word in captured.out for word in ("2.5 GB", "NC", "https://example.invalid/away.bin", "Apache-2.0"))
+    assert "2 of 3 files could not be fetched" in captured.err
+    assert main(["fetch", "all", "--dry-run"]) == 0
+    assert "physics_iq_descriptions.csv" in capsys.readouterr().out
+    assert main(["fetch", "sets"]) == 0
+    assert "nothing to fetch" in capsys.readouterr().out
+
+
+def test_the_command_of_the_error_message_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch", "away.bin", "--dry-run"]) == 0
+    assert "away.bin" in capsys.readouterr().out
+
+
+def test_an_interruption_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "expand", interrupt)
+    assert main(["list"]) == 130
