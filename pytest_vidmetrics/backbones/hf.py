@@ -78,8 +78,12 @@ def _quiet() -> Iterator[None]:
 
 
 def assign(module: nn.Module, state: State) -> nn.Module:
-    """Give ``module``, which may be on the meta device, exactly the tensors of ``state``, in float32."""
-    module.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
+    """Give ``module``, which may be on the meta device, exactly the tensors of ``state``, floats in float32.
+
+    Raises ``RuntimeError`` when a tensor is missing, unexpected or of another shape.
+    """
+    tensors = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    module.load_state_dict(tensors, strict=True, assign=True)
     return frozen(module)
 
 

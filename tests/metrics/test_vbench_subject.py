@@ -85,3 +85,9 @@ def test_full_depth(tmp_path, monkeypatch):
     expected = json.loads((DATA / "subject_consistency.json").read_text())["expected"]
     for case in expected["videos"]:
         assert metric.compute({"video": clip(case)}).score == pytest.approx(case["video_result"], abs=3e-6)
+
+
+def test_loading_leaves_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    Dino(filled("subject_consistency_shallow"))
+    assert torch.equal(torch.random.get_rng_state(), before)

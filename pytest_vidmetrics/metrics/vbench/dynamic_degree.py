@@ -1,0 +1,135 @@
+"""VBench dynamic degree: whether enough of a clip moves, by RAFT optical flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_vidmetrics.backbones.raft_things import RaftThings
+
+RATE = 8
+LARGEST = 0.05
+
+
+@register("vbench.dynamic_degree")
+class DynamicDegree(VBenchMetric):
+    """1 when enough pairs of frames move, else 0; the dimension is the share of dynamic clips.
+
+    Frames are taken at about 8 per second (the step is ``round(fps / 8)``, halves to even). A pair moves when the
+    mean of the largest 5 % of its flow magnitudes exceeds ``6 * min(H, W) / 256`` pixels; ``round(4 n / 16)`` of
+    the ``n`` frames' pairs must. As upstream does, two frames need none, so that any pair is dynamic, and one
+    frame is not. Flow over the padding counts too. ``fps`` is the clip's frame rate.
+
+    Pairs after the one that decides are not computed: ``details["pair_scores"]`` ends with it.
+    ``chunk_size`` pairs go through the network at a time; it does not change the score.
+    Source: Vchitect/VBench ``dynamic_degree.py``, arXiv 2311.17982.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("video", "fps")
+    value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    binary: ClassVar[bool] = True
+    backbone: ClassVar[str | None] = "raft-things"
+    noise_source: ClassVar[str] = "one clip is 0 or 1; only a pair within rounding of the threshold could flip"
+
+    def __init__(self, chunk_size: int = 4) -> None:
+        self.chunk_size = chunk_size
+        self._network: RaftThings | None = None
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return RAFT with the "things" weights."""
+        from pytest_vidmetrics.backbones.raft_things import RAFT_THINGS
+
+        return (RAFT_THINGS,)
+
+    def setup(self) -> None:
+        """Load the network."""
+        if self._network is None:
+            from pytest_vidmetrics.backbones import raft_things
+
+            self._network = raft_things.load(raft_things.RAFT_THINGS, self.device, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one clip."""
+        video = self.clip(sample)[:: frame_step(float(sample["fps"]))]
+        self._check(video)
+        self.setup()
+        limit, needed = threshold(video.shape[-2], video.shape[-1]), pairs_needed(len(video))
+        dynamic, scores = decide(self.pair_scores(video), len(video) - 1, limit, needed)
+        details = {"threshold": limit, "needed": needed, "frames_used": len(video), "pair_scores": scores}
+        return MetricResult(self.name, float(dynamic), details)
+
+    def _check(self, video: torch.Tensor) -> None:
+        from pytest_vidmetrics.backbones.raft_things import DIVISOR, SMALLEST
+
+        height, width = video.shape[-2:]
+        if min(height + -height % DIVISOR, width + -width % DIVISOR) < SMALLEST:
+            raise IncompatibleSampleError(
+                f"{self.name} needs frames of at least {SMALLEST - DIVISOR + 1} pixels a side, got "
+                f"{height} x {width}: RAFT's coarsest correlation would be one pixel wide"
+            )
+
+    def pair_scores(self, video: torch.Tensor) -> Iterator[float]:
+        """Yield how much each pair of consecutive ``(T, 3, H, W)`` uint8 frames moves, in pixels."""
+        from pytest_vidmetrics.backbones.raft_things import VOLUME_LIMIT
+
+        assert self._network is not None
+        cells = -(-video.shape[-2] // 8) * -(-video.shape[-1] // 8)
+        size = max(1, min(self.chunk_size, VOLUME_LIMIT // cells**2))
+        for start in range(0, len(video) - 1, size):
+            yield from largest_motion(self._network(pad(video[start : start + size + 1].float())))
+
+
+def frame_step(fps: float) -> int:
+    """Return how many frames of a clip one taken frame stands for. Raises ``IncompatibleSampleError``."""
+    if not 0 < fps < float("inf"):
+        raise IncompatibleSampleError(f"vbench.dynamic_degree needs a frame rate above 0, got fps={fps}")
+    return max(1, round(fps / RATE))
+
+
+def threshold(height: int, width: int) -> float:
+    """Return the motion in pixels above which a pair of frames of this size moves."""
+    return 6.0 * min(height, width) / 256.0
+
+
+def pairs_needed(frames: int) -> int:
+    """Return how many pairs of ``frames`` frames must move."""
+    return round(4 * frames / 16)
+
+
+def pad(frames: torch.Tensor) -> torch.Tensor:
+    """Return frames whose sides are multiples of 8: edges repeated, the odd pixel right and below."""
+    import torch.nn.functional as F
+
+    below, right = -frames.shape[-2] % 8, -frames.shape[-1] % 8
+    return F.pad(frames, (right // 2, right - right // 2, below // 2, below - below // 2), mode="replicate")
+
+
+def largest_motion(flow: torch.Tensor) -> list[float]:
+    """Return, for each ``(2, H, W)`` flow, the mean of the largest 5 % of its magnitudes."""
+    magnitude = flow.square().sum(dim=1).sqrt().flatten(1)
+    taken = int(LARGEST * magnitude.shape[1])
+    values: list[float] = magnitude.topk(taken, dim=1).values.double().mean(dim=1).tolist()
+    return values
+
+
+def decide(scores: Iterator[float], pairs: int, limit: float, needed: int) -> tuple[bool, list[float]]:
+    """Return whether a clip is dynamic, and the scores up to the pair that decides it."""
+    seen: list[float] = []
+    moving = 0
+    for score in scores:
+        seen.append(score)
+        moving += score > limit
+        if moving >= needed:
+            return True, seen
+        if moving + pairs - len(seen) < needed:
+            break
+    return False, seen
