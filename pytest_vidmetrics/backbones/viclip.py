@@ -20,8 +20,6 @@ VICLIP = Checkpoint(
     licence="not stated beside the file; the code is Apache-2.0",
     override="VIDMETRICS_VICLIP",
 )
-FRAMES = 8
-TOKENS = 32
 HEAD_WIDTH = 64
 
 

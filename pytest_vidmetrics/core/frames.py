@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,11 +12,12 @@ class FrameRequest:
     """Which frames of a clip a metric reads, so that the decoder can leave out the others.
 
     ``count`` frames: ``"uniform"`` takes ``linspace(0, T-1, count)`` truncated to integers, ``"first"`` the first
-    ``count`` with the given ``stride``. ``count=None`` means every frame.
+    ``count`` with the given ``stride``, ``"middle"`` the middle of each of ``count`` equal spans.
+    ``count=None`` means every frame.
     """
 
     count: int | None = None
-    how: Literal["uniform", "first"] = "uniform"
+    how: Literal["uniform", "first", "middle"] = "uniform"
     stride: int = 1
 
     def indices(self, total: int) -> list[int]:
@@ -26,6 +28,9 @@ class FrameRequest:
             return list(range(0, total, self.stride))[: self.count]
         if self.count >= total:
             return list(range(total))
+        if self.how == "middle":
+            edges = [i * total // self.count for i in range(self.count + 1)]
+            return [(low + high - 1) // 2 for low, high in itertools.pairwise(edges)]
         if self.count == 1:
             return [0]
         # Truncated float32 steps, as torch.linspace(...).long() gives: integer arithmetic is exact.

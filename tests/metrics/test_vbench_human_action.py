@@ -51,6 +51,8 @@ def test_logits_match_upstream(case, network):
     video = clip(case)
     picked = middle_indices(len(video), 16)
     assert picked == case["frame_index"]
+    request = get_metric("vbench.human_action").frames()
+    assert request.indices(len(video)) == sorted(set(picked))
     pixels = human_action.prepare(video[picked])
     assert float(pixels.double().mean()) == pytest.approx(case["model_input"]["mean"], abs=1e-6)
     logits = network(pixels[None])[0]

@@ -5,9 +5,10 @@ Frames come in as ``(T, 3, H, W)`` uint8 RGB. Source: Vchitect/VBench@45e79ec1, 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from pytest_vidmetrics.core.frames import FrameRequest
 
 if TYPE_CHECKING:
     import torch
@@ -23,10 +24,8 @@ def middle_indices(total: int, count: int) -> list[int]:
     """Return ``count`` frame numbers: the middle of each of ``count`` equal spans, the last repeated if too few."""
     if total < 1:
         raise ValueError("a clip without frames cannot be sampled")
-    spans = min(count, total)
-    edges = [i * total // spans for i in range(spans + 1)]
-    picked = [(low + high - 1) // 2 for low, high in itertools.pairwise(edges)]
-    return picked + picked[-1:] * (count - spans)
+    picked = FrameRequest(count, "middle").indices(total)
+    return picked + picked[-1:] * (count - len(picked))
 
 
 def as_uint8(video: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import closest
+from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
@@ -51,6 +52,10 @@ class HumanAction(VBenchMetric):
 
     def __init__(self) -> None:
         self._network: Umt | None = None
+
+    def frames(self) -> FrameRequest:
+        """Return the 16 middle frames."""
+        return FrameRequest(FRAMES, "middle")
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """Return UMT ViT-L/16 fine-tuned on Kinetics-400."""

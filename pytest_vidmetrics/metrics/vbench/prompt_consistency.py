@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import clip_uint8, middle_indices
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from pytest_vidmetrics.backbones.clip_tokenizer import ClipTokenizer
     from pytest_vidmetrics.backbones.viclip import ViClipText, ViClipVideo
+
+
+FRAMES = 8
+TOKENS = 32
 
 
 class PromptConsistency(VBenchMetric):
@@ -35,6 +40,10 @@ class PromptConsistency(VBenchMetric):
         self._text: ViClipText | None = None
         self._tokenizer: ClipTokenizer | None = None
         self._phrases: dict[str, torch.Tensor] = {}
+
+    def frames(self) -> FrameRequest:
+        """Return the 8 middle frames."""
+        return FrameRequest(FRAMES, "middle")
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """Return ViCLIP and the merges of its tokeniser, which are CLIP's."""
@@ -59,11 +68,11 @@ class PromptConsistency(VBenchMetric):
 
         video, prompt = self.clip(sample), self.words(sample)
         self.setup()
-        picked = middle_indices(len(video), 8)
+        picked = middle_indices(len(video), FRAMES)
         key = (self.backbone, str(self.device), "middle-8", "video")
         feature = shared.once(key, lambda: self._encode(video[picked]))
         score = float((feature.double() * self._phrase(prompt).double()).sum())
-        return MetricResult(self.name, score, {"frame_indices": picked})
+        return MetricResult(self.name, score)
 
     def _encode(self, frames: torch.Tensor) -> torch.Tensor:
         import torch.nn.functional as F
@@ -77,5 +86,5 @@ class PromptConsistency(VBenchMetric):
         assert self._text is not None
         assert self._tokenizer is not None
         if prompt not in self._phrases:
-            self._phrases[prompt] = F.normalize(self._text([self._tokenizer.row(prompt, 32)]), dim=-1)[0]
+            self._phrases[prompt] = F.normalize(self._text([self._tokenizer.row(prompt, TOKENS)]), dim=-1)[0]
         return self._phrases[prompt]
