@@ -203,7 +203,7 @@ def test_without_a_declared_length(serve: Callable[[Plan], str], tmp_path: Path)
 
 
 def _race(url: str, target: Path, failures: object) -> None:
-    threads = [threading.Thread(target=lambda: quick(url, SHA).to(target)) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: quick(url, SHA).to(target)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
