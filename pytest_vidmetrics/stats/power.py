@@ -1,0 +1,86 @@
+"""How many samples settle a question, and how far a further run may lie from earlier ones."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import optimize, stats
+
+_MOST = 10_000_000
+
+
+def paired_power(n: float, sd: float, effect: float, *, alpha: float = 0.05) -> float:
+    """Return the chance that a one-sided paired t-test at ``alpha`` sees a mean difference of ``effect``.
+
+    ``n`` pairs whose differences have standard deviation ``sd``; ``n`` may be a fraction above 1. ``effect`` is
+    the margin when the candidate is in truth as good as the baseline.
+    """
+    _check(sd, effect, alpha)
+    if not n > 1:
+        raise ValueError(f"a t-test needs more than 1 pair, got {n}")
+    critical = stats.t.isf(alpha, n - 1)
+    return float(stats.nct.sf(critical, n - 1, math.sqrt(n) * effect / sd))
+
+
+def samples_needed(sd: float, effect: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Return the number of pairs from which :func:`paired_power` reaches ``power``; round it up to act on it.
+
+    ``sd`` is the standard deviation of the paired differences, in the unit of ``effect``; both above 0. Raises
+    ``ValueError`` when more than ten million pairs would be needed.
+    """
+    _check(sd, effect, alpha)
+    _check_share("power", power)
+
+    def shortfall(n: float) -> float:
+        return paired_power(n, sd, effect, alpha=alpha) - power
+
+    fewest, most = 2.0, 4.0
+    if shortfall(fewest) >= 0:
+        return fewest
+    while shortfall(most) < 0:
+        most *= 2
+        if most > _MOST:
+            raise ValueError(f"more than {_MOST} pairs are needed to see {effect} at a deviation of {sd}")
+    return float(optimize.brentq(shortfall, fewest, most, xtol=1e-9, rtol=1e-12))
+
+
+def detectable_effect(n: int, sd: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Return the smallest mean difference that ``n`` pairs show with the given chance; the inverse in ``effect``."""
+    _check(sd, sd, alpha)
+    _check_share("power", power)
+    if n < 2:
+        raise ValueError(f"a t-test needs at least 2 pairs, got {n}")
+    most = sd
+    while paired_power(n, sd, most, alpha=alpha) < power:
+        most *= 2
+    least = sd * 1e-9
+
+    def shortfall(effect: float) -> float:
+        return paired_power(n, sd, effect, alpha=alpha) - power
+
+    return least if shortfall(least) >= 0 else float(optimize.brentq(shortfall, least, most, rtol=1e-12))
+
+
+def tolerance_factor(runs: int, *, content: float = 0.95, confidence: float = 0.95) -> float:
+    """Return ``k`` so that ``mean - k * sd`` of ``runs`` runs lies below a share ``content`` of all further runs.
+
+    One-sided normal tolerance bound (noncentral t), held with ``confidence``: a margin from repeated runs of the
+    same generator, where the noise itself is only known from those runs.
+    """
+    _check_share("content", content)
+    _check_share("confidence", confidence)
+    if runs < 2:
+        raise ValueError(f"a spread needs at least 2 runs, got {runs}")
+    root = math.sqrt(runs)
+    return float(stats.nct.ppf(confidence, runs - 1, root * stats.norm.ppf(content))) / root
+
+
+def _check(sd: float, effect: float, alpha: float) -> None:
+    if not (sd > 0 and effect > 0 and math.isfinite(sd) and math.isfinite(effect)):
+        raise ValueError(f"the deviation and the effect are finite and above 0, got {sd} and {effect}")
+    _check_share("alpha", alpha)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name} lies between 0 and 1, got {value}")
