@@ -47,21 +47,23 @@ def load(name: str, device: object, build: Callable[[], T], *variant: Hashable) 
     return instance
 
 
-def once(key: Hashable, compute: Callable[[], T]) -> T:
+def once(key: Hashable, compute: Callable[[], T], *, of: object = None) -> T:
     """Return ``compute()``, computed once per key while one sample is scored.
 
-    ``key`` names the network, its device, the preprocessing and the input (``"video"`` or ``"reference"``, and
-    which frames). The value is shared: callers must not change it in place. Outside of :func:`sample_scope`
-    nothing is remembered.
+    ``key`` names the network, its device, the preprocessing and which frames. ``of`` is the tensor that goes in,
+    told apart by identity: a set metric sees a clip and its reference under the same name, so it has to pass it.
+    The value is shared: callers must not change it in place. Outside of :func:`sample_scope` nothing is remembered.
     """
     memory: dict[Hashable, Any] | None = getattr(_scope, "memory", None)
     if memory is None:
         forwards[key] += 1
         return compute()
-    if key not in memory:
+    where = (key, id(of))
+    if where not in memory:
         forwards[key] += 1
-        memory[key] = compute()
-    value: T = memory[key]
+        # The input is kept too, so that its identity is not given to another object meanwhile.
+        memory[where] = (compute(), of)
+    value: T = memory[where][0]
     return value
 
 

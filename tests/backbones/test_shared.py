@@ -60,6 +60,12 @@ def test_one_forward_per_sample_and_none_remembered_outside() -> None:
     assert shared.forwards["key"] == 3
 
 
+def test_a_clip_and_its_reference_are_told_apart() -> None:
+    with shared.sample_scope():
+        assert shared.once("key", lambda: "clip", of=[1]) == "clip"
+        assert shared.once("key", lambda: "reference", of=[1]) == "reference"
+
+
 def test_a_provider_goes_first() -> None:
     def provider(name: str, device: str) -> object | None:
         return (name, device) if name == "mine" else None
