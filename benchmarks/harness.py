@@ -29,9 +29,7 @@ def pytest_seconds(folder: Path, *args: str) -> float:
     )
     seconds = time.perf_counter() - started
     if done.returncode:
-        sys.exit(
-            f"pytest {' '.join(args)} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-2000:]}"
-        )
+        sys.exit(f"pytest {' '.join(args)} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
     return seconds
 
 

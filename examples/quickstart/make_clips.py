@@ -66,7 +66,8 @@ def write(path: Path, frames: Array, samples: Array, crf: int) -> None:
     """Encode ``(T, H, W, 3)`` uint8 frames and mono float32 sound into an mp4 file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as box:
-        video = box.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "slow"})
+        # Macroblock trees make x264's output depend on the process's memory layout.
+        video = box.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "slow", "mbtree": "0"})
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"
         video.codec_context.thread_count = 1
@@ -102,9 +103,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--degrade", choices=sorted(DEGRADATIONS), help="write clips/degraded instead")
     parser.add_argument("--clip", action="append", choices=sorted(SCENES), help="clip to degrade (default: waves)")
-    parser.add_argument(
-        "--into", type=Path, default=HERE, help="folder that holds reference/, candidate/, degraded/"
-    )
+    parser.add_argument("--into", type=Path, default=HERE, help="folder that holds reference/, candidate/, degraded/")
     args = parser.parse_args(argv)
     if args.degrade:
         make_degraded(args.degrade, args.clip or ["waves"], args.into)

@@ -68,9 +68,7 @@ def _cloud(x: Array, y: Array, seed: int, scale: float = 1.0) -> Array:
 
 
 def _ball(x: Array, y: Array, t: float) -> Array:
-    picture = _mix(
-        _sky(y, _rgb(0.75, 0.8, 0.85), _rgb(0.6, 0.6, 0.65)), _rgb(0.3, 0.3, 0.32), np.clip(y - 80, 0, 1)
-    )
+    picture = _mix(_sky(y, _rgb(0.75, 0.8, 0.85), _rgb(0.6, 0.6, 0.65)), _rgb(0.3, 0.3, 0.32), np.clip(y - 80, 0, 1))
     height = 60 * abs(np.sin(TAU * t))
     return _mix(picture, _rgb(0.85, 0.1, 0.1), _disc(x, y, 20 + 120 * t, 70 - height, 11))
 
@@ -92,9 +90,7 @@ def _clock(x: Array, y: Array, t: float) -> Array:
 def _stars(x: Array, y: Array, t: float) -> Array:
     rng = np.random.default_rng(4)
     picture = _sky(y, _rgb(0.02, 0.02, 0.1), _rgb(0.1, 0.08, 0.2))
-    for cx, cy, size in zip(
-        rng.uniform(0, 240, 40), rng.uniform(0, 96, 40), rng.uniform(0.8, 2.5, 40), strict=True
-    ):
+    for cx, cy, size in zip(rng.uniform(0, 240, 40), rng.uniform(0, 96, 40), rng.uniform(0.8, 2.5, 40), strict=True):
         picture = _mix(picture, _rgb(1, 1, 0.9), _disc(x, y, cx - 60 * t, cy, size))
     return picture
 
@@ -118,9 +114,7 @@ def _checker(x: Array, y: Array, t: float) -> Array:
 def _rain(x: Array, y: Array, t: float) -> Array:
     rng = np.random.default_rng(7)
     picture = np.repeat((0.35 + 0.25 * _cloud(x, y, 17))[..., None], 3, axis=2) * _rgb(1, 0.9, 0.8)
-    for cx, start, speed in zip(
-        rng.uniform(0, 160, 26), rng.uniform(0, 120, 26), rng.integers(1, 4, 26), strict=True
-    ):
+    for cx, start, speed in zip(rng.uniform(0, 160, 26), rng.uniform(0, 120, 26), rng.integers(1, 4, 26), strict=True):
         top = (start + 120 * speed * t) % 120 - 16
         picture = _mix(picture, _rgb(0.8, 0.88, 1), 0.8 * _box(x, y, cx, top, 1.5, 12))
     return picture
@@ -152,9 +146,7 @@ def _tunnel(x: Array, y: Array, t: float) -> Array:
 
 def _pinwheel(x: Array, y: Array, t: float) -> Array:
     blades = 0.5 + 2 * np.sin(4 * (np.arctan2(y - 48, x - 80) - TAU * t / 4))
-    picture = _mix(
-        _sky(y, _rgb(0.6, 0.85, 1), _rgb(0.4, 0.7, 0.4)), _rgb(0.95, 0.95, 0.5), _disc(x, y, 80, 48, 40)
-    )
+    picture = _mix(_sky(y, _rgb(0.6, 0.85, 1), _rgb(0.4, 0.7, 0.4)), _rgb(0.95, 0.95, 0.5), _disc(x, y, 80, 48, 40))
     return _mix(picture, _rgb(0.8, 0.15, 0.5), np.clip(blades, 0, 1) * _disc(x, y, 80, 48, 40))
 
 
@@ -181,15 +173,11 @@ def _ripples(x: Array, y: Array, t: float) -> Array:
 
 
 def _train(x: Array, y: Array, t: float) -> Array:
-    picture = _mix(
-        _sky(y, _rgb(0.7, 0.85, 0.95), _rgb(0.95, 0.95, 0.9)), _rgb(0.5, 0.45, 0.3), np.clip(y - 70, 0, 1)
-    )
+    picture = _mix(_sky(y, _rgb(0.7, 0.85, 0.95), _rgb(0.95, 0.95, 0.9)), _rgb(0.5, 0.45, 0.3), np.clip(y - 70, 0, 1))
     for car, colour in enumerate((_rgb(0.7, 0.1, 0.1), _rgb(0.9, 0.75, 0.2), _rgb(0.15, 0.3, 0.55))):
         left = -120 + 170 * t + 46 * car
         picture = _mix(picture, colour, _box(x, y, left, 48, 40, 20))
-        picture = _mix(
-            picture, _rgb(0.95, 0.95, 1), _box(x, y, left + 6, 52, 10, 7) + _box(x, y, left + 22, 52, 10, 7)
-        )
+        picture = _mix(picture, _rgb(0.95, 0.95, 1), _box(x, y, left + 6, 52, 10, 7) + _box(x, y, left + 22, 52, 10, 7))
     return picture
 
 
