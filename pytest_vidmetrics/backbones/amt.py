@@ -26,6 +26,7 @@ AMT_S = Checkpoint(
     "amt-s.pth",
     "lalala125/AMT",
     "amt-s.pth",
+    size=11_962_172,
     licence="CC BY-NC 4.0 (non-commercial use only)",
     override="VIDMETRICS_AMT_S",
 )

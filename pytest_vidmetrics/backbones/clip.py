@@ -14,7 +14,7 @@ CLIP_B32 = Checkpoint(
     "clip-vit-base-patch32",
     "openai/clip-vit-base-patch32",
     "pytorch_model.bin",
-    size=605_247_071,
+    size=605_109_252,
     licence="MIT",
     override="VIDMETRICS_CLIP_B32",
 )
@@ -22,7 +22,7 @@ CLIP_L14 = Checkpoint(
     "clip-vit-large-patch14",
     "openai/clip-vit-large-patch14",
     "model.safetensors",
-    size=1_710_540_580,
+    size=1_710_466_052,
     licence="MIT",
     override="VIDMETRICS_CLIP_L14",
 )
@@ -30,7 +30,6 @@ CLIP_MERGES = Checkpoint(
     "clip-merges",
     "openai/clip-vit-base-patch32",
     "merges.txt",
-    size=524_619,
     licence="MIT",
     override="VIDMETRICS_CLIP_MERGES",
 )

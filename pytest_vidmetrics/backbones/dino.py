@@ -14,6 +14,7 @@ DINO_B16 = Checkpoint(
     "dino-vitb16",
     "facebook/dino-vitb16",
     "pytorch_model.bin",
+    size=343_194_624,
     licence="Apache-2.0",
     override="VIDMETRICS_DINO_B16",
 )

@@ -14,6 +14,7 @@ RAFT_THINGS = Checkpoint(
     "raft-things.pth",
     "sbalani/raft-things",
     "raft-things.pth",
+    size=21_045_316,
     licence="BSD-3-Clause",
     override="VIDMETRICS_RAFT_THINGS",
 )

@@ -15,6 +15,7 @@ UMT_L16_K400 = Checkpoint(
     "l16_ptk710_ftk710_ftk400_f16_res224.pth",
     "OpenGVLab/VBench_Used_Models",
     "l16_ptk710_ftk710_ftk400_f16_res224.pth",
+    size=1_213_937_216,
     licence="MIT",
     override="VIDMETRICS_UMT",
 )

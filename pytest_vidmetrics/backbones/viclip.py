@@ -17,6 +17,7 @@ VICLIP = Checkpoint(
     "ViClip-InternVid-10M-FLT.pth",
     "OpenGVLab/VBench_Used_Models",
     "ViClip-InternVid-10M-FLT.pth",
+    size=1_710_360_580,
     licence="not stated beside the file; the code is Apache-2.0",
     override="VIDMETRICS_VICLIP",
 )

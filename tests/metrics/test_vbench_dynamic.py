@@ -62,7 +62,7 @@ def test_all_pairs_and_flows_match_upstream(small):
     case = SMALL["videos"][1]
     scores = list(metric_with(small, chunk_size=2).pair_scores(clip(case)))
     assert scores == pytest.approx(case["pair_scores"], rel=1e-5)
-    flow = small(dd.pad(clip(case)[:2].float()))[0]
+    flow = small(dd.pad(clip(case)[:2].float())[0])[0]
     expected = case["pair0"]["flow"]
     assert list(flow.shape) == expected["shape"]
     assert flow.flatten()[:8].tolist() == pytest.approx(expected["first"], abs=1e-4)
@@ -103,6 +103,23 @@ def test_largest_motion_matches_upstream():
     for case in RULE["top5"]["cases"]:
         flow = torch.from_numpy(rng.standard_normal((2, *case["hw"])).astype(np.float32))
         assert dd.largest_motion(flow[None])[0] == pytest.approx(case["score"], rel=1e-6)
+
+
+def test_fixed_leaves_the_padding_out_and_asks_for_a_pair():
+    def still(frames):
+        flow = torch.zeros(len(frames) - 1, 2, *frames.shape[-2:])
+        flow[..., 0, :] = 100.0
+        return flow
+
+    sample = {"video": torch.zeros(2, 3, 135, 136, dtype=torch.uint8), "fps": 8}
+    rows = torch.zeros(2, 3, 132, 136, dtype=torch.uint8)
+    assert metric_with(still).compute(sample).score == 1.0
+    assert metric_with(still).compute({**sample, "video": rows}).details["pair_scores"][0] > 10
+    fixed = metric_with(still, compat="fixed").compute({**sample, "video": rows})
+    assert (fixed.score, fixed.details["pair_scores"]) == (0.0, [0.0])
+    assert metric_with(still).identity() != metric_with(still, compat="fixed").identity()
+    with pytest.raises(ValueError, match="compat must be"):
+        metric_with(still, compat="newest")
 
 
 def test_weights_of_a_file_are_loaded(tmp_path, monkeypatch, state):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_vidmetrics.backbones.raft_things import RaftThings
 
+Compat = Literal["upstream", "fixed"]
 RATE = 8
 LARGEST = 0.05
 
@@ -26,8 +27,11 @@ class DynamicDegree(VBenchMetric):
 
     Frames are taken at about 8 per second (the step is ``round(fps / 8)``, halves to even). A pair moves when the
     mean of the largest 5 % of its flow magnitudes exceeds ``6 * min(H, W) / 256`` pixels; ``round(4 n / 16)`` of
-    the ``n`` frames' pairs must. As upstream does, two frames need none, so that any pair is dynamic, and one
-    frame is not. Flow over the padding counts too. ``fps`` is the clip's frame rate.
+    the ``n`` frames' pairs must. ``fps`` is the clip's frame rate. One frame is not dynamic.
+
+    ``compat="upstream"`` keeps two defects that its published scores have: two frames need no moving pair, so
+    that a still of two frames is dynamic, and flow over the padding to multiples of 8 counts. ``"fixed"`` asks
+    for at least one pair and leaves the padding out.
 
     Pairs after the one that decides are not computed: ``details["pair_scores"]`` ends with it.
     ``chunk_size`` pairs go through the network at a time; it does not change the score.
@@ -40,7 +44,10 @@ class DynamicDegree(VBenchMetric):
     backbone: ClassVar[str | None] = "raft-things"
     noise_source: ClassVar[str] = "one clip is 0 or 1; only a pair within rounding of the threshold could flip"
 
-    def __init__(self, chunk_size: int = 4) -> None:
+    def __init__(self, compat: Compat = "upstream", chunk_size: int = 4) -> None:
+        if compat not in ("upstream", "fixed"):
+            raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
+        self.compat: Compat = compat
         self.chunk_size = chunk_size
         self._network: RaftThings | None = None
 
@@ -63,6 +70,8 @@ class DynamicDegree(VBenchMetric):
         self._check(video)
         self.setup()
         limit, needed = threshold(video.shape[-2], video.shape[-1]), pairs_needed(len(video))
+        if self.compat == "fixed":
+            needed = max(1, needed)
         dynamic, scores = decide(self.pair_scores(video), len(video) - 1, limit, needed)
         details = {"threshold": limit, "needed": needed, "frames_used": len(video), "pair_scores": scores}
         return MetricResult(self.name, float(dynamic), details)
@@ -85,7 +94,9 @@ class DynamicDegree(VBenchMetric):
         cells = -(-video.shape[-2] // 8) * -(-video.shape[-1] // 8)
         size = max(1, min(self.chunk_size, VOLUME_LIMIT // cells**2))
         for start in range(0, len(video) - 1, size):
-            yield from largest_motion(self._network(pad(video[start : start + size + 1].float())))
+            padded, inside = pad(video[start : start + size + 1].float())
+            flow = self._network(padded)
+            yield from largest_motion(flow if self.compat == "upstream" else flow[inside])
 
 
 def frame_step(fps: float) -> int:
@@ -105,12 +116,15 @@ def pairs_needed(frames: int) -> int:
     return round(4 * frames / 16)
 
 
-def pad(frames: torch.Tensor) -> torch.Tensor:
-    """Return frames whose sides are multiples of 8: edges repeated, the odd pixel right and below."""
+def pad(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
+    """Return frames whose sides are multiples of 8 (edges repeated, the odd pixel right and below), and the inside."""
     import torch.nn.functional as F
 
-    below, right = -frames.shape[-2] % 8, -frames.shape[-1] % 8
-    return F.pad(frames, (right // 2, right - right // 2, below // 2, below - below // 2), mode="replicate")
+    height, width = frames.shape[-2:]
+    below, right = -height % 8, -width % 8
+    top, left = below // 2, right // 2
+    padded = F.pad(frames, (left, right - left, top, below - top), mode="replicate")
+    return padded, (..., slice(top, top + height), slice(left, left + width))
 
 
 def largest_motion(flow: torch.Tensor) -> list[float]:
