@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pytest_vidmetrics.cli import main
+from pytest_vidmetrics.commands._text import to_json
 from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics import registry
@@ -77,6 +78,13 @@ def strict(text: str) -> Any:
         raise AssertionError(f"{word} is not JSON")
 
     return json.loads(text, parse_constant=refuse)
+
+
+def test_json_is_compact_and_strict() -> None:
+    value = {"a": [1.5, float("inf"), None], "b": [{"c": Path("x")}, []], "d": {}, "e": "é"}
+    text = to_json(value)
+    assert strict(text) == {"a": [1.5, None, None], "b": [{"c": "x"}, []], "d": {}, "e": "é"}
+    assert '"a": [1.5, null, null]' in text
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,8 +24,21 @@ def size(count: int | None) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Return a value as JSON text. NaN and infinities, which JSON does not have, become ``null``."""
-    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return a value as JSON text, lists of numbers on one line.
+
+    NaN and infinities, which JSON does not have, become ``null``.
+    """
+    return _dump(plain(value), "\n") + "\n"
+
+
+def _dump(value: Any, newline: str) -> str:
+    inner = newline + "  "
+    if isinstance(value, dict) and value:
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_dump(one, inner)}" for key, one in value.items()]
+        return "{" + inner + f",{inner}".join(parts) + newline + "}"
+    if isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
+        return "[" + inner + f",{inner}".join(_dump(one, inner) for one in value) + newline + "]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:

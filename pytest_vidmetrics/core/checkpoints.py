@@ -17,6 +17,8 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 # Formats of other frameworks, which nothing here reads.
 _FOREIGN = ["*.h5", "*.msgpack", "*.ot", "*.onnx", "*.tflite", "*.mlmodel", "onnx/*", "openvino/*"]
 
+_SWITCHED_OFF = "not in the cache, and $VIDMETRICS_OFFLINE or $HF_HUB_OFFLINE forbids fetching"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -137,7 +139,7 @@ def _from_url(checkpoint: Checkpoint) -> Path:
     name = _UNSAFE.sub("_", checkpoint.name)[-100:] or "weights"
     target = get_cache_dir() / "models" / key / name
     if not target.exists() and is_offline():
-        raise DownloadError("it is not in the cache and fetching is switched off")
+        raise DownloadError(_SWITCHED_OFF)
     return Download(checkpoint.source, checkpoint.sha256, checkpoint.size).to(target)
 
 
@@ -158,7 +160,8 @@ def _from_hub(checkpoint: Checkpoint) -> Path:
                 ignore_patterns=_FOREIGN,
             )
     except Exception as error:  # its errors have no common base: HTTP, file system, validation
-        raise DownloadError(" ".join(str(error).split()) or type(error).__name__) from error
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise DownloadError(_SWITCHED_OFF if offline else text) from error
     return Path(found)
 
 

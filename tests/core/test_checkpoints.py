@@ -83,7 +83,15 @@ def test_offline_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.Monk
     checkpoint = Checkpoint("w.bin", URL, size=7_400_000, licence="MIT", override="VIDMETRICS_W")
     with pytest.raises(UnavailableError) as caught:
         resolve(checkpoint, "vbench.color")
-    for part in ("w.bin", URL, "7.4 MB", "licence: MIT", "vidmetrics fetch vbench.color", "$VIDMETRICS_W", "off"):
+    for part in (
+        "w.bin",
+        URL,
+        "7.4 MB",
+        "licence: MIT",
+        "vidmetrics fetch vbench.color",
+        "$VIDMETRICS_W",
+        "forbids fetching",
+    ):
         assert part in str(caught.value)
 
 
@@ -144,6 +152,13 @@ def test_a_whole_repository_and_its_failure(monkeypatch: pytest.MonkeyPatch, tmp
     assert ensure_checkpoint("net", "org/net") == str(tmp_path)
     with pytest.raises(UnavailableError, match=r"org/gone@v1 .*no such repository"):
         ensure_checkpoint("net", "org/gone", revision="v1")
+
+
+def test_a_repository_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VIDMETRICS_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(UnavailableError, match="forbids fetching"):
+        ensure_checkpoint("net", "org/net-that-is-nowhere", "w.safetensors")
 
 
 def test_importing_costs_no_heavy_library_and_changes_no_environment() -> None:

@@ -15,6 +15,7 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableEr
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult, Video
 from pytest_vidmetrics.evaluation.api import create_evaluator, evaluate
+from pytest_vidmetrics.evaluation.datasets_vbench import VBenchPromptDataset
 from pytest_vidmetrics.evaluation.evaluator import Evaluator
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.registry import register
@@ -177,6 +178,60 @@ def test_role_reference_feeds_set_metrics_only() -> None:
     found = Evaluator(["fake.mean", "sets.mean"], "cpu").evaluate(samples)
     assert list(map(sorted, found)) == [["fake.mean"], [], []]
     assert found.corpus["sets.mean"].score == 0.25
+
+
+def test_audio_only_samples_share_an_evaluator_with_video_metrics() -> None:
+    seen: list[set[str]] = []
+
+    @register("fake.sound")
+    class Sound(BaseMetric):
+        requires: ClassVar[tuple[str, ...]] = ("audio",)
+        requires_reference: ClassVar[bool] = False
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            seen.append(set(sample))
+            return MetricResult(self.name, 1.0)
+
+    samples: list[dict[str, Any]] = [
+        {"audio": "a.wav"},
+        {"video": grey(0.5), "reference": grey(0.5), "audio": "b.wav"},
+        {"audio": "c.wav", "role": "reference"},
+    ]
+    found = Evaluator(["fake", "sets"], "cpu").evaluate(samples)
+    assert [one["fake.sound"].score for one in found[:2]] == [1, 1]
+    assert seen[0] == {"audio", "id"}
+    assert found[0]["sets.mean"].reason == "the sample has no video"
+    assert found[2] == {}
+    assert found.corpus["sets.mean"].details["n"] == 1
+
+
+def test_a_clip_that_no_metric_reads_is_not_decoded() -> None:
+    found = Evaluator("fake.prompt", "cpu").evaluate(video="absent.mp4", text_prompt="cat")
+    assert found["fake.prompt"].score == 3
+
+
+def test_a_set_of_one_that_has_no_finite_score_is_no_score() -> None:
+    @register("sets.deviation")
+    class Deviation(SetMetric):
+        def features(self, sample: Mapping[str, Any]) -> np.ndarray:
+            return np.ones((1, 1))
+
+        def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+            return MetricResult(self.name, float("nan"))
+
+    evaluator = Evaluator("sets.deviation", "cpu")
+    assert (
+        evaluator.evaluate([{"video": grey(0.5), "reference": grey(0.5)}]).corpus["sets.deviation"].status == "failed"
+    )
+    assert evaluator.evaluate([{"video": grey(0.5)}]).corpus["sets.deviation"].status == "skipped"
+    assert evaluator.evaluate([]).corpus["sets.deviation"].status == "skipped"
+
+
+def test_dataset_rows_feed_metrics_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "info.json"
+    path.write_text('[{"prompt_en": "a red cat", "dimension": ["color"]}]', "utf-8")
+    (row,) = VBenchPromptDataset(full_info_path=path)
+    assert Evaluator("fake.prompt", "cpu").evaluate(video=grey(0.5), **row)["fake.prompt"].score == 9
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
