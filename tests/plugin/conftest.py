@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av.video.reformatter  # noqa: F401
+import filelock  # noqa: F401
+import PIL.Image  # noqa: F401
+import pytest
+import safetensors.numpy  # noqa: F401
+import scipy.linalg  # noqa: F401
+import torch
+import torch.nn.functional
+import yaml  # noqa: F401
+
+from pytest_vidmetrics.metrics import registry
+from tests.clips import noisy, scene, write_clip
+
+# In-process runs forget what they imported; extension modules must not be loaded twice into one process.
+registry.discover()
+torch.zeros(1)
+
+MANIFEST = """\
+schema = 1
+
+[case.demo]
+video = "clips/{checkpoint}/*.mp4"
+checkpoint = "candidate"
+reference = "clips/reference/*.mp4"
+metrics = ["common.psnr", "vbench.temporal_flickering"]
+
+[case.demo.gate.default]
+abs = 0.001
+"""
+PLAIN = ("-p", "no:randomly", "-p", "no:hypothesispytest")
+
+
+@dataclass
+class Bench:
+    """A folder with four clips, a manifest, and ways to run pytest on it."""
+
+    pytester: pytest.Pytester
+    clips: tuple[str, ...] = ("a", "b", "c", "d")
+    made: list[str] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.pytester.path
+
+    @property
+    def baselines(self) -> Path:
+        return self.root / "baselines" / "bench" / "demo"
+
+    def candidate(self, name: str) -> Path:
+        return self.root / "clips" / "candidate" / f"{name}.mp4"
+
+    def manifest(self, text: str = MANIFEST, name: str = "bench.vidmetrics.toml") -> Path:
+        path = self.root / name
+        path.write_text(text)
+        return path
+
+    def degrade(self, name: str, strength: float = 40.0) -> None:
+        write_clip(self.candidate(name), noisy(scene(self.clips.index(name)), strength))
+
+    def run(self, *args: str, selection: str | None = "all") -> pytest.RunResult:
+        chosen = [f"--vidmetrics={selection}"] if selection else []
+        return self.pytester.runpytest_inprocess(*PLAIN, *chosen, *args)
+
+    def spawn(self, *args: str, selection: str | None = "all") -> pytest.RunResult:
+        chosen = [f"--vidmetrics={selection}"] if selection else []
+        return self.pytester.runpytest_subprocess(*PLAIN, *chosen, *args)
+
+    def record(self) -> None:
+        self.run("--update-baselines").assert_outcomes(passed=6)
+
+    def baseline(self, gate: str) -> dict[str, Any]:
+        return json.loads((self.baselines / f"{gate}.json").read_text())
+
+
+def verdicts(result: pytest.RunResult) -> dict[str, str]:
+    """Return ``{gate: verdict}`` from the summary table."""
+    rows = [line.split() for line in result.outlines if ".vidmetrics." in line.split("::demo::")[0] and len(line.split()) == 7]
+    return {row[0].split("::demo::")[1]: row[6] for row in rows}
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("clips")
+    for seed, name in enumerate(Bench.__dataclass_fields__["clips"].default):
+        write_clip(root / "reference" / f"{name}.mp4", scene(seed))
+        write_clip(root / "candidate" / f"{name}.mp4", noisy(scene(seed), 3.0))
+    return root
+
+
+@pytest.fixture
+def bench(pytester: pytest.Pytester, clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+    for variable in ("FASTVIDEO_EVAL_CACHE", "FASTVIDEO_CACHE_ROOT", "SLURM_PROCID", "SLURM_NTASKS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("VIDMETRICS_CACHE", str(pytester.path / "cache"))
+    shutil.copytree(clip_folder, pytester.path / "clips")
+    made = Bench(pytester)
+    made.manifest()
+    return made

@@ -1,0 +1,165 @@
+"""--update-baselines: written by the controller, atomically, for selected gates that completed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.conftest import MANIFEST, PLAIN, Bench, verdicts
+
+
+def _stamps(bench: Bench) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in bench.baselines.iterdir()}
+
+
+def test_an_unchanged_baseline_is_not_touched(bench: Bench) -> None:
+    bench.record()
+    before = _stamps(bench)
+    assert set(verdicts(bench.run("--update-baselines")).values()) == {"UNCHANGED"}
+    assert _stamps(bench) == before
+
+
+def test_only_selected_gates_are_written(bench: Bench) -> None:
+    bench.run("--update-baselines", "-k", "psnr").assert_outcomes(passed=1, deselected=5)
+    assert [path.name for path in bench.baselines.iterdir()] == ["common.psnr.json"]
+
+
+def test_status_letter_is_u(bench: Bench) -> None:
+    bench.run("--update-baselines").stdout.fnmatch_lines(["bench.vidmetrics.toml ....UU*"])
+
+
+def test_update_is_refused_in_ci_unless_allowed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "1")
+    result = bench.run("--update-baselines")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*refused because CI=1 is set*--vidmetrics-allow-ci-update*"])
+    assert not bench.baselines.exists()
+    assert bench.run("--update-baselines", "--vidmetrics-allow-ci-update").ret == 0
+    assert len(list(bench.baselines.iterdir())) == 2
+
+
+def test_stopping_at_the_first_failure_keeps_what_was_finished(bench: Bench) -> None:
+    bench.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_runtest_call(item):
+            if item.name == "vbench.temporal_flickering":
+                raise RuntimeError("late trouble")
+        """
+    )
+    assert bench.run("--update-baselines", "-x").ret == 1
+    assert "vbench.temporal_flickering.json" not in [path.name for path in bench.baselines.iterdir()]
+
+
+def test_a_gate_whose_teardown_fails_is_not_recorded(bench: Bench) -> None:
+    bench.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def broken_teardown(request):
+            yield
+            if request.node.name == "common.psnr":
+                raise RuntimeError("teardown")
+        """
+    )
+    assert bench.run("--update-baselines").ret == 1
+    assert [path.name for path in bench.baselines.iterdir()] == ["vbench.temporal_flickering.json"]
+
+
+def test_ctrl_c_leaves_the_old_baselines_intact(bench: Bench) -> None:
+    bench.record()
+    before = {path.name: path.read_bytes() for path in bench.baselines.iterdir()}
+    bench.degrade("a")
+    bench.pytester.makeconftest(
+        """
+        import pathlib, time, pytest
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_runtest_teardown(item):
+            if item.name == "common.psnr":
+                pathlib.Path("ready").touch()
+                time.sleep(60)
+        """
+    )
+    command = [sys.executable, "-m", "pytest", *PLAIN, "--vidmetrics=all", "--update-baselines"]
+    process = subprocess.Popen(command, cwd=bench.root, stdout=subprocess.PIPE, text=True)
+    _wait_for(bench.root / "ready")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "1 finished gates were not recorded, baselines are as before" in output
+    assert {path.name: path.read_bytes() for path in bench.baselines.iterdir()} == before
+    assert not [path for path in bench.root.rglob("*.tmp") if "cache" not in path.parts]
+
+
+def _wait_for(path: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def test_two_updates_at_once_leave_whole_files(bench: Bench) -> None:
+    command = [sys.executable, "-m", "pytest", *PLAIN, "--vidmetrics=all", "--update-baselines"]
+    runs = [subprocess.Popen(command, cwd=bench.root, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    for path in bench.baselines.iterdir():
+        assert json.loads(path.read_text())["n"] == 4
+    assert set(verdicts(bench.run()).values()) == {"PASS"}
+
+
+def test_baselines_written_with_workers_equal_those_written_without(bench: Bench) -> None:
+    bench.record()
+    alone = {path.name: path.read_bytes() for path in bench.baselines.iterdir()}
+    for path in bench.baselines.iterdir():
+        path.unlink()
+    assert bench.spawn("-n", "2", "--update-baselines", "--vidmetrics-cache=fresh").ret == 0
+    assert {path.name: path.read_bytes() for path in bench.baselines.iterdir()} == alone
+
+
+def test_changed_parameters_make_a_baseline_stale_until_recorded_again(bench: Bench) -> None:
+    text = MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"common.ssim"')
+    bench.manifest(text)
+    bench.run("--update-baselines").assert_outcomes(passed=5)
+    bench.manifest(text + '\n[case.demo.metric."common.ssim"]\nwindow = "zero_padded"\n')
+    result = bench.run()
+    assert verdicts(result) == {"common.ssim": "STALE"}
+    result.stdout.fnmatch_lines(["*metric.params.window: recorded 'valid', now 'zero_padded'*"])
+    bench.run("--update-baselines").assert_outcomes(passed=5)
+    assert verdicts(bench.run()) == {"common.ssim": "PASS"}
+
+
+def test_another_sample_set_makes_a_baseline_stale(bench: Bench) -> None:
+    bench.record()
+    for folder in ("candidate", "reference"):
+        (bench.root / "clips" / folder / "d.mp4").unlink()
+    result = bench.run()
+    assert set(verdicts(result).values()) == {"STALE"}
+    result.stdout.fnmatch_lines(["*sample set: 1 gone (d)*"])
+
+
+def test_another_reference_set_makes_paired_baselines_stale_only(bench: Bench) -> None:
+    bench.record()
+    reference = bench.root / "clips" / "reference" / "a.mp4"
+    reference.write_bytes(bench.candidate("b").read_bytes())
+    assert verdicts(bench.run()) == {"common.psnr": "STALE", "vbench.temporal_flickering": "PASS"}
+
+
+def test_environment_is_recorded_for_information(bench: Bench) -> None:
+    bench.pytester.makeconftest(
+        "def pytest_vidmetrics_update_environment(config, environment): environment['driver'] = 'none'"
+    )
+    bench.record()
+    environment = bench.baseline("common.psnr")["environment"]
+    assert environment["driver"] == "none"
+    assert os.uname().nodename not in environment.values()

@@ -1,0 +1,103 @@
+"""pytest-xdist: the same verdicts, pinned devices, and no finished result lost when a worker dies."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_vidmetrics.plugin.workers import visible_devices, worker_environment
+from tests.plugin.conftest import Bench, verdicts
+
+
+def test_two_workers_reach_the_verdicts_of_one_process(bench: Bench) -> None:
+    bench.record()
+    bench.degrade("c")
+    alone = verdicts(bench.run("--vidmetrics-cache=one"))
+    shared = bench.spawn("-n", "2", "--vidmetrics-cache=two")
+    assert verdicts(shared) == alone == verdicts(bench.spawn("-p", "no:xdist", "--vidmetrics-cache=three"))
+    assert set(alone.values()) == {"REGRESSED"}
+
+
+def test_a_single_gate_with_workers(bench: Bench) -> None:
+    bench.record()
+    assert verdicts(bench.spawn("-n", "2", "-k", "psnr")) == {"common.psnr": "PASS"}
+
+
+@pytest.mark.parametrize("victim", ["score[b]", "common.psnr"])
+def test_a_killed_worker_turns_no_gate_green_and_loses_no_result(bench: Bench, victim: str) -> None:
+    bench.record()
+    bench.degrade("a")
+    bench.pytester.makeconftest(
+        f"""
+        import os, pathlib, signal, pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_call(item):
+            if item.name == {victim!r} and not pathlib.Path("killed").exists():
+                pathlib.Path("killed").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    result = bench.spawn("-n", "2", "--vidmetrics-cache=fresh")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"*crashed while running*{victim}*".replace("[", "[[]")])
+    assert set(verdicts(result).values()) <= {"REGRESSED"}
+    again = bench.spawn("-n", "2", "--vidmetrics-cache=fresh")
+    assert set(verdicts(again).values()) == {"REGRESSED"}
+    again.stdout.fnmatch_lines(["work: *"])
+
+
+def test_a_broken_manifest_is_red_with_workers_too(bench: Bench) -> None:
+    bench.manifest("schema = 3")
+    assert bench.spawn("-n", "2").ret == 1
+
+
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [
+        ("0,1,2", ["0", "1", "2"]),
+        ("3", ["3"]),
+        ("GPU-1b2c,GPU-99", ["GPU-1b2c", "GPU-99"]),
+        ("MIG-aa/1/0, MIG-aa/2/0", ["MIG-aa/1/0", "MIG-aa/2/0"]),
+        ("", []),
+        ("-1", []),
+        ("1,-1,0", ["1"]),
+    ],
+)
+def test_devices_are_the_callers_own_list(visible: str, names: list[str]) -> None:
+    assert visible_devices({"CUDA_VISIBLE_DEVICES": visible}) == names
+
+
+def test_without_the_variable_the_driver_is_asked(tmp_path) -> None:
+    assert visible_devices({}, tmp_path / "absent") == []
+    for name in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / name).mkdir()
+    assert visible_devices({}, tmp_path) == ["0", "1"]
+
+
+def test_workers_index_into_the_callers_list_and_share_the_cores() -> None:
+    devices = ["5", "7"]
+    settings = [worker_environment(number, 4, devices, {}, 16) for number in range(4)]
+    assert [entry["CUDA_VISIBLE_DEVICES"] for entry in settings] == ["5", "7", "5", "7"]
+    assert {entry["OMP_NUM_THREADS"] for entry in settings} == {"4"}
+
+
+def test_a_callers_own_thread_count_is_kept() -> None:
+    assert "OMP_NUM_THREADS" not in worker_environment(0, 2, [], {"OMP_NUM_THREADS": "3"}, 8)
+
+
+def test_each_worker_sees_one_device_before_anything_is_imported(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aa,GPU-bb")
+    bench.pytester.makeconftest(
+        """
+        import os, pathlib, sys
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        worker = os.environ.get("PYTEST_XDIST_WORKER")
+        if worker:
+            pathlib.Path(f"{worker}.txt").write_text(f"{seen} {'torch' in sys.modules}")
+        """
+    )
+    bench.spawn("-n", "auto")
+    seen = sorted(path.read_text() for path in bench.root.glob("gw*.txt"))
+    assert seen == ["GPU-aa False", "GPU-bb False"]
