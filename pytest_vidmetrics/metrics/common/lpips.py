@@ -1,0 +1,78 @@
+"""Learned perceptual image patch similarity of a clip to its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.common.pairs import frame_pairs, pair_details
+from pytest_vidmetrics.metrics.registry import register
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.backbones.lpips_net import Network
+
+_NETS = ("alex", "vgg", "squeeze")
+_SMALLEST = 32
+
+
+@register("common.lpips")
+class LPIPS(BaseMetric):
+    """Mean over frames of LPIPS version 0.1 (Zhang et al. 2018); 0 is identical, lower is better.
+
+    ``net`` is ``"alex"`` (default, the authors' choice for scoring), ``"vgg"`` or ``"squeeze"``; their scales
+    differ. Frames are compared at their own size, at least 32x32. The first ``min(T)`` frames are scored;
+    ``details["per_frame"]`` lists them and ``details["per_layer"]`` says what each layer adds to the score.
+    ``chunk_size`` pairs go through the network at a time and do not change the score.
+    """
+
+    pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
+    higher_is_better: ClassVar[bool] = False
+    noise_floor: ClassVar[float] = 1e-5
+    noise_source: ClassVar[str] = "chunk sizes and thread counts on a CPU: at most 5e-8"
+
+    def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", chunk_size: int = 8) -> None:
+        if net not in _NETS:
+            raise ValueError(f"net must be one of {', '.join(_NETS)}, got {net!r}")
+        self.net: Literal["alex", "vgg", "squeeze"] = net
+        self.chunk_size = chunk_size
+        self._network: Network | None = None
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return the trunk and the heads."""
+        from pytest_vidmetrics.backbones.lpips_net import VARIANTS
+
+        return VARIANTS[self.net].trunk, VARIANTS[self.net].heads
+
+    def setup(self) -> None:
+        """Load the network."""
+        if self._network is None:
+            from pytest_vidmetrics.backbones import lpips_net
+
+            self._network = lpips_net.load(self.net, self.device, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score ``video`` against ``reference``, both ``(T, 3, H, W)`` uint8.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for frames of different sizes, and
+        for frames smaller than 32x32.
+        """
+        import torch
+
+        height, width = sample["video"].shape[2:]
+        if min(height, width) < _SMALLEST:
+            raise IncompatibleSampleError(f"frames of {width}x{height} are smaller than {_SMALLEST}x{_SMALLEST}")
+        self.setup()
+        assert self._network is not None
+        chunks = []
+        with torch.inference_mode():
+            for generated, reference in frame_pairs(sample, self.chunk_size):
+                first, second = (frames.to(self.device).float() / 255 for frames in (generated, reference))
+                chunks.append(self._network(first, second).double().cpu())
+        layers = torch.cat(chunks)
+        per_frame = layers.sum(dim=1)
+        details = {"per_frame": per_frame.tolist(), "per_layer": layers.mean(dim=0).tolist(), **pair_details(sample)}
+        return MetricResult(self.name, float(per_frame.mean()), details)
