@@ -38,5 +38,4 @@ def evaluate(
     if reference is not None:
         values["reference"] = reference
     with Evaluator(metrics, device, metric_kwargs=metric_kwargs) as evaluator:
-        results: dict[str, MetricResult] = evaluator.evaluate(**values)
-    return results
+        return evaluator.evaluate(**values)

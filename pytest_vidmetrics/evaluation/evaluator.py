@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from pytest_vidmetrics.backbones import shared
 from pytest_vidmetrics.core.types import EvalResults, MetricResult
@@ -136,13 +136,21 @@ class Evaluator:
         """Unload."""
         self.unload()
 
+    @overload
+    def evaluate(
+        self, samples: None = None, *, metrics: Sequence[str] | str | None = None, **sample: Any
+    ) -> dict[str, MetricResult]: ...
+    @overload
+    def evaluate(
+        self, samples: Iterable[Mapping[str, Any]], *, metrics: Sequence[str] | str | None = None
+    ) -> EvalResults: ...
     def evaluate(
         self,
         samples: Iterable[Mapping[str, Any]] | None = None,
         *,
         metrics: Sequence[str] | str | None = None,
         **sample: Any,
-    ) -> Any:
+    ) -> dict[str, MetricResult] | EvalResults:
         """Score one sample, given by keywords, or many, given as a list (or generator) of dicts.
 
         ``video`` and ``reference`` are a path, a :class:`Video`, or a ``(T, C, H, W)`` tensor (uint8, or floating

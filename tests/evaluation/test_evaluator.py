@@ -502,3 +502,27 @@ def test_compile_wraps_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda model: f"compiled {model}")
     evaluator = Evaluator(["fake.network", "fake.mean"], "cpu", compile=True)
     assert evaluator._workers[0].metrics["fake.network"]._model == "compiled network"  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("pre_upload", [True, False])
+def test_on_a_gpu(write_clip: WriteClip, pre_upload: bool) -> None:
+    seen: set[str] = set()
+
+    @register("fake.where")
+    class Where(BaseMetric):
+        requires_reference: ClassVar[bool] = False
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            seen.add(str(sample["video"].device))
+            return MetricResult(self.name, float(sample["video"].mean()))
+
+    path = write_clip("a.mkv", [10, 20, 30])
+    samples = [{"video": path}, {"video": grey(0.5)}] * 4
+    expected = Evaluator("fake.where", "cpu").evaluate(samples)
+    with Evaluator("fake.where", ["cuda:0", "cuda:0"], loader_threads=2, pre_upload=pre_upload) as evaluator:
+        found = evaluator.evaluate(samples)
+        evaluator.release_cuda_memory()
+    assert seen == {"cpu", "cuda:0"}
+    scores = [one["fake.where"].score for one in found]
+    assert scores == pytest.approx([one["fake.where"].score for one in expected])
