@@ -149,3 +149,17 @@ def test_full_depth_viclip(tokenizer):
     for case in oracle("overall_consistency")["videos"]:
         result = metric.compute({"video": clip(case), "text_prompt": case["input"]["prompt"]})
         assert result.score == pytest.approx(case["video_result"], abs=5e-6)
+
+
+@pytest.mark.slow
+def test_full_depth_appearance_style():
+    expected = oracle("appearance_style")
+    state = filled("appearance_style")
+    metric = get_metric("vbench.appearance_style")
+    metric._image, metric._text, metric._tokenizer = ClipImage(state), ClipText(state), ClipTokenizer({})
+    for text in expected["texts"]:
+        row = text["token_ids"] + [0] * (77 - len(text["token_ids"]))
+        metric._styles[text["text"]] = torch.nn.functional.normalize(metric._text([row]), dim=-1)[0]
+    for case in expected["videos"]:
+        sample = {"video": clip(case), "auxiliary_info": {"appearance_style": case["style"]}}
+        assert metric.compute(sample).score == pytest.approx(case["video_result"], abs=3e-6)

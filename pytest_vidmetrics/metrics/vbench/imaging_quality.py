@@ -37,7 +37,7 @@ class ImagingQuality(VBenchMetric):
     noise_floor: ClassVar[float] = 5e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
 
-    def __init__(self, preprocess: Preprocess = "longer", chunk_size: int = 8) -> None:
+    def __init__(self, preprocess: Preprocess = "longer", chunk_size: int = 4) -> None:
         modes = ("longer", "shorter", "shorter_centercrop", "none")
         if preprocess not in modes:
             raise ValueError(f"preprocess must be one of {', '.join(modes)}, got {preprocess!r}")
