@@ -123,6 +123,7 @@ class _View:
         self.item, self._device, self._keep = item, device, keep
         self._uploaded: dict[str, torch.Tensor] = {}
         self._prepared: dict[Any, torch.Tensor] = {}
+        self._given: dict[str, tuple[torch.Tensor, int]] = {}
 
     def lacks(self, metric: BaseMetric) -> list[str]:
         """Return the required keys that the sample does not have."""
@@ -132,11 +133,13 @@ class _View:
     def values(self, metric: BaseMetric) -> dict[str, Any]:
         """Return the sample for one metric. Raises what reading one of its clips raised."""
         sample = dict(self.item.sample)
+        self._given.clear()
         for key in keys_read(metric):
             if key in self.item.errors:
                 raise self.item.errors[key]
             if key in self.item.clips:
-                sample[key] = self._frames(key, metric)
+                sample[key] = frames = self._frames(key, metric)
+                self._given[key] = (frames, frames._version)
                 source = source_of(self.item.sample[key])
                 if source is not None:
                     sample.setdefault(f"{key}_path", source)
@@ -144,6 +147,13 @@ class _View:
         if sample.get("fps") is None and clip is not None and clip.fps is not None:
             sample["fps"] = clip.fps
         return sample
+
+    def check_untouched(self, metric: BaseMetric) -> None:
+        """Raise when the metric wrote into the frames, which the others read too; those fail as well then."""
+        for key, (frames, version) in self._given.items():
+            if frames._version != version:
+                self.item.errors[key] = VidmetricsError(f"{metric.name} changed the frames of {key!r} in place")
+                raise self.item.errors[key]
 
     def _frames(self, key: str, metric: BaseMetric) -> torch.Tensor:
         request = metric.frames()
@@ -178,6 +188,7 @@ def _run(metric: BaseMetric, view: _View) -> MetricResult | None:
             _accumulate(metric, view)
             return None
         result: Any = metric.compute(view.values(metric))
+        view.check_untouched(metric)
         if not isinstance(result, MetricResult):
             raise TypeError(f"compute() returned a {type(result).__name__}, not a MetricResult")
         if result.score is not None and type(result.score) is not float:
@@ -193,6 +204,7 @@ def _accumulate(metric: BaseMetric, view: _View) -> None:
     sample = view.values(metric)
     try:
         metric.accumulate(sample)  # type: ignore[attr-defined]
+        view.check_untouched(metric)
     except Exception:
         if isinstance(metric, SetMetric):
             _withdraw(metric, sample)

@@ -180,6 +180,20 @@ def test_role_reference_feeds_set_metrics_only() -> None:
     assert found.corpus["sets.mean"].score == 0.25
 
 
+def test_a_metric_that_writes_into_the_shared_frames_is_found_out() -> None:
+    @register("fake.careless")
+    class Careless(BaseMetric):
+        requires_reference: ClassVar[bool] = False
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            return MetricResult(self.name, float(sample["video"].mul_(2).mean()))
+
+    found = Evaluator(["fake.prompt", "fake.careless", "fake.mean"], "cpu").evaluate(video=grey(0.2), text_prompt="x")
+    assert found["fake.prompt"].score == 1
+    for name in ("fake.careless", "fake.mean"):
+        assert found[name].reason == "fake.careless changed the frames of 'video' in place"
+
+
 def test_audio_only_samples_share_an_evaluator_with_video_metrics() -> None:
     seen: list[set[str]] = []
 
