@@ -1,1 +1,1 @@
-"""metrics/physics_iq."""
+"""Physics-IQ: motion of a generated clip against two recorded takes."""

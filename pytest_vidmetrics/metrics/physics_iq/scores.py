@@ -1,0 +1,161 @@
+"""Physics-IQ (Motamed et al., 2025): how alike a generated continuation and the recorded scene move."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.registry import register
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.metrics.physics_iq.clips import Clip
+    from pytest_vidmetrics.metrics.physics_iq.components import Components
+
+_VARIANCES = 1024
+_variances: OrderedDict[tuple[str, str], Components] = OrderedDict()
+
+
+class _Comparison(BaseMetric):
+    """Common part: the window, the motion masks, and the comparison with take 1.
+
+    The first ``target_fps * duration_seconds`` frames are compared (of ``video`` the last when
+    ``video_time_selection="last"``) at a quarter of the reference's size. ``threshold`` (grey levels) and
+    ``alpha`` (weight of a new frame in the background) define motion. Masks stay lossless.
+    """
+
+    pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
+    reads: ClassVar[tuple[str, ...]] = ("fps", "video_mask", "reference_mask")
+    value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
+
+    def __init__(
+        self,
+        target_fps: float = 30,
+        duration_seconds: float = 5,
+        video_time_selection: Literal["first", "last"] = "first",
+        threshold: float = 10,
+        alpha: float = 0.3,
+    ) -> None:
+        if video_time_selection not in ("first", "last"):
+            raise ValueError(f"video_time_selection is 'first' or 'last', not {video_time_selection!r}")
+        if int(target_fps * duration_seconds) < 1:
+            raise ValueError("target_fps * duration_seconds must be at least one frame")
+        self.target_fps = target_fps
+        self.duration_seconds = duration_seconds
+        self.video_time_selection = video_time_selection
+        self.threshold = threshold
+        self.alpha = alpha
+
+    def _clip(self, sample: Mapping[str, Any], key: str) -> Clip:
+        from pytest_vidmetrics.metrics.physics_iq.clips import Window, prepare
+
+        window = Window(self.target_fps, self.duration_seconds, self.threshold, self.alpha)
+        height, width = sample["reference"].shape[2:]
+        if min(height, width) < 4:
+            raise IncompatibleSampleError(f"a {height}x{width} reference has no quarter size")
+        last = key == "video" and self.video_time_selection == "last"
+        return prepare(sample[key], sample.get(f"{key}_mask"), (height // 4, width // 4), window, last=last)
+
+    def _components(self, sample: Mapping[str, Any]) -> Components:
+        from pytest_vidmetrics.metrics.physics_iq.components import compare
+
+        fps = sample.get("fps")
+        if fps is not None and abs(float(fps) - self.target_fps) > 0.05:
+            raise IncompatibleSampleError(
+                f"the clip has {float(fps):g} frames per second; this metric compares at {self.target_fps:g} "
+                "(set target_fps and give references of that rate)"
+            )
+        return compare(self._clip(sample, "reference"), self._clip(sample, "video"))
+
+
+@register("physics_iq.mse")
+class PhysicsMSE(_Comparison):
+    """Mean squared error of quarter-size frames in [0, 1]; lower is better. ``details["per_frame"]``."""
+
+    higher_is_better: ClassVar[bool] = False
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score ``video`` against ``reference``, both ``(T, 3, H, W)`` uint8."""
+        found = self._components(sample)
+        return MetricResult(self.name, found.mse, {"per_frame": list(found.mse_per_frame)})
+
+
+@register("physics_iq.spatiotemporal_iou")
+class SpatiotemporalIoU(_Comparison):
+    """Mean over frames of the IoU of motion masks (1 where neither moves); higher is better."""
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score ``video`` against ``reference``, both ``(T, 3, H, W)`` uint8."""
+        found = self._components(sample)
+        details = {"per_frame": list(found.spatiotemporal_iou_per_frame)}
+        return MetricResult(self.name, found.spatiotemporal_iou, details)
+
+
+@register("physics_iq.spatial_iou")
+class SpatialIoU(_Comparison):
+    """IoU of the pixels that ever move; higher is better."""
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score ``video`` against ``reference``, both ``(T, 3, H, W)`` uint8."""
+        return MetricResult(self.name, self._components(sample).spatial_iou)
+
+
+@register("physics_iq.weighted_spatial_iou")
+class WeightedSpatialIoU(_Comparison):
+    """Sum of the smaller over sum of the larger share of time that a pixel moves; higher is better."""
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score ``video`` against ``reference``, both ``(T, 3, H, W)`` uint8."""
+        return MetricResult(self.name, self._components(sample).weighted_spatial_iou)
+
+
+@register("physics_iq")
+class PhysicsIQ(_Comparison):
+    """The four comparisons relative to how much two takes of the real scene differ: 0..100, higher is better.
+
+    Needs ``reference_take2``. Takes without common motion leave the ratios undefined: the sample is skipped.
+    :meth:`aggregate` gives the corpus score.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("video", "reference_take2")
+    reads: ClassVar[tuple[str, ...]] = (*_Comparison.reads, "reference_take2_mask", "scenario", "view")
+    value_range: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score ``video`` against ``reference`` and ``reference_take2``, all ``(T, 3, H, W)`` uint8."""
+        from pytest_vidmetrics.metrics.physics_iq.components import score
+
+        found, variance = self._components(sample), self._variance(sample)
+        value = score(_terms(found), _terms(variance))
+        if value is None:
+            return self._skip(sample, "the two takes have no common motion: the score is undefined")
+        names = {key: sample[key] for key in ("scenario", "view") if sample.get(key) is not None}
+        return MetricResult(self.name, value, {**found.details(), **variance.details("pv_"), **names})
+
+    def _variance(self, sample: Mapping[str, Any]) -> Components:
+        from pytest_vidmetrics.metrics.physics_iq.components import compare
+
+        first, second = self._clip(sample, "reference"), self._clip(sample, "reference_take2")
+        key = (first.key, second.key)
+        if key not in _variances:
+            _variances[key] = compare(first, second)
+            while len(_variances) > _VARIANCES:
+                _variances.popitem(last=False)
+        return _variances[key]
+
+    @staticmethod
+    def aggregate(
+        results: Iterable[MetricResult], compat: Literal["upstream", "pooled"] = "upstream"
+    ) -> dict[str, float | None]:
+        """Return the corpus score and its terms; see :func:`.components.corpus`. Unscored results are left out."""
+        from pytest_vidmetrics.metrics.physics_iq.components import corpus
+
+        return corpus((r.details for r in results if r.status == "scored"), compat)
+
+
+def _terms(found: Components) -> tuple[float, float, float, float]:
+    return found.mse, found.spatiotemporal_iou, found.spatial_iou, found.weighted_spatial_iou
