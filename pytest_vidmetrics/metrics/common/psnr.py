@@ -27,7 +27,7 @@ class PSNR(BaseMetric):
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
 
-    def __init__(self, chunk_size: int = 32) -> None:
+    def __init__(self, chunk_size: int = 4) -> None:
         self.chunk_size = chunk_size
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:

@@ -44,7 +44,7 @@ class SSIM(BaseMetric):
         self,
         window: Literal["valid", "zero_padded"] = "valid",
         channels: Literal["rgb", "luma"] = "rgb",
-        chunk_size: int = 8,
+        chunk_size: int = 1,
     ) -> None:
         if window not in ("valid", "zero_padded"):
             raise ValueError(f"window must be 'valid' or 'zero_padded', got {window!r}")
@@ -77,7 +77,14 @@ class SSIM(BaseMetric):
         return planes
 
     def _frames(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return one value per frame."""
+        """Return one value per frame of two ``(N, C, H, W)`` batches, one channel at a time."""
+        import torch
+
+        pairs = zip(x.unbind(dim=1), y.unbind(dim=1), strict=True)
+        return torch.stack([self._plane(a, b) for a, b in pairs]).mean(dim=0)
+
+    def _plane(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the mean index of each of ``(N, H, W)`` planes, float64."""
         import torch
 
         centre = 0.5 if self.window == "valid" else 0.0
@@ -87,18 +94,23 @@ class SSIM(BaseMetric):
         vx, vy, cov = xx - mx * mx, yy - my * my, xy - mx * my
         mx, my = mx + centre, my + centre
         index = (2 * mx * my + _C1) * (2 * cov + _C2) / ((mx * mx + my * my + _C1) * (vx + vy + _C2))
-        return index.mean(dim=(1, 2, 3), dtype=torch.float64)
+        return index.mean(dim=(1, 2), dtype=torch.float64)
 
     def _blur(self, maps: torch.Tensor) -> torch.Tensor:
-        """Convolve ``(M, N, C, H, W)`` with the separable window."""
+        """Convolve ``(M, N, H, W)`` with the separable window."""
         import torch
         from torch.nn import functional as F
 
         steps = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
-        kernel = torch.exp(-(steps**2) / (2 * _SIGMA**2))
-        kernel = (kernel / kernel.sum()).to(maps)
-        pad = _WINDOW // 2 if self.window == "zero_padded" else 0
-        flat = maps.reshape(-1, 1, *maps.shape[3:])
-        flat = F.conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, pad))
-        flat = F.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(pad, 0))
-        return flat.view(*maps.shape[:3], *flat.shape[2:])
+        weights = torch.exp(-(steps**2) / (2 * _SIGMA**2))
+        taps = (weights / weights.sum()).tolist()
+        if self.window == "zero_padded":
+            maps = F.pad(maps, [_WINDOW // 2] * 4)
+        # Shifted sums: convolutions of one channel copy the picture once per tap on a CPU.
+        for dim in (3, 2):
+            count = maps.shape[dim] - _WINDOW + 1
+            total = maps.narrow(dim, 0, count) * taps[0]
+            for k in range(1, _WINDOW):
+                total.add_(maps.narrow(dim, k, count), alpha=taps[k])
+            maps = total
+        return maps
