@@ -58,13 +58,13 @@ def _row(label: str, values: list[float]) -> str:
     return f"    {label:<42} min {low:9.5f}   median {middle:9.5f}   max {high:9.5f}   n {len(ordered)}"
 
 
-def measure(folder: Path) -> None:
-    """Print the rows of one folder."""
+def measure(folder: Path, every: int) -> None:
+    """Print the rows of one folder; the paired metrics read each ``every``-th frame."""
     paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
     frames = {path.name: read_clip(path, ALL_FRAMES).frames for path in paths}
     print(f"{folder.parent.name}/{folder.name}: {len(frames)} renders")
     for name in PAIRED:
-        scores = _paired(name, frames)
+        scores = _paired(name, {render: clip[::every] for render, clip in frames.items()})
         print(_row(f"{name} similarity", list(scores.values())))
         print(_row(f"{name} shift", _shifts(scores, list(frames))))
     flicker = get_metric(ALONE)
@@ -76,8 +76,10 @@ def measure(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    for folder in parser.parse_args().folders:
-        measure(folder)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="paired metrics on each N-th frame")
+    args = parser.parse_args()
+    for folder in args.folders:
+        measure(folder, args.every)
 
 
 if __name__ == "__main__":
