@@ -47,7 +47,14 @@ def metric_with(network, **params):
     return metric
 
 
-@pytest.mark.parametrize("case", SMALL["videos"], ids=lambda case: str(case["case"]))
+@pytest.mark.parametrize(
+    "case",
+    [
+        SMALL["videos"][0],
+        SMALL["videos"][2],
+        *(pytest.param(case, marks=pytest.mark.slow) for case in SMALL["videos"][1::2]),
+    ],
+)
 def test_decisions_and_pair_scores_match_upstream(case, small):
     metric = metric_with(small)
     result = metric.compute({"video": clip(case), "fps": case["input"]["fps"]})

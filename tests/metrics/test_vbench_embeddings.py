@@ -85,7 +85,7 @@ def test_aesthetic_quality_matches_upstream():
     metric = get_metric("vbench.aesthetic_quality")
     metric.setup()
     scores = []
-    for case in expected["videos"][:3]:
+    for case in expected["videos"][:2]:
         result = metric.compute({"video": clip(case)})
         scores.append(result.score)
         assert result.score == pytest.approx(case["video_result"], abs=1e-6)
