@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
+# Below this ratio of the extreme eigenvalues the square roots of a product lose digits: factors are used instead.
+_WELL_CONDITIONED = 1e-6
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -23,72 +27,76 @@ class Frechet:
         return self.mean_term + self.covariance_term
 
 
-def frechet(first: Rows, second: Rows) -> Frechet:
-    """Return the Fréchet distance of two feature sets, ``(N, D)`` each, with covariances of ``N - 1`` (ddof 1).
+def frechet(first: Rows, second: Rows, *, ddof: int = 1) -> Frechet:
+    """Return the Fréchet distance of two feature sets, ``(N, D)`` each, with covariances of ``N - ddof``.
 
-    With centred factors ``F = (X - mean) / sqrt(N - 1)`` the cross term is the nuclear norm of ``F1 F2^T``. That
-    holds for any N, singular covariances included, and never leaves the real numbers (Dowson & Landau 1982).
+    With centred factors ``F = (X - mean) / sqrt(N - ddof)`` the cross term is the nuclear norm of ``F1 F2^T``.
+    That holds for any N, singular covariances included, and never leaves the real numbers (Dowson & Landau 1982).
 
     Raises ``ValueError`` for fewer than two rows, other widths, or values that are not finite.
     """
-    a, b = _checked(first), _checked(second)
+    a, b = checked_pair(first, second)
+    gap = a.mean(axis=0) - b.mean(axis=0)
+    fa, fb = factor(a, ddof), factor(b, ddof)
+    traces = float(np.square(fa).sum() + np.square(fb).sum())
+    term = traces - 2.0 * _cross(fa, fb)
+    if term < -_ROUNDING * max(traces, np.finfo(np.float64).tiny):
+        raise ArithmeticError(f"the covariance term is {term} for a total variance of {traces}")
+    return Frechet(float(gap @ gap), max(term, 0.0))
+
+
+def checked_pair(first: Rows, second: Rows) -> tuple[Rows, Rows]:
+    """Return both sets as float64. Raises ``ValueError`` as :func:`checked` does, and for different widths."""
+    a, b = checked(first), checked(second)
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"the sets have {a.shape[1]} and {b.shape[1]} features a row: not one extractor")
-    mean_gap = a.mean(axis=0) - b.mean(axis=0)
-    fa, fb = factor(a), factor(b)
-    cross = np.linalg.svd(fa @ fb.T, compute_uv=False).sum()
-    traces = float(np.square(fa).sum() + np.square(fb).sum())
-    return Frechet(float(mean_gap @ mean_gap), traces - 2.0 * float(cross))
+    return a, b
 
 
-def _checked(rows: Rows) -> Rows:
+def checked(rows: Rows, owners: Sequence[str] | None = None) -> Rows:
+    """Return ``(N, D)`` float64 rows.
+
+    Raises ``ValueError`` for fewer than two, and for values that are not finite, naming up to five ``owners``.
+    """
     rows = np.asarray(rows, dtype=np.float64)
     if rows.ndim != 2 or len(rows) < 2:
-        raise ValueError(f"a Fréchet distance needs at least 2 rows of features on either side, got {rows.shape}")
+        raise ValueError(f"at least 2 rows of features are needed on either side, got {rows.shape}")
     if not np.isfinite(rows).all():
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        raise ValueError(f"features are not finite in rows {bad[:5].tolist()}")
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))[:5]
+        names = [owners[i] for i in bad] if owners else [f"row {i}" for i in bad]
+        raise ValueError(f"features are not finite: {', '.join(names)}")
     return rows
 
 
-def factor(rows: Rows) -> Rows:
-    """Return ``F`` with ``F^T F`` the covariance of ``rows``: the centred rows, or their R factor when N > D."""
-    centred = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
+def factor(rows: Rows, ddof: int = 1) -> Rows:
+    """Return ``F = (X - mean) / sqrt(N - ddof)``, ``(N, D)``: ``F^T F`` is the covariance."""
+    centred: Rows = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - ddof)
+    return centred
+
+
+def _cross(fa: Rows, fb: Rows) -> float:
+    """Return ``tr (S1 S2)^1/2``."""
+    if min(len(fa), len(fb)) > fa.shape[1]:
+        values = _product_eigenvalues(fa, fb)
+        if values is not None:
+            return float(np.sqrt(values).sum())
+    return float(np.linalg.svd(reduced(fa) @ reduced(fb).T, compute_uv=False).sum())
+
+
+def _product_eigenvalues(fa: Rows, fb: Rows) -> Rows | None:
+    """Return the eigenvalues of ``S1 S2``, or ``None`` when they are too spread for their roots to be exact."""
+    try:
+        lower = np.linalg.cholesky(fa.T @ fa)
+    except np.linalg.LinAlgError:
+        return None
+    half = fb @ lower
+    values: Rows = np.linalg.eigvalsh(half.T @ half)
+    return values if values[0] > _WELL_CONDITIONED * values[-1] else None
+
+
+def reduced(rows: Rows) -> Rows:
+    """Return a factor of the same ``F^T F`` with at most D rows."""
     if len(rows) <= rows.shape[1]:
-        return centred
-    upper: Rows = np.linalg.qr(centred, mode="r")
+        return rows
+    upper: Rows = np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
     return upper
-
-
-def influence(first: Rows, second: Rows) -> Rows:
-    """Return how much each row of ``first`` contributes to the distance, ``(N,)``, with mean zero.
-
-    The first-order influence function ``2 d.x + x^T (I - T) x - mean`` with ``x`` the centred row, ``d`` the gap
-    of the means and ``T`` the optimal transport map from the first Gaussian to the second. Its standard deviation
-    over ``sqrt(N)`` is a standard error of the distance for a fixed reference.
-    """
-    a, b = _checked(first), _checked(second)
-    gap = a.mean(axis=0) - b.mean(axis=0)
-    centred = a - a.mean(axis=0)
-    transport = _transport(
-        np.cov(a, rowvar=False).reshape(a.shape[1], -1), np.cov(b, rowvar=False).reshape(b.shape[1], -1)
-    )
-    quadratic = np.einsum("nd,nd->n", centred - centred @ transport, centred)
-    values: Rows = 2.0 * centred @ gap + quadratic
-    values -= values.mean()
-    return values
-
-
-def _transport(source: Rows, target: Rows) -> Rows:
-    root = _power(target, 0.5)
-    transport: Rows = root @ _power(root @ source @ root, -0.5) @ root
-    return transport
-
-
-def _power(matrix: Rows, exponent: float) -> Rows:
-    """Return a power of a symmetric positive semidefinite matrix; zero eigenvalues stay zero."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    keep = values > values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
-    powers = np.where(keep, np.where(keep, values, 1.0) ** exponent, 0.0)
-    result: Rows = (vectors * powers) @ vectors.T
-    return result

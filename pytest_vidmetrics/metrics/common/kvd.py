@@ -1,0 +1,29 @@
+"""Kernel video distance: unbiased at any number of clips, with a p-value."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.base import FeatureSet
+from pytest_vidmetrics.metrics.common.fvd_features import VideoSetMetric
+from pytest_vidmetrics.metrics.registry import register
+
+
+@register("common.kvd")
+class KVD(VideoSetMetric):
+    """Unbiased squared MMD under the cubic kernel of KID (arXiv 1801.01401), on the features of ``common.fvd``.
+
+    Lower is better; zero in expectation for equal distributions, so it can be negative. ``details["p_value"]`` is
+    the one-sided p-value of 1000 random relabelings with a fixed seed.
+    """
+
+    higher_is_better: ClassVar[bool] = False
+
+    def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+        """Return the distance. Raises ``ValueError`` for fewer than two clips on either side."""
+        from pytest_vidmetrics.stats.kernel import permutation_p, polynomial_mmd
+
+        first, second = self.compared(candidate), self.compared(reference)
+        details = {**self.facts(candidate, reference, first.shape[1]), "p_value": permutation_p(first, second)}
+        return MetricResult(self.name, polynomial_mmd(first, second), details)

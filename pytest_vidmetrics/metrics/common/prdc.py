@@ -1,0 +1,33 @@
+"""Precision, recall, density and coverage of generated clips."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import ClassVar
+
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.base import FeatureSet
+from pytest_vidmetrics.metrics.common.fvd_features import VideoSetMetric
+from pytest_vidmetrics.metrics.registry import register
+
+_NEIGHBOURS = 5
+
+
+@register("common.prdc")
+class PRDC(VideoSetMetric):
+    """Coverage (arXiv 2002.09797) as the score, in [0, 1], higher is better, on the features of ``common.fvd``.
+
+    ``details`` also holds ``precision``, ``recall`` (arXiv 1904.06991) and ``density``, all at 5 neighbours.
+    """
+
+    min_n: ClassVar[int] = _NEIGHBOURS + 1
+    value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+
+    def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+        """Return the coverage. Raises ``ValueError`` for fewer than six clips on either side."""
+        from pytest_vidmetrics.stats.prdc import prdc
+
+        first, second = self.compared(candidate), self.compared(reference)
+        values = prdc(first, second, k=_NEIGHBOURS)
+        details = {**self.facts(candidate, reference, first.shape[1]), **asdict(values), "k": _NEIGHBOURS}
+        return MetricResult(self.name, values.coverage, details)

@@ -1,0 +1,149 @@
+"""The video set metrics from clips to scores."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
+from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.common.fvd import FVD
+from pytest_vidmetrics.metrics.common.kvd import KVD
+from pytest_vidmetrics.metrics.common.prdc import PRDC
+from tests.oracle_fill import clip_uint8, fill_array
+
+DATA = Path(__file__).parents[1] / "data" / "fvd"
+
+
+def _clip(frames: int, height: int, width: int, seed: int) -> torch.Tensor:
+    return torch.from_numpy(clip_uint8(frames, height, width, seed)).permute(0, 3, 1, 2)
+
+
+def _fill(metric: SetMetric, seeds: range, role: str = "generated") -> Any:
+    for seed in seeds:
+        metric.accumulate({"id": f"{role}{seed:02d}", "role": role, "video": _clip(9, 48, 64, seed)})
+    return metric
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    shapes = json.loads(gzip.decompress((DATA / "i3d.keys.json.gz").read_bytes()))
+    state = {k: torch.from_numpy(fill_array(k, tuple(s))) for k, (s, kind) in shapes.items() if kind == "float32"}
+    path = tmp_path_factory.mktemp("i3d") / "i3d.pt"
+    torch.save(state, path)
+    return str(path)
+
+
+def _rows(metric: SetMetric, specs: list[str]) -> FeatureSet:
+    clips = {}
+    for index, spec in enumerate(specs):
+        numbers = [int(v) for v in spec.removeprefix("clip_uint8(").removesuffix(")").split(",")]
+        clips[f"{index:02d}"] = metric.features({"video": _clip(*numbers)})
+    return FeatureSet.join(clips)
+
+
+def test_i3d_score_matches_the_reference_implementation(weights: str) -> None:
+    oracle = json.loads((DATA / "fvd_end_to_end.json").read_text())
+    metric = FVD(weights=weights)
+    sets = [_rows(metric, oracle["inputs"]["i3d"][side]) for side in ("generated", "reference")]
+    result = metric.score_sets(*sets)
+    assert result.score == pytest.approx(oracle["expected"]["i3d"]["frechet_eps0_nuclear_norm_float64"], rel=1e-2)
+    assert result.details["dimension"] == 400
+
+
+@pytest.mark.parametrize(("protocol", "key"), [("fastvideo", "logits400"), ("videogpt", "videogpt_logits400")])
+def test_preprocessing_of_a_small_wide_clip(weights: str, protocol: str, key: str) -> None:
+    metric = FVD(protocol=protocol, weights=weights)
+    row = metric.features({"video": _clip(16, 96, 128, 3)})
+    logits = metric.compared(FeatureSet(np.concatenate([row, row]), ("a", "b")))[0]
+    with np.load(DATA / "i3d.npz") as expected:
+        np.testing.assert_allclose(logits, expected[f"16x96x128_seed3_{key}"], atol=2e-6, rtol=0)
+
+
+def test_short_clip_names_the_needed_length(weights: str) -> None:
+    with pytest.raises(IncompatibleSampleError, match="12 frames, protocol 'fvd2048_16f' needs at least 16"):
+        FVD(protocol="fvd2048_16f", weights=weights).features({"video": _clip(12, 32, 32, 0)})
+    with pytest.raises(IncompatibleSampleError, match="needs at least 9"):
+        FVD(weights=weights).features({"video": _clip(8, 32, 32, 0)})
+
+
+def test_missing_weights_are_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDMETRICS_I3D", "/nonexistent/i3d.pt")
+    with pytest.raises(UnavailableError, match=r"vidmetrics fetch common\.fvd"):
+        FVD().setup()
+
+
+def test_other_weights_are_unavailable(tmp_path: Path) -> None:
+    torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(UnavailableError, match="not an I3D state dict"):
+        FVD(weights=str(tmp_path / "other.pt")).setup()
+
+
+def test_identical_sets_score_zero_and_details_add_up() -> None:
+    metric = _fill(_fill(FVD("motion_energy"), range(6)), range(6), "reference")
+    assert metric.finalize().score == pytest.approx(0, abs=1e-9)
+    other = _fill(_fill(FVD("motion_energy"), range(6)), range(6, 12), "reference").finalize()
+    assert other.score == other.details["mean_term"] + other.details["covariance_term"] > 0
+    assert set(other.details["influence"]) == {f"generated{i:02d}" for i in range(6)}
+    assert sum(other.details["influence"].values()) == pytest.approx(0, abs=1e-9)
+    assert other.details["null_floor_n"] == 3
+    json.dumps(other.details)
+
+
+def test_merge_in_any_order_is_bit_identical() -> None:
+    def parts() -> list[FVD]:
+        bounds = [range(2), range(2, 3), range(3, 6)]
+        return [_fill(FVD("motion_energy"), part) for part in bounds]
+
+    scores = set()
+    for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+        whole = _fill(FVD("motion_energy"), range(6, 10), "reference")
+        for index in order:
+            whole.merge_from(parts()[index])
+        scores.add(whole.finalize().score)
+    assert len(scores) == 1
+
+
+def test_protocols_differ_in_identity_and_layers_share_rows() -> None:
+    assert FVD().identity() != FVD(protocol="fvd2048_16f").identity()
+    assert FVD().feature_identity() == KVD().feature_identity() == PRDC().feature_identity()
+    assert FVD().feature_identity() != FVD(protocol="usage-guide").feature_identity()
+    with pytest.raises(ValueError, match="protocol of extractor 'motion_energy'"):
+        FVD("motion_energy", "fastvideo")
+    with pytest.raises(ValueError, match="extractor must be one of"):
+        FVD("vgg")
+
+
+def test_cached_references_serve_a_later_run_and_other_features_are_refused(tmp_path: Path, weights: str) -> None:
+    path = str(tmp_path / "features.npz")
+    first = _fill(FVD("motion_energy", cache_path=path), range(4))
+    streamed = _fill(first, range(6, 10), "reference").finalize()
+    cached = _fill(FVD("motion_energy", cache_path=path), range(4)).finalize()
+    assert (streamed.score, streamed.details["ref_source"]) == (cached.score, "streamed")
+    assert cached.details["ref_source"] == "cached"
+    off = _fill(FVD("motion_energy", cache_path=path, cache_mode="off"), range(4)).finalize()
+    assert off.status == "skipped"
+    with pytest.raises(ValueError, match="another extractor, protocol or checkpoint"):
+        _fill(FVD(cache_path=path, weights=weights), range(2)).finalize()
+
+
+def test_non_finite_features_name_the_clip() -> None:
+    rows = np.zeros((3, 37))
+    rows[1] = np.inf
+    with pytest.raises(ValueError, match="not finite: b"):
+        FVD("motion_energy").score_sets(FeatureSet(rows, ("a", "b", "c")), FeatureSet(rows, ("d", "e", "f")))
+
+
+@pytest.mark.parametrize("kind", [KVD, PRDC])
+def test_companions_score_the_same_clips(kind: type[SetMetric]) -> None:
+    metric = _fill(_fill(kind(extractor="motion_energy"), range(7)), range(7), "reference")  # type: ignore[call-arg]
+    result = metric.finalize()
+    assert result.status == "scored"
+    expected = {"common.prdc": ("coverage", 1.0), "common.kvd": ("p_value", 1.0)}[kind.name]
+    assert result.details[expected[0]] == pytest.approx(expected[1], abs=0.05)
