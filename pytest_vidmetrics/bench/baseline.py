@@ -153,7 +153,7 @@ def differences(recorded: Baseline, observed: Observed) -> list[str]:
         text = "; ".join(
             f"{len(ids)} {word} ({', '.join(ids[:3])})" for word, ids in (("gone", gone), ("new", new)) if ids
         )
-        lines.append(f"sample set: {text or 'changed'}")
+        lines.append(f"sample set: {text or 'other prompts or values that the metric reads'}")
     if recorded.reference != observed.reference:
         lines.append("reference set: the reference clips have other content")
     return lines

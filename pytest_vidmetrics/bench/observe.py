@@ -134,7 +134,7 @@ def _observed(
         score=score,
         samples=dict(scores),
         paths={sample.id: sample.path for sample in corpus.samples},
-        sample_ids=digest_json([sample.id for sample in corpus.samples]),
+        sample_ids=_sample_digest(corpus.samples, metric),
         reference=reference,
         is_set=metric.is_set_metric,
         noise_floor=metric.noise_floor,
@@ -160,6 +160,12 @@ def _reference_of(samples: Sequence[Sample], metric: BaseMetric) -> str | None:
     keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
     present = [key for key in keys if any(key in sample.values for sample in samples)]
     return _attempt(lambda: _digests(samples, present)) if present else None
+
+
+def _sample_digest(samples: Sequence[Sample], metric: BaseMetric) -> str:
+    """Return the digest of the ids and of the values, such as prompts, that the metric reads."""
+    keys = [key for key in (*metric.required_keys(), *metric.reads) if key not in PATH_KEYS]
+    return digest_json([[sample.id, {key: sample.values.get(key) for key in keys}] for sample in samples])
 
 
 def _digests(samples: Iterable[Sample], keys: Sequence[str]) -> str:

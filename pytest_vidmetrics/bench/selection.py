@@ -37,4 +37,4 @@ def _meaning(case: Case, entry: str) -> list[tuple[str, str, bool]]:
     if entry in case.configs:
         return [(entry, case.configs[entry][0], True)]
     members = registry.expand([entry])
-    return [(name, case.configs.get(name, (name, {}))[0], members == [name]) for name in members]
+    return [(name, case.configs.get(name, (name, {}))[0], entry == name) for name in members]

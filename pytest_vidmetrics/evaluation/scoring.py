@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.backbones.shared import sample_scope
 from pytest_vidmetrics.core.checkpoints import weights_sha256
 from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.evaluation.store import Store
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 CLIP_KEYS = ("video", "reference", "reference_take2")
 """Sample keys that are decoded to frames before a metric sees them."""
+
+_KEPT = 2
+"""Clips kept between two calls: a sample and its reference."""
 
 
 @dataclass
@@ -59,11 +64,16 @@ class Scorer:
         self._choose_device = device
         self.counts = Counts()
         self._ready: dict[str, BaseMetric | UnavailableError] = {}
+        self._recent: dict[str, Clip] = {}
 
     @cached_property
     def device(self) -> str:
         """The torch device of this process."""
         return self._choose_device()
+
+    def release(self) -> None:
+        """Free the frames that are kept for the next call on the same clips."""
+        self._recent.clear()
 
     def fill(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> list[Outcome]:
         """Return one outcome per metric for one sample. Never raises for the sample's or a metric's faults.
@@ -100,12 +110,13 @@ class Scorer:
                 ready[i] = loaded
         clips = self._decode(values, list(ready.values()))
         shared: dict[str, Outcome] = {}  # set metrics with one extractor have one key
-        for i, metric in ready.items():
-            key = str(keys[i])
-            if key not in shared:
-                shared[key] = self._run(metric, values, clips) if self.compute else Outcome(self._absent(metric))
-                self._keep(key, shared[key])
-            outcomes[i] = shared[key]
+        with sample_scope():
+            for i, metric in ready.items():
+                key = str(keys[i])
+                if key not in shared:
+                    shared[key] = self._run(metric, values, clips) if self.compute else Outcome(self._absent(metric))
+                    self._keep(key, shared[key])
+                outcomes[i] = shared[key]
 
     def _absent(self, metric: BaseMetric) -> MetricResult:
         return MetricResult.failed(metric.name, "not in the store: run without --vidmetrics-judge to compute it")
@@ -162,8 +173,6 @@ class Scorer:
 
     def _decode(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> dict[str, Clip | Exception]:
         """Decode every clip that some metric reads, once, with only the frames that they ask for."""
-        from pytest_vidmetrics.media.video import read_clip
-
         clips: dict[str, Clip | Exception] = {}
         if not self.compute:
             return clips
@@ -172,11 +181,25 @@ class Scorer:
             if not requests or not isinstance(values.get(key), str):
                 continue
             try:
-                clips[key] = read_clip(values[key], requests[0], extra=requests[1:])
-                self.counts.decoded += 1
+                clips[key] = self._read(values[key], requests)
             except Exception as error:
                 clips[key] = error
         return clips
+
+    def _read(self, path: str, requests: Sequence[FrameRequest]) -> Clip:
+        """Decode a clip, or take it from the call before: a paired reference is scored right after its pair."""
+        from pytest_vidmetrics.media.video import read_clip
+
+        digest = digest_file(path)
+        known = self._recent.get(digest)
+        if known is not None and all(set(r.indices(known.total)) <= set(known.indices) for r in requests):
+            return known
+        clip = read_clip(path, requests[0], extra=requests[1:])
+        self.counts.decoded += 1
+        while len(self._recent) >= _KEPT:
+            del self._recent[next(iter(self._recent))]
+        self._recent[digest] = clip
+        return clip
 
     def _run(self, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]) -> Outcome:
         try:

@@ -53,16 +53,29 @@ def pytest_configure(config: Config) -> None:
     """Read the settings; prepare a run only when this one uses the plugin."""
     settings = read_settings(config)
     config.stash[SETTINGS] = settings
-    if settings.selection is None and not _named(config):
+    if not _asked(config, settings):
         return
     from pytest_vidmetrics.plugin import start
 
     start.prepare(config, settings)
 
 
-def _named(config: Config) -> bool:
-    """Whether an argument of the command line is a manifest."""
-    return any(str(argument).split("::", maxsplit=1)[0].endswith(_SUFFIXES) for argument in config.args)
+def _asked(config: Config, settings: Settings) -> bool:
+    """Whether an option or an argument of the command line concerns this plugin."""
+    named = (str(argument).split("::", maxsplit=1)[0].endswith(_SUFFIXES) for argument in config.args)
+    wanted = settings.selection is not None or settings.update or settings.prune or settings.report is not None
+    return wanted or any(named)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: Config) -> int | None:
+    """Return the number of visible GPUs for ``-n auto``. xdist asks before ``pytest_configure``."""
+    settings = read_settings(config)
+    if not _asked(config, settings):
+        return None
+    from pytest_vidmetrics.plugin.workers import auto_workers
+
+    return auto_workers(settings)
 
 
 def pytest_collect_file(file_path: Path, parent: Collector) -> Any:

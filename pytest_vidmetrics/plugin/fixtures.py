@@ -9,7 +9,6 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.evaluation.evaluator import Evaluator
-
     from pytest_vidmetrics.plugin.checks import BaselineChecks
 
 
@@ -48,7 +47,7 @@ def vidmetrics_backbone(vidmetrics_device: str) -> Callable[[str, Callable[[], A
     from pytest_vidmetrics.backbones import shared
 
     def load(name: str, build: Callable[[], Any]) -> Any:
-        return shared.get((name, vidmetrics_device), build)
+        return shared.load(name, vidmetrics_device, build)
 
     return load
 

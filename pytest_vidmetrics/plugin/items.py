@@ -96,7 +96,7 @@ class ScoreItem(_Item):
         """Score each clip; fail when one could not be read or a metric raised, skip when nothing applied."""
         run = self.config.stash[RUN]
         before = asdict(run.scorer.counts)
-        failures: list[str] = []
+        failures: dict[tuple[str, str], list[str]] = {}
         absent: list[str] = []
         done = 0
         for sample, configs in self.work:
@@ -104,12 +104,14 @@ class ScoreItem(_Item):
                 if result is None or result.score is not None:
                     done += 1
                 elif result.status == "failed":
-                    failures.append(f"{sample.id}: {result.name}: {result.reason}\n  {sample.path}{_trace(result)}")
+                    failures.setdefault((sample.id, result.reason + _trace(result)), []).append(result.name)
                 else:
                     absent.append(f"{result.name}: {result.reason}")
+        run.scorer.release()
         self.vidmetrics_facts = {"kind": "score", "work": _spent(before, run.scorer.counts)}
         if failures:
-            raise RefusalError("\n".join(dict.fromkeys(failures)))
+            lines = [f"{id}: {reason}\n  ({', '.join(names)})" for (id, reason), names in failures.items()]
+            raise RefusalError("\n".join(lines))
         if not done:
             pytest.skip("; ".join(dict.fromkeys(absent)))
 
@@ -188,6 +190,7 @@ class GateItem(_Item):
             return Verdict(word, str(error), metric=self.gate.metric)  # type: ignore[arg-type]
         before = asdict(run.scorer.counts)
         observed = observe(self.gate, metric, self.corpus, run.scorer)
+        run.scorer.release()
         self.vidmetrics_facts["work"] = _spent(before, run.scorer.counts)
         try:
             baseline = read_baseline(path)

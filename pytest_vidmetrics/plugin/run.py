@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,23 @@ def check_store(settings: Settings) -> None:
         Store(store_folder(settings)).check_writable()
     except StoreError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def check_baselines(settings: Settings) -> None:
+    """Raise ``pytest.UsageError`` when an update could not be written, before hours of scoring."""
+    if not settings.update:
+        return
+    folder = settings.baseline_dir
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            f"cannot write baselines below {settings.baseline_dir}: {folder}: {error.strerror or error}; "
+            "name another folder with --baseline-dir=DIR"
+        ) from error
 
 
 def device_of(settings: Settings) -> str:

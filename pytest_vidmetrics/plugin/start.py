@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vidmetrics.plugin.options import Settings
-from pytest_vidmetrics.plugin.run import RUN, Run, check_store
+from pytest_vidmetrics.plugin.run import RUN, Run, check_baselines, check_store
 
 if TYPE_CHECKING:
     from _pytest.config import Config
@@ -35,6 +35,7 @@ def prepare(config: Config, settings: Settings) -> None:
     if hasattr(config, "workerinput"):
         return
     check_store(settings)
+    check_baselines(settings)
     recording.start(config, settings)
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_vidmetrics.plugin import workers

@@ -24,7 +24,7 @@ def number(value: float | None) -> str:
 
 def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> str:
     """Return the text of a red gate: the verdict, the numbers, the clips, the next command."""
-    lines = [f"{verdict.word}  {label}", f"  {verdict.reason}"]
+    lines = [f"{verdict.word}: {verdict.reason}", f"  {label}"]
     if verdict.now is not None:
         rows = [("baseline", "now", "harm", "margin", "n"), _numbers(verdict)]
         lines += ["", *table(rows, indent="  ")]

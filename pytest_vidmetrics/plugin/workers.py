@@ -22,23 +22,22 @@ class Workers:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def pytest_xdist_auto_num_workers(self, config: Config) -> int | None:
-        """Return the number of visible GPUs for ``-n auto``; without any, leave the answer to xdist: the cores."""
-        asked = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "")
-        if asked.isdigit():
-            return int(asked)
-        return len(self._devices()) or None
-
     def pytest_xdist_setupnodes(self, config: Config, specs: Sequence[Any]) -> None:
         """Set each worker's device and threads. A restarted worker is made from the same spec, so it keeps them."""
-        devices = self._devices()
+        devices = devices_of(self.settings)
         for number, spec in enumerate(specs):
             spec.env.update(worker_environment(number, len(specs), devices, os.environ, os.cpu_count() or 1))
 
-    def _devices(self) -> list[str]:
-        if self.settings.device == "cpu":
-            return []
-        return visible_devices(os.environ)
+
+def auto_workers(settings: Settings) -> int | None:
+    """Return the number of visible GPUs for ``-n auto``; without any, leave the answer to xdist: the cores."""
+    asked = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "")
+    return int(asked) if asked.isdigit() else len(devices_of(settings)) or None
+
+
+def devices_of(settings: Settings) -> list[str]:
+    """Return the GPUs that this run may use."""
+    return [] if settings.device == "cpu" else visible_devices(os.environ)
 
 
 def worker_environment(

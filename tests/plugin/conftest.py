@@ -82,7 +82,8 @@ class Bench:
 
 def verdicts(result: pytest.RunResult) -> dict[str, str]:
     """Return ``{gate: verdict}`` from the summary table."""
-    rows = [line.split() for line in result.outlines if ".vidmetrics." in line.split("::demo::")[0] and len(line.split()) == 7]
+    split = [line.split() for line in result.outlines]
+    rows = [row for row in split if len(row) == 7 and ".vidmetrics." in row[0] and "::demo::" in row[0]]
     return {row[0].split("::demo::")[1]: row[6] for row in rows}
 
 
@@ -99,7 +100,14 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bench(pytester: pytest.Pytester, clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-    for variable in ("FASTVIDEO_EVAL_CACHE", "FASTVIDEO_CACHE_ROOT", "SLURM_PROCID", "SLURM_NTASKS"):
+    for variable in (
+        "PYTEST_XDIST_WORKER",
+        "PYTEST_XDIST_WORKER_COUNT",
+        "FASTVIDEO_EVAL_CACHE",
+        "FASTVIDEO_CACHE_ROOT",
+        "SLURM_PROCID",
+        "SLURM_NTASKS",
+    ):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("VIDMETRICS_CACHE", str(pytester.path / "cache"))
     shutil.copytree(clip_folder, pytester.path / "clips")

@@ -16,7 +16,10 @@ from tests.plugin.conftest import MANIFEST, Bench, verdicts
         (("reference =", "referense ="), "bench.vidmetrics.toml:6: unknown key 'referense'*did you mean 'reference'?"),
         (('"common.psnr"', '"common.pnsr"'), "bench.vidmetrics.toml:7: unknown metric 'common.pnsr'*'common.psnr'?"),
         (("abs = 0.001", "abz = 0.001"), "bench.vidmetrics.toml:10: unknown key 'abz'*did you mean 'abs'?"),
-        (("abs = 0.001", 'decide = "maybe"'), "bench.vidmetrics.toml:10: decide must be one of point, strict, lenient*"),
+        (
+            ("abs = 0.001", 'decide = "maybe"'),
+            "bench.vidmetrics.toml:10: decide must be one of point, strict, lenient*",
+        ),
         (("abs = 0.001", "abs = -1"), "bench.vidmetrics.toml:10: abs must be finite and not negative*"),
         (("schema = 1", "schema = 9"), "bench.vidmetrics.toml:1: this version reads schema = 1, got 9"),
         (("schema = 1", "schema = = 1"), "bench.vidmetrics.toml:1: not valid TOML*"),
@@ -41,7 +44,7 @@ def test_a_broken_manifest_stays_red_under_k_and_m(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('clips/reference/*.mp4', 'clips/nowhere/*.mp4'), "*:6: reference = 'clips/nowhere/[*].mp4' matches no file*"),
+        (("clips/reference/*.mp4", "clips/nowhere/*.mp4"), "*:6: reference = 'clips/nowhere/[*].mp4' matches no file*"),
         (('checkpoint = "candidate"', ""), "*:4: {checkpoint} has no value*"),
         (("{checkpoint}", "{chekpoint}"), "*:4: unknown placeholder {chekpoint}; did you mean 'checkpoint'?*"),
         (("{checkpoint}", "{env:VIDMETRICS_NOT_SET}"), "*the environment variable VIDMETRICS_NOT_SET is not set*"),
@@ -131,7 +134,9 @@ def _probe(bench: Bench, name: str, body: str) -> None:
 
 def test_a_nan_score_is_an_error_and_is_not_stored(bench: Bench) -> None:
     _probe(
-        bench, "nan", "def compute(self, sample): return MetricResult(self.name, float('nan') if sample['video'].mean() else 1.0)"
+        bench,
+        "nan",
+        "def compute(self, sample): return MetricResult(self.name, float('nan') if sample['video'].mean() else 1.0)",
     )
     for _ in range(2):
         result = bench.run("--update-baselines")
@@ -198,8 +203,16 @@ def test_a_corrupted_baseline_is_named(bench: Bench) -> None:
 def test_a_baseline_folder_that_cannot_be_written_keeps_the_run_red(bench: Bench) -> None:
     (bench.root / "baselines").write_text("a file where the folder should be")
     result = bench.run("--update-baselines")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*cannot write baselines below*name another folder with --baseline-dir=DIR*"])
+
+
+def test_a_baseline_that_cannot_be_written_at_the_end_keeps_the_run_red(bench: Bench) -> None:
+    (bench.baselines / "common.psnr.json").mkdir(parents=True)
+    result = bench.run("--update-baselines")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["ERROR: cannot write the baseline*"])
+    result.stdout.fnmatch_lines(["ERROR: cannot write the baseline *common.psnr.json*"])
+    assert bench.baseline("vbench.temporal_flickering")["n"] == 4
 
 
 def test_a_store_that_cannot_be_written_is_a_usage_error(bench: Bench) -> None:

@@ -36,8 +36,8 @@ def test_a_degraded_clip_turns_exactly_the_right_gates_red(bench: Bench) -> None
     assert verdicts(result) == {"common.psnr": "REGRESSED", "vbench.temporal_flickering": "REGRESSED"}
     result.stdout.fnmatch_lines(
         [
-            "REGRESSED  bench.vidmetrics.toml::demo::common.psnr",
-            "*worse by*more than the margin of 0.001*",
+            "REGRESSED: worse by *, more than the margin of 0.001 (abs = 0.001)",
+            "  bench.vidmetrics.toml::demo::common.psnr",
             "*clips that got worse, worst first:*",
             "*clip*baseline*now*harm*file*",
             "* c *candidate/c.mp4",

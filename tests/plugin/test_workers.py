@@ -85,9 +85,7 @@ def test_a_callers_own_thread_count_is_kept() -> None:
     assert "OMP_NUM_THREADS" not in worker_environment(0, 2, [], {"OMP_NUM_THREADS": "3"}, 8)
 
 
-def test_each_worker_sees_one_device_before_anything_is_imported(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_worker_sees_one_device_before_anything_is_imported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aa,GPU-bb")
     bench.pytester.makeconftest(
         """

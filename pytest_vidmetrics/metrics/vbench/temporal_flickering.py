@@ -26,13 +26,14 @@ class TemporalFlickering(BaseMetric):
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score ``video``, ``(T, 3, H, W)`` uint8."""
+        import itertools
         import math
 
         frames = sample["video"]
         if len(frames) < 2:
             return self._skip(sample, f"the clip has {len(frames)} frame: flicker needs at least 2")
         # One pair at a time: two frames of int16, whatever the length of the clip.
-        pairs = zip(frames[:-1], frames[1:], strict=True)
+        pairs = itertools.pairwise(frames)
         sums = [int((after.short() - before.short()).abs_().sum()) for before, after in pairs]
         per_pair = [total / frames[0].numel() for total in sums]
         score = (255.0 - math.fsum(per_pair) / len(per_pair)) / 255.0
