@@ -1,1 +1,1 @@
-"""metrics/optical_flow."""
+"""Optical flow against a reference clip or against actions."""

@@ -1,0 +1,145 @@
+"""Optical flow of a clip against that of its reference, or against the flow its actions should cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.registry import register
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+class _FlowMetric(BaseMetric):
+    """Common part: RAFT ("things" weights), the twelve values per pair, their summary.
+
+    The score is the mean over pairs of the mean endpoint error in pixels; lower is better. ``protocol="v2"`` keeps
+    the fastest pixels and bins both flows alike; ``"fastvideo"`` gives that project's numbers.
+    """
+
+    pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
+    higher_is_better: ClassVar[bool] = False
+    unit: ClassVar[str] = "px"
+    backbone: ClassVar[str | None] = "raft-things"
+
+    def __init__(
+        self,
+        protocol: Literal["v2", "fastvideo"] = "v2",
+        min_mag: float = 0.5,
+        max_mag_pct: float = 80.0,
+        grid_size: int = 8,
+    ) -> None:
+        if protocol not in ("v2", "fastvideo"):
+            raise ValueError(f"protocol is 'v2' or 'fastvideo', not {protocol!r}")
+        self.protocol: Literal["v2", "fastvideo"] = protocol
+        self.min_mag = min_mag
+        self.max_mag_pct = max_mag_pct
+        self.grid_size = grid_size
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return RAFT with the "things" weights."""
+        from pytest_vidmetrics.backbones.raft_things import RAFT_THINGS
+
+        return (RAFT_THINGS,)
+
+    def setup(self) -> None:
+        """Load the network."""
+        from pytest_vidmetrics.backbones import raft_things
+
+        raft_things.load(raft_things.RAFT_THINGS, self.device, self.name)
+
+    def flow(self, video: Tensor) -> np.ndarray:
+        """Return the ``(T - 1, H, W, 2)`` float16 flow of ``(T, 3, H, W)`` uint8 frames, once per sample."""
+        from pytest_vidmetrics.backbones import shared
+
+        return shared.once(("raft-things-flow", str(self.device)), lambda: self._run(video), of=video)
+
+    def _run(self, video: Tensor) -> np.ndarray:
+        import numpy as np
+
+        from pytest_vidmetrics.backbones import raft_things
+        from pytest_vidmetrics.metrics.vbench.dynamic_degree import pad
+
+        network = raft_things.load(raft_things.RAFT_THINGS, self.device, self.name)
+        flows = []
+        for start in range(len(video) - 1):
+            padded, inside = pad(video[start : start + 2].float())
+            found = network(padded)[inside][0].permute(1, 2, 0)
+            flows.append(found.cpu().numpy().astype(np.float16))
+        return np.stack(flows)
+
+    def _check(self, video: Tensor) -> None:
+        height, width = video.shape[-2:]
+        if len(video) < 2:
+            raise IncompatibleSampleError(f"{self.name} needs at least two frames, got {len(video)}")
+        if min(height + -height % 8, width + -width % 8) < 128:
+            raise IncompatibleSampleError(f"{self.name} needs at least 121 pixels a side, got {height} x {width}")
+
+    def _score(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> MetricResult:
+        from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows, summarise
+
+        options = FlowOptions(self.protocol, self.min_mag, self.max_mag_pct, self.grid_size)
+        frames = [compare_flows(a, b, options) for a, b in pairs]
+        summary = summarise(frames)
+        return MetricResult(self.name, summary["pixel_epe_mean_mean"], {**summary, "per_frame_metrics": frames})
+
+
+@register("optical_flow.gt_optical_flow")
+class GTOpticalFlow(_FlowMetric):
+    """Flow of ``video`` against flow of ``reference``; the first ``min(T)`` frames."""
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score ``(T, 3, H, W)`` uint8 clips. Raises ``IncompatibleSampleError`` for other sizes or one frame."""
+        video, reference = sample["video"], sample["reference"]
+        if video.shape[1:] != reference.shape[1:]:
+            sizes = f"{tuple(video.shape[1:])} and {tuple(reference.shape[1:])}"
+            raise IncompatibleSampleError(f"{self.name} compares frames of one size, not {sizes}")
+        count = min(len(video), len(reference))
+        self._check(video[:count])
+        # Whole clips go in, not slices: another metric of the sample may ask for the same flow.
+        flows = (self.flow(clip if len(clip) == count else clip[:count]) for clip in (reference, video))
+        return self._score(zip(*flows, strict=True))
+
+
+@register("optical_flow.synthetic_optical_flow")
+class SyntheticOpticalFlow(_FlowMetric):
+    """Flow of ``video`` against the flow that its ``actions`` cause in a calibrated camera.
+
+    ``actions`` holds ``keyboard`` ``(T, 4 or 6)`` and ``mouse`` ``(T, 2)``, one row per frame. ``calibration`` is a
+    mapping; its focal length is rescaled from its ``frame_shape`` to the clip (not with ``protocol="fastvideo"``).
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("video", "actions", "calibration")
+    reads: ClassVar[tuple[str, ...]] = ("mouse_pitch_sign",)
+    requires_reference: ClassVar[bool] = False
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score ``(T, 3, H, W)`` uint8 frames. Raises ``IncompatibleSampleError`` for too few actions."""
+        import numpy as np
+
+        from pytest_vidmetrics.metrics.optical_flow.camera import Calibration, synthetic_flow
+
+        video, actions = sample["video"], sample["actions"]
+        self._check(video)
+        keyboard, mouse = np.asarray(actions["keyboard"]), np.asarray(actions["mouse"])
+        short = len(keyboard) < 2 if self.protocol == "fastvideo" else len(keyboard) < len(video)
+        if short or len(mouse) != len(keyboard):
+            raise IncompatibleSampleError(
+                f"{len(keyboard)} key and {len(mouse)} mouse actions for {len(video)} frames: one of each per frame"
+            )
+        count = min(len(video), len(keyboard))
+        calibration = Calibration.read(sample["calibration"])
+        sign = float(sample.get("mouse_pitch_sign", 1.0))
+        size, rescale = (int(video.shape[2]), int(video.shape[3])), self.protocol == "v2"
+        observed = self.flow(video)[: count - 1]
+        expected = (
+            synthetic_flow(keyboard[i : i + 2], mouse[i : i + 2], calibration, size, pitch_sign=sign, rescale=rescale)
+            for i in range(count - 1)
+        )
+        return self._score((a[0], b) for a, b in zip(expected, observed, strict=True))
