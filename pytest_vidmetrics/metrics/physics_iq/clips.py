@@ -44,7 +44,8 @@ class Clip:
 def prepare(frames: Any, mask: Any, size: tuple[int, int], window: Window, *, last: bool = False) -> Clip:
     """Return the clip of ``(T, 3, H, W)`` uint8 RGB frames at ``size`` ``(h, w)``.
 
-    ``mask`` is ``None`` (computed at the frames' own size) or ``(T, H, W)``, ``(T, H, W, C)`` or ``(T, C, H, W)``
+    ``mask`` is ``None`` (computed at the frames' own size), a video file, or
+    ``(T, H, W)``, ``(T, H, W, C)`` or ``(T, C, H, W)``
     with 0..255 or bool. ``last`` takes the last frames of the window instead of the first.
     Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`.
     """
@@ -88,6 +89,10 @@ def _rgb(frames: Any) -> Tensor:
 def _mask(mask: Any) -> Tensor:
     import torch
 
+    if isinstance(mask, str):
+        from pytest_vidmetrics.media.video import read_clip
+
+        mask = read_clip(mask).frames
     tensor = torch.as_tensor(mask)
     if tensor.ndim == 4:
         tensor = tensor[:, 0] if tensor.shape[1] in (1, 3) else tensor[..., 0]
