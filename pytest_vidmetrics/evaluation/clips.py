@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 CLIP_KEYS = ("video", "reference", "reference_take2")
 """Sample keys whose value is a clip, given as a path, a tensor or a :class:`Video`."""
+
+_COLLECT_BYTES = 256 << 20
+_decoded = 0
 
 
 def keys_read(metric: BaseMetric) -> tuple[str, ...]:
@@ -63,7 +67,21 @@ def read(value: Any, key: str, requests: list[FrameRequest]) -> Clip:
     if video.source is None:
         raise ValueError(f"{key} is a Video with neither a source nor frames")
     clip = read_clip(video.source, requests[0], extra=requests[1:])
+    _collect_after(clip.frames.nbytes)
     return clip if video.fps is None else dataclasses.replace(clip, fps=video.fps)
+
+
+def _collect_after(nbytes: int) -> None:
+    """Collect garbage once enough was decoded.
+
+    PyAV's frames and their side data refer to each other, so that only Python's collector frees them, and so few
+    objects do not make it run.
+    """
+    global _decoded
+    _decoded += nbytes
+    if _decoded >= _COLLECT_BYTES:
+        _decoded = 0
+        gc.collect()
 
 
 def source_of(value: Any) -> str | None:
