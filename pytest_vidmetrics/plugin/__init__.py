@@ -67,7 +67,7 @@ def _asked(config: Config, settings: Settings) -> bool:
     return wanted or any(named)
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: Config) -> int | None:
     """Return the number of visible GPUs for ``-n auto``. xdist asks before ``pytest_configure``."""
     settings = read_settings(config)

@@ -19,7 +19,7 @@ _ADVICE = {
 
 def number(value: float | None) -> str:
     """Return a score as tables show it."""
-    return "-" if value is None else f"{value:.6g}"
+    return "-" if value is None else f"{value + 0.0:.6g}"  # + 0.0 turns a negative zero into zero
 
 
 def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> str:
