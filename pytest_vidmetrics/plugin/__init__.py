@@ -93,6 +93,8 @@ def pytest_collect_file(file_path: Path, parent: Collector) -> Any:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: Config, items: list[Item]) -> None:
     """Put gates behind everything else, and keep what may not be deselected."""
+    if not config.pluginmanager.hasplugin("vidmetrics-item-reports"):
+        return
     from pytest_vidmetrics.plugin import start
 
     start.arrange(config, items)

@@ -1,0 +1,88 @@
+"""Imports go down only, and nothing heavy is loaded before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_vidmetrics
+
+PACKAGE = Path(pytest_vidmetrics.__file__).parent
+LAYERS = ("plugin", "bench", "evaluation", "metrics", "backbones", "media", "stats", "core")
+HEAVY = ("torch", "torchvision", "transformers", "scipy", "numpy", "av", "PIL")
+LIGHT = ("plugin", "bench", "core")
+
+
+def _imports(path: Path, *, top_only: bool) -> set[str]:
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    body = tree.body if top_only else list(ast.walk(tree))
+    for node in body:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def _files(layer: str) -> list[Path]:
+    return sorted((PACKAGE / layer).rglob("*.py"))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_imports_only_those_below(layer: str) -> None:
+    above = LAYERS[: LAYERS.index(layer)]
+    wrong = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in _files(layer)
+        for name in _imports(path, top_only=False)
+        if name.startswith(tuple(f"pytest_vidmetrics.{other}" for other in above))
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("layer", [*LIGHT, "metrics"])
+def test_light_layers_import_nothing_heavy_at_the_top(layer: str) -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in _files(layer)
+        for name in _imports(path, top_only=True)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert not wrong
+
+
+def test_every_package_of_the_tree_is_a_layer() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages <= {*LAYERS, "commands"}
+
+
+def test_importing_the_plugin_is_light() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import pytest_vidmetrics.plugin;"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), 'filelock' in sys.modules, 'yaml' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[] False False"
+
+
+def test_an_idle_run_loads_nothing_heavy_and_prints_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        import sys
+
+        def test_idle():
+            loaded = [name for name in sys.modules if name.startswith("pytest_vidmetrics.")]
+            assert not set({HEAVY!r}) & set(sys.modules)
+            assert all(".plugin" in name for name in loaded), loaded
+        """
+    )
+    pytester.path.joinpath("quiet.vidmetrics.toml").write_text("this is no manifest")
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:randomly", "-p", "no:anyio")
+    result.assert_outcomes(passed=1)
+    assert "video metrics" not in result.stdout.str()
