@@ -59,9 +59,7 @@ def flow_pair(
     ref, gen = [], []
     for k in range(count):
         c = rng.uniform(-1, 1, 4) * np.array([3.0, 2.0, 0.06, 0.04])
-        d = c + gap * (0.3 + 0.7 * k / max(1, count - 1)) * rng.uniform(-1, 1, 4) * np.array(
-            [3.0, 2.0, 0.06, 0.04]
-        )
+        d = c + gap * (0.3 + 0.7 * k / max(1, count - 1)) * rng.uniform(-1, 1, 4) * np.array([3.0, 2.0, 0.06, 0.04])
         for store, q, jump in ((ref, c, 6.0), (gen, d, 6.0 - 2.0 * k / max(1, count - 1))):
             u = q[0] + q[2] * x - q[3] * y
             v = q[1] + q[2] * y + q[3] * x

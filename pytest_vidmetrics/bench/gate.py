@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_vidmetrics.bench.baseline import Baseline, differences
+from pytest_vidmetrics.bench.confidence import harm_interval, settling_size
 from pytest_vidmetrics.bench.model import MetricConfig, Policy
 from pytest_vidmetrics.bench.observe import Observed, Problem
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.stats.intervals import Interval
 
 Word = Literal[
     "PASS",
@@ -50,6 +54,7 @@ class Verdict:
     harm: float | None = None
     margin: float | None = None
     margin_from: str = ""
+    interval: tuple[float, float] | None = None
     n: int = 0
     decide: str = "point"
     notes: tuple[str, ...] = ()
@@ -65,6 +70,7 @@ class Verdict:
         """Return builtin values only, fit for a report that crosses processes."""
         tree = asdict(self)
         tree["notes"] = list(self.notes)
+        tree["interval"] = list(self.interval) if self.interval else None
         tree["worst"] = [asdict(clip) for clip in self.worst]
         tree["details"] = dict(self.details)
         return tree
@@ -151,21 +157,37 @@ def _compare(policy: Policy, observed: Observed, baseline: Baseline | None) -> V
     sign = 1.0 if observed.higher_is_better else -1.0
     harm = sign * (baseline.score - observed.score)
     margin, source = margin_of(policy, observed, baseline)
-    word: Word = "REGRESSED" if harm > margin else "IMPROVED" if -harm > margin else "PASS"
-    return Verdict(
-        word,
-        _sentence(word, harm, margin, source),
-        metric=str(observed.metric.get("name", "")),
-        baseline=baseline.score,
-        now=observed.score,
-        harm=harm,
-        margin=margin,
-        margin_from=source,
-        n=observed.n,
-        decide=policy.decide,
-        worst=worst_clips(observed, baseline),
-        details=dict(observed.details),
-    )
+    interval = harm_interval(observed, baseline, policy.alpha)
+    facts: dict[str, Any] = {
+        "metric": str(observed.metric.get("name", "")),
+        "baseline": baseline.score,
+        "now": observed.score,
+        "harm": harm,
+        "margin": margin,
+        "margin_from": source,
+        "interval": (interval.low, interval.high) if interval else None,
+        "n": observed.n,
+        "decide": policy.decide,
+        "worst": worst_clips(observed, baseline),
+        "details": dict(observed.details),
+    }
+    if policy.decide != "point" and interval is None:
+        return Verdict("ERROR", f"decide = {policy.decide!r} needs at least two independent samples", **facts)
+    word = _decide(policy.decide, harm, margin, interval)
+    notes: tuple[str, ...] = ()
+    if interval is not None and interval.low <= margin < interval.high:
+        enough = settling_size(interval, margin, observed.n)
+        text = f"the interval [{interval.low:.6g}, {interval.high:.6g}] of the harm holds the margin"
+        notes = (text + (f"; about {enough} samples would settle it" if enough else ""),)
+    return Verdict(word, _sentence(word, harm, margin, source, interval), notes=notes, **facts)
+
+
+def _decide(rule: str, harm: float, margin: float, interval: Interval | None) -> Word:
+    """Return the word by the policy's rule: the estimate, or the end of the interval that the rule looks at."""
+    tested = harm
+    if interval is not None:
+        tested = {"point": harm, "strict": interval.high, "lenient": interval.low}[rule]
+    return "REGRESSED" if tested > margin else "IMPROVED" if -harm > margin else "PASS"
 
 
 def margin_of(policy: Policy, observed: Observed, baseline: Baseline) -> tuple[float, str]:
@@ -181,7 +203,9 @@ def margin_of(policy: Policy, observed: Observed, baseline: Baseline) -> tuple[f
     return choices[source], source
 
 
-def _sentence(word: Word, harm: float, margin: float, source: str) -> str:
+def _sentence(word: Word, harm: float, margin: float, source: str, interval: Interval | None) -> str:
+    if word == "REGRESSED" and harm <= margin and interval is not None:
+        return f"not shown to be within the margin of {margin:.6g} ({source}): it may be worse by {interval.high:.6g}"
     if word == "REGRESSED":
         return f"worse by {harm:.6g}, more than the margin of {margin:.6g} ({source})"
     if word == "IMPROVED":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.bench.model import MetricConfig
@@ -49,6 +49,7 @@ class Observed:
     min_n: int = 1
     problems: tuple[Problem, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -56,8 +57,21 @@ class Observed:
         return len(self.samples)
 
 
-def observe(config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
-    """Collect one gate's results, computing what the store does not hold."""
+def observe(
+    config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: Scorer, cluster: str | None = None
+) -> Observed:
+    """Collect one gate's results, computing what the store does not hold.
+
+    ``cluster`` is the sample key whose equal values mark samples that are not independent, such as the prompt.
+    """
+    observed = _observe(config, metric, corpus, scorer)
+    if cluster is None:
+        return observed
+    labels = {sample.id: str(sample.values.get(cluster, sample.id)) for sample in corpus.samples}
+    return replace(observed, clusters=labels)
+
+
+def _observe(config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
     if isinstance(metric, SetMetric):
         return _observe_set(config, metric, corpus, scorer)
     scores: dict[str, float] = {}

@@ -14,6 +14,7 @@ from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
+from pytest_vidmetrics.evaluation.clips import CLIP_KEYS, read
 from pytest_vidmetrics.evaluation.store import Store
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     import torch
 
     from pytest_vidmetrics.media.video import Clip
-
-CLIP_KEYS = ("video", "reference", "reference_take2")
-"""Sample keys that are decoded to frames before a metric sees them."""
 
 _KEPT = 2
 """Clips kept between two calls: a sample and its reference."""
@@ -188,13 +186,11 @@ class Scorer:
 
     def _read(self, path: str, requests: Sequence[FrameRequest]) -> Clip:
         """Decode a clip, or take it from the call before: a paired reference is scored right after its pair."""
-        from pytest_vidmetrics.media.video import read_clip
-
         digest = digest_file(path)
         known = self._recent.get(digest)
         if known is not None and all(set(r.indices(known.total)) <= set(known.indices) for r in requests):
             return known
-        clip = read_clip(path, requests[0], extra=requests[1:])
+        clip = read(path, "clip", list(requests))
         self.counts.decoded += 1
         while len(self._recent) >= _KEPT:
             del self._recent[next(iter(self._recent))]

@@ -170,6 +170,7 @@ class GateItem(_Item):
         self.vidmetrics_facts["verdict"] = verdict.to_json()
         for key in ("baseline", "now", "harm", "margin", "n"):
             self.user_properties.append((f"vidmetrics.{key}", getattr(verdict, key)))
+        self.user_properties.append(("vidmetrics.interval", verdict.interval and list(verdict.interval)))
         self.user_properties.append(("vidmetrics.verdict", verdict.word))
         if verdict.word == "SKIPPED" or (verdict.word == "UNAVAILABLE" and run.settings.allow_unavailable):
             pytest.skip(f"{verdict.word}: {verdict.reason}")
@@ -189,7 +190,7 @@ class GateItem(_Item):
             word = "UNAVAILABLE" if self.gate.listed or path.exists() else "SKIPPED"
             return Verdict(word, str(error), metric=self.gate.metric)  # type: ignore[arg-type]
         before = asdict(run.scorer.counts)
-        observed = observe(self.gate, metric, self.corpus, run.scorer)
+        observed = observe(self.gate, metric, self.corpus, run.scorer, self.case.cluster)
         run.scorer.release()
         self.vidmetrics_facts["work"] = _spent(before, run.scorer.counts)
         try:

@@ -26,7 +26,7 @@ def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> 
     """Return the text of a red gate: the verdict, the numbers, the clips, the next command."""
     lines = [f"{verdict.word}: {verdict.reason}", f"  {label}"]
     if verdict.now is not None:
-        rows = [("baseline", "now", "harm", "margin", "n"), _numbers(verdict)]
+        rows = [("baseline", "now", "harm", "interval", "margin", "n"), _numbers(verdict)]
         lines += ["", *table(rows, indent="  ")]
     if verdict.notes:
         lines += ["", *(f"  - {note}" for note in verdict.notes)]
@@ -37,8 +37,9 @@ def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> 
 
 
 def _numbers(verdict: Verdict) -> tuple[str, ...]:
-    values = (verdict.baseline, verdict.now, verdict.harm, verdict.margin)
-    return (*(number(value) for value in values), str(verdict.n))
+    interval = "-" if verdict.interval is None else "[{:.6g}, {:.6g}]".format(*verdict.interval)
+    before = (number(value) for value in (verdict.baseline, verdict.now, verdict.harm))
+    return (*before, interval, number(verdict.margin), str(verdict.n))
 
 
 def _clips(verdict: Verdict, verbose: int) -> list[str]:

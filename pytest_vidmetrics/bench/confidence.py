@@ -1,0 +1,48 @@
+"""How sure a verdict is: the interval of the harm, paired by sample."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pytest_vidmetrics.bench.baseline import Baseline
+from pytest_vidmetrics.bench.observe import Observed
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.stats.intervals import Interval
+
+
+def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Interval | None:
+    """Return the interval of the harm, or ``None`` for fewer than two samples or clusters.
+
+    Both bounds are one-sided at ``1 - alpha``. Per-sample metrics: Student's t on the paired differences, with a
+    cluster-robust error where the case names a ``cluster`` key. Set metrics: the paired influence interval. To
+    first order a clip moves the score by its influence, so the differences of the recorded influences carry the
+    standard error of the difference of the two scores (same clips, same reference).
+    """
+    from pytest_vidmetrics.stats.intervals import paired_interval, t_interval
+
+    sign = 1.0 if observed.higher_is_better else -1.0
+    ids = [id for id in observed.samples if id in baseline.samples]
+    changes = [sign * (baseline.samples[id] - observed.samples[id]) for id in ids]
+    clusters = [observed.clusters[id] for id in ids] if observed.clusters else None
+    if len(set(clusters or ids)) < 2 or observed.score is None:
+        return None
+    if not observed.is_set:
+        return paired_interval(changes, clusters, alpha=alpha)
+    harm = sign * (baseline.score - observed.score)
+    spread = paired_interval([len(ids) * change for change in changes], clusters, alpha=alpha)
+    return t_interval(harm, spread.se, spread.df, alpha=alpha, kind="paired influence")
+
+
+def settling_size(interval: Interval, margin: float, n: int) -> int | None:
+    """Return about how many samples would settle on which side of the margin the harm lies."""
+    from pytest_vidmetrics.stats.power import samples_needed
+
+    gap, spread = abs(margin - interval.estimate), interval.se * math.sqrt(n)
+    if gap == 0.0 or spread == 0.0:
+        return None
+    try:
+        return max(n + 1, math.ceil(samples_needed(spread, gap, alpha=1.0 - interval.level)))
+    except ValueError:  # beyond any number of samples worth naming
+        return None
