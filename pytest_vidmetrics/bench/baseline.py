@@ -100,11 +100,18 @@ def read_baseline(path: Path) -> Baseline | None:
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"cannot read the baseline {path}: {error}") from error
     try:
-        return _parse(json.loads(text))
+        tree = json.loads(text)
     except json.JSONDecodeError as error:
         raise BaselineError(f"{path}:{error.lineno}: the baseline is not valid JSON: {error.msg}") from error
+    return parse_baseline(tree, str(path))
+
+
+def parse_baseline(tree: dict[str, Any], where: str) -> Baseline:
+    """Return a baseline from its layout, read from ``where``. Raises ``BaselineError``."""
+    try:
+        return _parse(tree)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BaselineError(f"{path}: not a baseline of schema {SCHEMA}: {error}") from error
+        raise BaselineError(f"{where}: not a baseline of schema {SCHEMA}: {error}") from error
 
 
 def _parse(tree: dict[str, Any]) -> Baseline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.bench.baseline import Baseline
@@ -33,6 +34,29 @@ def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Inter
     harm = sign * (baseline.score - observed.score)
     spread = paired_interval([len(ids) * change for change in changes], clusters, alpha=alpha)
     return t_interval(harm, spread.se, spread.df, alpha=alpha, kind="paired influence")
+
+
+def regression_p(observed: Observed, baseline: Baseline, interval: Interval | None, margin: float) -> float | None:
+    """Return the p-value against "not worse by more than the margin", or ``None`` without an interval.
+
+    For a metric of zeros and ones without a margin it is McNemar's exact test of the clips that changed sides.
+    """
+    from pytest_vidmetrics.stats.intervals import mcnemar, p_inferior
+
+    if observed.binary and margin == 0.0:
+        lost, won = changed_sides(observed, baseline)
+        return mcnemar(won, lost) if lost > won else 1.0
+    if interval is None:
+        return None
+    gain = replace(interval, estimate=-interval.estimate, low=-interval.high, high=-interval.low)
+    return p_inferior(gain, margin)
+
+
+def changed_sides(observed: Observed, baseline: Baseline) -> tuple[int, int]:
+    """Return how many clips of a binary metric got worse and how many got better."""
+    sign = 1.0 if observed.higher_is_better else -1.0
+    changes = [sign * (now - baseline.samples[id]) for id, now in observed.samples.items() if id in baseline.samples]
+    return sum(change < 0 for change in changes), sum(change > 0 for change in changes)
 
 
 def settling_size(interval: Interval, margin: float, n: int) -> int | None:

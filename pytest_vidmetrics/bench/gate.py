@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_vidmetrics.bench.baseline import Baseline, differences
-from pytest_vidmetrics.bench.confidence import harm_interval, settling_size
+from pytest_vidmetrics.bench.confidence import changed_sides, harm_interval, regression_p, settling_size
 from pytest_vidmetrics.bench.model import MetricConfig, Policy
 from pytest_vidmetrics.bench.observe import Observed, Problem
 
@@ -55,6 +55,7 @@ class Verdict:
     margin: float | None = None
     margin_from: str = ""
     interval: tuple[float, float] | None = None
+    p: float | None = None
     n: int = 0
     decide: str = "point"
     notes: tuple[str, ...] = ()
@@ -166,6 +167,7 @@ def _compare(policy: Policy, observed: Observed, baseline: Baseline | None) -> V
         "margin": margin,
         "margin_from": source,
         "interval": (interval.low, interval.high) if interval else None,
+        "p": regression_p(observed, baseline, interval, margin),
         "n": observed.n,
         "decide": policy.decide,
         "worst": worst_clips(observed, baseline),
@@ -174,12 +176,30 @@ def _compare(policy: Policy, observed: Observed, baseline: Baseline | None) -> V
     if policy.decide != "point" and interval is None:
         return Verdict("ERROR", f"decide = {policy.decide!r} needs at least two independent samples", **facts)
     word = _decide(policy.decide, harm, margin, interval)
-    notes: tuple[str, ...] = ()
+    notes = _notes(policy, observed, baseline, margin, interval)
+    return Verdict(word, _sentence(word, harm, margin, source, interval), notes=notes, **facts)
+
+
+def _notes(
+    policy: Policy, observed: Observed, baseline: Baseline, margin: float, interval: Interval | None
+) -> tuple[str, ...]:
+    """Return what a reader should know besides the verdict: doubt, changed sides, noise above the margin."""
+    notes: list[str] = []
     if interval is not None and interval.low <= margin < interval.high:
         enough = settling_size(interval, margin, observed.n)
         text = f"the interval [{interval.low:.6g}, {interval.high:.6g}] of the harm holds the margin"
-        notes = (text + (f"; about {enough} samples would settle it" if enough else ""),)
-    return Verdict(word, _sentence(word, harm, margin, source, interval), notes=notes, **facts)
+        notes.append(text + (f"; about {enough} samples would settle it" if enough else ""))
+    if observed.binary:
+        lost, won = changed_sides(observed, baseline)
+        notes.append(f"{lost} clips got worse and {won} better")
+    given = max(policy.abs, policy.rel * abs(baseline.score))
+    if baseline.noise is not None and 0.0 < given < policy.sigma * baseline.noise.sigma:
+        noise = baseline.noise
+        notes.append(
+            f"the margin given, {given:.6g}, lies below {policy.sigma:g} sigma of the noise measured over {noise.runs} "
+            f"runs ({noise.kind}), {policy.sigma * noise.sigma:.6g}: the noise counts"
+        )
+    return tuple(notes)
 
 
 def _decide(rule: str, harm: float, margin: float, interval: Interval | None) -> Word:

@@ -50,6 +50,7 @@ class Observed:
     problems: tuple[Problem, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
+    binary: bool = False
 
     @property
     def n(self) -> int:
@@ -151,6 +152,7 @@ def _observed(
         sample_ids=_sample_digest(corpus.samples, metric),
         reference=reference,
         is_set=metric.is_set_metric,
+        binary=metric.binary,
         noise_floor=metric.noise_floor,
         min_n=metric.min_n,
         problems=tuple(problems),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.files import write_atomic
 
 SCHEMA = 1
@@ -28,6 +29,22 @@ def write_record(
     }
     text = json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomic(path, text.encode(), durable=True)
+
+
+def read_record(path: Path) -> dict[str, dict[str, Any]]:
+    """Return ``{baseline file below its folder: gate}`` of a run record.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` for a file that is no record of this version.
+    """
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        if tree["schema"] != SCHEMA:
+            raise ValueError(f"it has schema {tree['schema']!r}, this version reads {SCHEMA}")
+        return {"/".join(Path(gate["file"]).parts[-3:]): gate for gate in tree["gates"]}
+    except OSError as error:
+        raise BaselineError(f"cannot read the run record {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BaselineError(f"{path}: not a run record of schema {SCHEMA}: {error}") from error
 
 
 def _portable(value: Any, root: str) -> Any:

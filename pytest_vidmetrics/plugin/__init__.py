@@ -63,8 +63,8 @@ def pytest_configure(config: Config) -> None:
 def _asked(config: Config, settings: Settings) -> bool:
     """Whether an option or an argument of the command line concerns this plugin."""
     named = (str(argument).split("::", maxsplit=1)[0].endswith(_SUFFIXES) for argument in config.args)
-    wanted = settings.selection is not None or settings.update or settings.prune or settings.report is not None
-    return wanted or any(named)
+    writes = settings.update or settings.prune or settings.calibrate is not None or settings.report is not None
+    return writes or settings.selection is not None or any(named)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

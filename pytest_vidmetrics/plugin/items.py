@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from pytest_vidmetrics.bench.baseline import Baseline, baseline_path, read_baseline
-from pytest_vidmetrics.bench.gate import Verdict, blocked, judge, recorded
+from pytest_vidmetrics.bench.gate import Verdict, Word, blocked, judge, recorded
 from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
 from pytest_vidmetrics.bench.observe import Observed, observe
 from pytest_vidmetrics.bench.samples import Corpus, Sample
-from pytest_vidmetrics.core.errors import BaselineError, StoreError, UnavailableError
+from pytest_vidmetrics.core.errors import BaselineError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.plugin.run import RUN, Run, environment
 from pytest_vidmetrics.plugin.wording import explain
@@ -56,7 +56,7 @@ class _Item(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a refusal as its text and anything else as pytest does."""
-        if isinstance(excinfo.value, (RefusalError, StoreError)):
+        if isinstance(excinfo.value, (RefusalError, VidmetricsError)):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
 
@@ -199,6 +199,10 @@ class GateItem(_Item):
             if not run.settings.update:
                 return Verdict("ERROR", str(error), metric=self.gate.metric, now=observed.score, n=observed.n)
             baseline = None
+        if run.settings.report is not None and observed.score is not None:
+            self.vidmetrics_facts["observed"] = Baseline.of(observed, {}).to_json()
+        if run.settings.calibrate is not None:
+            return self._calibrate(run, observed, baseline)
         if run.settings.update:
             return self._record(run, observed, baseline)
         return self._judge(observed, baseline)
@@ -223,6 +227,26 @@ class GateItem(_Item):
             self.vidmetrics_facts["file"] = target
             self.vidmetrics_facts["records"] = {target: new.to_json()}
         return verdict
+
+    def _calibrate(self, run: Run, observed: Observed, old: Baseline | None) -> Verdict:
+        """Measure the noise of this gate and record it in its baseline."""
+        if verdict := blocked(self.gate, observed, has_baseline=old is not None):
+            return verdict
+        if not run.settings.update:
+            verdict = judge(self.gate, observed, old)
+            if old is None or verdict.word in ("MISSING", "STALE"):
+                return verdict
+        noise = run.noise(self.gate, self.case, self.corpus)
+        base = (
+            old
+            if old is not None and not run.settings.update
+            else Baseline.of(observed, environment(self.config, run.settings))
+        )
+        target = str(self._path(run, run.settings.cohort))
+        self.vidmetrics_facts["records"] = {target: replace(base, noise=noise).to_json()}
+        reason = f"the noise is {noise.sigma:.6g} (standard deviation of {noise.runs} runs, {noise.kind})"
+        word: Word = "RECORDED" if old is None else "UPDATED"
+        return Verdict(word, reason, metric=self.gate.metric, baseline=base.score, now=observed.score, n=observed.n)
 
     def _path(self, run: Run, cohort: str | None) -> Path:
         return baseline_path(run.settings.baseline_dir, self.manifest.stem, self.case.name, self.gate.gate, cohort)

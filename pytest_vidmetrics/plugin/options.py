@@ -26,6 +26,12 @@ _TEXT: tuple[tuple[str, str, str, str], ...] = (
     ("--vidmetrics-cache", "vidmetrics_cache", "DIR", "folder of the result store (default: the user's cache folder)"),
     ("--vidmetrics-cohort", "vidmetrics_cohort", "NAME", "prefer baselines recorded for this kind of machine"),
     ("--vidmetrics-shard", "vidmetrics_shard", "K/N", "score only the K-th of N parts, judge nothing"),
+    (
+        "--vidmetrics-calibrate",
+        "vidmetrics_calibrate",
+        "N",
+        "record the noise of N scorings, or of a list of checkpoints",
+    ),
     ("--vidmetrics-report", "vidmetrics_report", "FILE", "write every gate's numbers to FILE.json"),
 )
 _SWITCHES: tuple[tuple[str, str, str], ...] = (
@@ -64,6 +70,7 @@ class Settings:
     cohort: str | None
     shard: tuple[int, int] | None
     report: Path | None
+    calibrate: tuple[str, ...] | int | None
     update: bool
     prune: bool
     judge: bool
@@ -88,8 +95,9 @@ def read_settings(config: Config) -> Settings:
         device=text["vidmetrics_device"] or "auto",
         cache=_path(config, text["vidmetrics_cache"]),
         cohort=text["vidmetrics_cohort"],
-        shard=_shard(text["vidmetrics_shard"]),
+        shard=None if switch["vidmetrics_judge"] else _shard(text["vidmetrics_shard"]),
         report=_path(config, text["vidmetrics_report"]),
+        calibrate=_calibration(text["vidmetrics_calibrate"]),
         update=switch["vidmetrics_update_baselines"],
         prune=switch["vidmetrics_prune_baselines"],
         judge=switch["vidmetrics_judge"],
@@ -103,29 +111,47 @@ def _path(config: Config, text: str | None) -> Path | None:
     return config.invocation_params.dir / Path(text).expanduser() if text else None
 
 
+def _calibration(text: str | None) -> tuple[str, ...] | int | None:
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    runs = int(text) if text.isdigit() else len(names)
+    if runs < 2:
+        raise pytest.UsageError(
+            f"--vidmetrics-calibrate={text}: expected a number of at least 2, or a list of checkpoints"
+        )
+    return runs if text.isdigit() else names
+
+
+# Where a job of a cluster or of a CI service finds its place: (index, first index, total).
+_SHARD_VARIABLES = (("SLURM_PROCID", 0, "SLURM_NTASKS"), ("CI_NODE_INDEX", 1, "CI_NODE_TOTAL"))
+
+
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
-        rank, total = os.environ.get("SLURM_PROCID"), os.environ.get("SLURM_NTASKS")
-        if rank is None or total is None or int(total) < 2:
-            return None
-        return int(rank) + 1, int(total)
-    part, _, whole = text.partition("/")
-    if not (part.isdigit() and whole.isdigit() and 1 <= int(part) <= int(whole)):
+        for index, first, total in _SHARD_VARIABLES:
+            if os.environ.get(index, "").isdigit() and os.environ.get(total, "").isdigit():
+                part, whole = int(os.environ[index]) - first + 1, int(os.environ[total])
+                return (part, whole) if whole > 1 else None
+        return None
+    given, _, parts = text.partition("/")
+    if not (given.isdigit() and parts.isdigit() and 1 <= int(given) <= int(parts)):
         raise pytest.UsageError(f"--vidmetrics-shard={text}: expected K/N with 1 <= K <= N, as in 1/4")
-    return int(part), int(whole)
+    return int(given), int(parts)
 
 
 def _check(settings: Settings, *, allow_ci: bool) -> None:
     ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    if settings.update and ci and not allow_ci:
+    writes = "--update-baselines" if settings.update else "--vidmetrics-calibrate" if settings.calibrate else ""
+    if writes and ci and not allow_ci:
         raise pytest.UsageError(
-            f"--update-baselines is refused because CI={os.environ['CI']} is set: a CI run that rewrites its own "
+            f"{writes} is refused because CI={os.environ['CI']} is set: a CI run that rewrites its own "
             "baselines cannot fail. Record them on your machine, or add --vidmetrics-allow-ci-update"
         )
-    if settings.update and (settings.shard or settings.judge):
-        other = "--vidmetrics-shard" if settings.shard else "--vidmetrics-judge"
-        if settings.shard:
-            raise pytest.UsageError(f"--update-baselines cannot go with {other}: a part of the samples is no baseline")
+    if writes and settings.shard:
+        raise pytest.UsageError(f"{writes} cannot go with --vidmetrics-shard: a part of the samples is no baseline")
+    if settings.calibrate and settings.judge:
+        raise pytest.UsageError("--vidmetrics-calibrate scores clips, --vidmetrics-judge computes nothing: choose one")
     if settings.report is not None and settings.report.suffix != ".json":
         raise pytest.UsageError(f"--vidmetrics-report={settings.report}: the file name must end in .json")
     known = ("auto", "cpu", "cuda")

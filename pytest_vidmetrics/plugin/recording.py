@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _pytest.config import Config
     from _pytest.terminal import TerminalReporter
 
+_FAMILY_ALPHA = 0.05
 _STOPPED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
 
 
@@ -55,6 +56,7 @@ class Recording:
         self.records: dict[str, dict[str, Any]] = {}
         self.work = {"decoded": 0, "computed": 0, "reused": 0}
         self.lines: list[str] = []
+        self.family = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember the facts of an item; forget what it would record when its teardown failed."""
@@ -74,7 +76,8 @@ class Recording:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write baselines, prune and report. What cannot be written makes the run fail and is named."""
         problems: list[str] = []
-        if self.settings.update:
+        self.family = self._holm([self.gates[nodeid] for nodeid in sorted(self.gates)])
+        if self.settings.update or self.settings.calibrate:
             problems += self._update(stopped=exitstatus in _STOPPED)
         if self.settings.prune:
             problems += self._prune(session, exitstatus)
@@ -147,11 +150,26 @@ class Recording:
                 terminalreporter.line(line)
             if self.config.option.verbose > 0:
                 self._clips(terminalreporter, gates)
+            if self.family:
+                terminalreporter.line(self.family)
             counts = ", ".join(f"{value} {key}" for key, value in self.work.items())
             terminalreporter.line(f"work: {counts}")
         for line in [*self.lines, self._next(gates)]:
             if line:
                 terminalreporter.line(line)
+
+    def _holm(self, gates: list[dict[str, Any]]) -> str:
+        """Return how many regressions stand when all gates of the run are judged together."""
+        tested = [gate for gate in gates if gate["verdict"]["p"] is not None]
+        if len(tested) < 2 or not any(gate["verdict"]["word"] == "REGRESSED" for gate in tested):
+            return ""
+        from pytest_vidmetrics.stats.multiplicity import holm
+
+        for gate, adjusted in zip(tested, holm([gate["verdict"]["p"] for gate in tested]), strict=True):
+            gate["p_holm"] = float(adjusted)
+        standing = [gate["verdict"]["metric"] for gate in tested if gate["p_holm"] <= _FAMILY_ALPHA]
+        which = f": {', '.join(standing)}" if standing else ""
+        return f"Holm over {len(tested)} gates at {_FAMILY_ALPHA:g}: {len(standing)} worse beyond the margin{which}"
 
     def _clips(self, terminal: TerminalReporter, gates: list[dict[str, Any]]) -> None:
         for gate in gates:
@@ -164,9 +182,10 @@ class Recording:
     def _next(self, gates: list[dict[str, Any]]) -> str:
         """Return the last line: what to type next."""
         words = {gate["verdict"]["word"] for gate in gates}
-        arguments = [a for a in self.config.invocation_params.args if a != "--update-baselines"]
+        writing = ("--update-baselines", "--vidmetrics-calibrate")
+        arguments = [a for a in self.config.invocation_params.args if not str(a).startswith(writing)]
         command = shlex.join(["pytest", *map(str, arguments)])
-        if self.settings.update:
+        if self.settings.update or self.settings.calibrate:
             return f"next: review the changed files, commit them, and run: {command}"
         if words & {"MISSING", "STALE", "REGRESSED", "IMPROVED"}:
             what = "record the new values, if they are intended" if words - {"MISSING"} else "record baselines"

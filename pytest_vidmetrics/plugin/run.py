@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_vidmetrics.bench.model import Manifest, MetricConfig
+from pytest_vidmetrics.bench.baseline import Noise
+from pytest_vidmetrics.bench.calibration import generation_noise, scoring_noise
+from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
+from pytest_vidmetrics.bench.samples import Corpus, resolve_samples
 from pytest_vidmetrics.core.cache import get_cache_dir
 from pytest_vidmetrics.core.errors import StoreError
 from pytest_vidmetrics.evaluation.scoring import Scorer
@@ -65,6 +68,14 @@ class Run:
             self._metrics[key] = registry.get_metric(config.metric, **config.params)
         return self._metrics[key]
 
+    def noise(self, config: MetricConfig, case: Case, corpus: Corpus) -> Noise:
+        """Measure a gate's noise as ``--vidmetrics-calibrate`` asks for it."""
+        metric, wanted = self.metric(config), self.settings.calibrate
+        if isinstance(wanted, tuple):
+            corpora = [resolve_samples(case, name) for name in wanted]
+            return generation_noise(config, metric, corpora, self.scorer)
+        return scoring_noise(config, metric, corpus, self.scorer.device, wanted or 0)
+
     def claim(self, manifest: Manifest) -> Path | None:
         """Reserve a manifest's baseline folder; return the other manifest that already has it."""
         other = self.manifests.setdefault(manifest.stem, manifest.path)
@@ -91,7 +102,7 @@ def check_store(settings: Settings) -> None:
 
 def check_baselines(settings: Settings) -> None:
     """Raise ``pytest.UsageError`` when an update could not be written, before hours of scoring."""
-    if not settings.update:
+    if not (settings.update or settings.calibrate):
         return
     folder = settings.baseline_dir
     while not folder.exists():

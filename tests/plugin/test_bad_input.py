@@ -228,7 +228,7 @@ def test_a_torn_store_entry_is_computed_again(bench: Bench) -> None:
     entries[0].write_bytes(entries[0].read_bytes()[:20])
     result = bench.run()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["work: 1 decoded, 1 computed, *"])
+    result.stdout.fnmatch_lines(["work: * decoded, 1 computed, *"])
 
 
 def test_a_tampered_store_entry_is_not_believed(bench: Bench) -> None:

@@ -1,0 +1,56 @@
+"""How much a score moves when nothing got worse: scored again, or generated again."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_vidmetrics.bench.baseline import Noise
+from pytest_vidmetrics.bench.model import MetricConfig
+from pytest_vidmetrics.bench.observe import Observed, observe
+from pytest_vidmetrics.bench.samples import Corpus
+from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.evaluation.scoring import Scorer
+
+
+def scoring_noise(config: MetricConfig, metric: BaseMetric, corpus: Corpus, device: str, runs: int) -> Noise:
+    """Score the same clips ``runs`` times from scratch: the noise of the metric on this machine.
+
+    Nothing is read from or written to the result store. Raises
+    :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when a run gives no score.
+    """
+    from pytest_vidmetrics.evaluation.scoring import Scorer
+    from pytest_vidmetrics.evaluation.store import Store
+
+    scores: list[float] = []
+    for run in range(runs):
+        with tempfile.TemporaryDirectory(prefix="vidmetrics-") as folder:
+            scorer = Scorer(Store(Path(folder)), lambda: device)
+            scores.append(_score(observe(config, metric, corpus, scorer), f"run {run + 1}"))
+    return Noise(statistics.stdev(scores), runs, "scoring")
+
+
+def generation_noise(config: MetricConfig, metric: BaseMetric, corpora: Sequence[Corpus], scorer: Scorer) -> Noise:
+    """Score several generations of the same prompts, such as other seeds: the noise of the model.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when one of them gives no score.
+    """
+    scores = [
+        _score(observe(config, metric, corpus, scorer), corpus.samples[0].path if corpus.samples else "no clips")
+        for corpus in corpora
+    ]
+    return Noise(statistics.stdev(scores), len(scores), "generation")
+
+
+def _score(observed: Observed, what: str) -> float:
+    if observed.score is None or observed.problems:
+        first = observed.problems[0] if observed.problems else None
+        reason = f"{first.sample}: {first.reason}" if first else "no sample was scored"
+        raise VidmetricsError(f"the noise cannot be measured: {what}: {reason}")
+    return observed.score

@@ -1,0 +1,52 @@
+"""Compare two run records or baseline folders, offline, with the verdicts of the gates."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pytest_vidmetrics.bench.gate import Verdict
+from pytest_vidmetrics.commands._text import table, to_json
+
+HELP = "compare two run records or baseline folders"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("old", type=Path, metavar="A", help="run record (--vidmetrics-report) or baseline folder")
+    parser.add_argument("new", type=Path, metavar="B", help="what is compared with A")
+    parser.add_argument("--abs", type=float, default=0.0, help="absolute margin (default: 0)")
+    parser.add_argument("--rel", type=float, default=0.0, help="margin relative to A (default: 0)")
+    parser.add_argument("--decide", choices=("point", "strict", "lenient"), default="point", help="rule of decision")
+    parser.add_argument("--alpha", type=float, default=0.05, help="level of the intervals (default: 0.05)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a row per gate; return 1 when one of them does not pass."""
+    from pytest_vidmetrics.bench.comparison import compare, load_scores
+    from pytest_vidmetrics.bench.model import Policy
+
+    policy = Policy(abs=args.abs, rel=args.rel, decide=args.decide, alpha=args.alpha)
+    verdicts = compare(load_scores(args.old), load_scores(args.new), policy)
+    if args.json:
+        sys.stdout.write(to_json({key: verdict.to_json() for key, verdict in verdicts.items()}))
+    else:
+        rows = [["gate", "A", "B", "harm", "interval", "margin", "n", "verdict"]]
+        sys.stdout.write(table(rows + [_row(key, verdict) for key, verdict in verdicts.items()]))
+        for key, verdict in verdicts.items():
+            if not verdict.passed:
+                sys.stdout.write(f"{key}: {verdict.word}: {verdict.reason}\n")
+    return 0 if all(verdict.passed for verdict in verdicts.values()) else 1
+
+
+def _row(key: str, verdict: Verdict) -> list[str]:
+    low_high = verdict.interval
+    interval = f"[{_number(low_high[0])}, {_number(low_high[1])}]" if low_high else "-"
+    before = [_number(verdict.baseline), _number(verdict.now), _number(verdict.harm)]
+    return [key.removesuffix(".json"), *before, interval, _number(verdict.margin), str(verdict.n), verdict.word]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value + 0.0:.6g}"

@@ -1,0 +1,145 @@
+"""Noise, families of gates, comparing and reviewing runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_vidmetrics.cli import main
+from pytest_vidmetrics.commands.review import review
+from tests.plugin.conftest import MANIFEST, Bench, verdicts
+
+
+def test_calibrating_records_the_noise_of_scoring_again(bench: Bench) -> None:
+    bench.record()
+    before = bench.baseline("common.psnr")
+    result = bench.run("--vidmetrics-calibrate=3")
+    result.assert_outcomes(passed=6)
+    after = bench.baseline("common.psnr")
+    assert after["noise"] == {"kind": "scoring", "runs": 3, "sigma": 0.0}
+    assert {**after, "noise": None} == before
+    assert set(verdicts(bench.run()).values()) == {"PASS"}
+
+
+def test_noise_between_checkpoints_widens_the_margin_and_is_said_when_the_margin_lies_below(bench: Bench) -> None:
+    bench.record()
+    bench.run("--vidmetrics-calibrate=candidate,reference").assert_outcomes(passed=6)
+    noise = bench.baseline("common.psnr")["noise"]
+    assert (noise["kind"], noise["runs"]) == ("generation", 2)
+    assert noise["sigma"] > 10
+    bench.degrade("a", 20.0)
+    assert set(verdicts(bench.run("-k", "psnr")).values()) == {"PASS"}
+    bench.manifest(MANIFEST.replace("abs = 0.001", "abs = 0.001\nsigma = 0.0"))
+    assert set(verdicts(bench.run("-k", "psnr")).values()) == {"REGRESSED"}
+    bench.manifest(MANIFEST.replace("abs = 0.001", "abs = 0.001\nsigma = 0.01"))
+    bench.run("-k", "psnr").stdout.fnmatch_lines(["*the margin given, 0.001, lies below 0.01 sigma of the noise*"])
+
+
+def test_an_update_keeps_the_noise_of_the_same_metric(bench: Bench) -> None:
+    bench.record()
+    bench.run("--vidmetrics-calibrate=2")
+    bench.degrade("a", 5.0)
+    bench.run("--update-baselines")
+    assert bench.baseline("common.psnr")["noise"]["runs"] == 2
+
+
+def test_calibrating_needs_a_baseline_and_scores(bench: Bench) -> None:
+    assert set(verdicts(bench.run("--vidmetrics-calibrate=2")).values()) == {"MISSING"}
+    bench.record()
+    bench.candidate("a").write_bytes(b"")
+    assert set(verdicts(bench.run("--vidmetrics-calibrate=2")).values()) == {"ERROR"}
+    assert bench.baseline("common.psnr")["noise"] is None
+
+
+@pytest.mark.parametrize("value", ["1", "0", "one", ","])
+def test_calibrating_needs_two_runs(bench: Bench, value: str) -> None:
+    assert bench.run(f"--vidmetrics-calibrate={value}").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_calibrating_is_refused_in_ci(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert bench.run("--vidmetrics-calibrate=2").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_holm_is_reported_beside_the_raw_verdicts(bench: Bench) -> None:
+    bench.record()
+    for name in bench.clips:
+        bench.degrade(name)
+    result = bench.run("--vidmetrics-report=out.json")
+    result.stdout.fnmatch_lines(["Holm over 2 gates at 0.05: 2 worse beyond the margin: common.psnr, vbench*"])
+    gates = json.loads((bench.root / "out.json").read_text())["gates"]
+    assert all(gate["verdict"]["p"] <= gate["p_holm"] <= 0.05 for gate in gates)
+
+
+def _two_records(bench: Bench) -> None:
+    bench.record()
+    bench.run("--vidmetrics-report=a.json")
+    bench.degrade("b")
+    bench.run("--vidmetrics-report=b.json")
+
+
+def test_compare_reads_records_and_folders_and_fails_like_a_gate(bench: Bench, capsys, monkeypatch) -> None:
+    _two_records(bench)
+    monkeypatch.chdir(bench.root)
+    assert main(["compare", "a.json", "a.json"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "baselines", "b.json"]) == 1
+    text = capsys.readouterr().out
+    assert text.count("REGRESSED") == 4
+    assert "bench/demo/common.psnr" in text
+    assert main(["compare", "a.json", "b.json", "--abs=100"]) == 0
+    assert main(["compare", "a.json", "b.json", "--decide=lenient"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "a.json", "b.json", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["bench/demo/common.psnr.json"]["word"] == "REGRESSED"
+
+
+def test_compare_never_passes_what_a_side_lacks(bench: Bench, capsys, monkeypatch) -> None:
+    bench.record()
+    bench.run("--vidmetrics-report=all.json")
+    bench.run("--vidmetrics-report=one.json", "-k", "psnr")
+    monkeypatch.chdir(bench.root)
+    assert main(["compare", "all.json", "one.json"]) == 1
+    assert main(["compare", "one.json", "all.json"]) == 1
+    bench.candidate("a").write_bytes(b"")
+    bench.run("--vidmetrics-report=broken.json")
+    assert main(["compare", "all.json", "broken.json"]) == 1
+    capsys.readouterr()
+    assert main(["compare", "nowhere", "all.json"]) == 2
+    assert "cannot read the run record nowhere" in capsys.readouterr().err
+
+
+def test_review_writes_what_is_accepted_and_nothing_else(bench: Bench) -> None:
+    _two_records(bench)
+    from pytest_vidmetrics.bench.record import read_record
+
+    before = bench.baseline("vbench.temporal_flickering")
+    answers = iter(["what?", "a", "r"])
+    said: list[str] = []
+    status = review(
+        read_record(bench.root / "b.json"), bench.root / "baselines", lambda question: next(answers), said.append
+    )
+    assert status == 1
+    assert "REGRESSED: bench/demo/common.psnr" in "".join(said)
+    assert bench.baseline("vbench.temporal_flickering") == before
+    assert verdicts(bench.run()) == {"common.psnr": "PASS", "vbench.temporal_flickering": "REGRESSED"}
+
+
+def test_review_is_for_people(bench: Bench, capsys, monkeypatch) -> None:
+    _two_records(bench)
+    monkeypatch.chdir(bench.root)
+    assert main(["review", "b.json"]) == 2
+    assert "run it in a terminal" in capsys.readouterr().err
+    monkeypatch.setenv("CI", "1")
+    assert main(["review", "b.json"]) == 2
+    assert "refused in CI" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", [("SLURM_PROCID", "0", "SLURM_NTASKS"), ("CI_NODE_INDEX", "1", "CI_NODE_TOTAL")])
+def test_a_shard_is_read_from_the_cluster_and_never_when_judging(bench: Bench, monkeypatch, names) -> None:
+    bench.record()
+    monkeypatch.setenv(names[0], names[1])
+    monkeypatch.setenv(names[2], "2")
+    bench.run("--vidmetrics-cache=fresh").assert_outcomes(passed=2)
+    bench.run("--vidmetrics-judge").assert_outcomes(passed=2)
