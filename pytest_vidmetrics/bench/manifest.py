@@ -30,7 +30,9 @@ _CASE_KEYS = (
     "shard",
     "checkpoint",
     "cluster",
+    "dataset",
 )
+_DATASETS = ("vbench",)
 _MEDIA = ("video", "reference", "audio", "reference_audio")
 
 
@@ -101,6 +103,7 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         shard=check.count(body, "shard", 1),
         checkpoint=check.string(body, "checkpoint"),
         cluster=check.string(body, "cluster"),
+        dataset=check.choice(body, "dataset", (*_DATASETS, None), None),
         lines={key: line for key, line in lines.items() if key[:2] == at},
     )
 

@@ -69,6 +69,7 @@ class Case:
     shard: int = 1
     checkpoint: str | None = None
     cluster: str | None = None
+    dataset: str | None = None
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
     def at(self, *keys: str) -> Location:

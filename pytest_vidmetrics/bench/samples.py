@@ -13,6 +13,7 @@ from typing import Any
 from pytest_vidmetrics.bench.model import Case, Location
 from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.types import PATH_KEYS
+from pytest_vidmetrics.metrics import registry
 
 MEDIA_SUFFIXES = frozenset(
     ".mp4 .avi .mov .mkv .gif .webm .m4v .wav .mp3 .flac .m4a .ogg .opus".split()  # noqa: SIM905
@@ -29,6 +30,12 @@ class Sample:
     id: str
     values: Mapping[str, Any] = field(default_factory=dict)
     role: str = "generated"
+    only: frozenset[str] | None = None
+    """Names of the metrics that the sample is for; ``None`` for all of them."""
+
+    def concerns(self, metric: str) -> bool:
+        """Whether a metric scores this sample."""
+        return self.only is None or metric in self.only
 
     @property
     def path(self) -> str:
@@ -43,6 +50,10 @@ class Corpus:
     samples: tuple[Sample, ...]
     references: tuple[Sample, ...] = ()
 
+    def of(self, metric: str) -> Corpus:
+        """Return the samples that a metric scores, and all references."""
+        return Corpus(tuple(sample for sample in self.samples if sample.concerns(metric)), self.references)
+
 
 def clean_id(text: str) -> str:
     """Return ``text`` as it may stand in a test id: letters, digits, ``_``, ``.`` and ``-``."""
@@ -55,12 +66,16 @@ def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
     Raises :class:`~pytest_vidmetrics.core.errors.ManifestError` with ``file:line`` for a pattern that matches
     nothing, a missing file, an orphan in pairing, a repeated id, and a row without a clip.
     """
+    if case.dataset is not None:
+        from pytest_vidmetrics.bench.corpora import dataset_corpus
+
+        return dataset_corpus(case, checkpoint)
     chosen = checkpoint if checkpoint is not None else case.checkpoint
     files = {key: _files(case, key, patterns, chosen) for key, patterns in case.media.items()}
     rows = _rows(case, chosen) if case.samples else {}
     primary = next((key for key in ("video", "audio") if key in files), None)
     if primary is None:
-        return Corpus(tuple(Sample(id, {**case.broadcast, **row}) for id, row in sorted(rows.items())))
+        return Corpus(tuple(_sample(id, {**case.broadcast, **row}) for id, row in sorted(rows.items())))
     clips = _by_stem(case, primary, files.pop(primary))
     _check_rows(case, rows, clips)
     values: dict[str, dict[str, Any]] = {
@@ -78,8 +93,13 @@ def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
                 media = "audio" if key == "reference_audio" else "video"
                 known = references.get(id, Sample(id, {}, "reference"))
                 references[id] = Sample(id, {**known.values, media: str(path)}, "reference")
-    samples = tuple(Sample(id, kept) for id, kept in values.items())
+    samples = tuple(_sample(id, kept) for id, kept in values.items())
     return Corpus(samples, tuple(references.values()) if case.pair == "set" else _paired(samples))
+
+
+def _sample(id: str, values: dict[str, Any]) -> Sample:
+    only = values.pop("metrics", None)
+    return Sample(id, values, only=None if only is None else frozenset(only))
 
 
 def _paired(samples: Iterable[Sample]) -> tuple[Sample, ...]:
@@ -96,7 +116,9 @@ def _paired(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     return tuple(found)
 
 
-def _fill_in(text: str, where: Location, checkpoint: str | None) -> str:
+def fill_in(text: str, where: Location, checkpoint: str | None) -> str:
+    """Return ``text`` with ``{checkpoint}`` and ``{env:NAME}`` filled in; raises ``ManifestError`` at ``where``."""
+
     def replace(match: re.Match[str]) -> str:
         name = match.group(1)
         if name == "checkpoint":
@@ -119,7 +141,7 @@ def _files(case: Case, key: str, patterns: Iterable[str], checkpoint: str | None
     where = case.at(key)
     found: list[Path] = []
     for pattern in patterns:
-        text = _fill_in(pattern, where, checkpoint)
+        text = fill_in(pattern, where, checkpoint)
         matched = _match(case.where.path.parent, text)
         if not matched:
             raise where.error(f"{key} = {pattern!r} matches no file{_looked(case.where.path.parent, text)}")
@@ -172,19 +194,20 @@ def _check_orphans(case: Case, key: str, named: Mapping[str, Path], primary: str
     missing = sorted(clips.keys() - named.keys())
     surplus = sorted(named.keys() - clips.keys())
     if missing or surplus:
-        parts = [f"{len(missing)} {primary} without {key}: {_some(missing)}"] if missing else []
-        parts += [f"{len(surplus)} {key} without {primary}: {_some(surplus)}"] if surplus else []
+        parts = [f"{len(missing)} {primary} without {key}: {some(missing)}"] if missing else []
+        parts += [f"{len(surplus)} {key} without {primary}: {some(surplus)}"] if surplus else []
         raise case.at(key).error(f'pairing by stem leaves orphans: {"; ".join(parts)} (pair = "set" needs no pairs)')
 
 
-def _some(ids: list[str], limit: int = 5) -> str:
+def some(ids: list[str], limit: int = 5) -> str:
+    """Return the first names of a list and how many more there are."""
     return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
 
 
 def _rows(case: Case, checkpoint: str | None) -> dict[str, dict[str, Any]]:
     """Read ``samples.jsonl``: one JSON object a line, each with its own ``id``."""
     where = case.at("samples")
-    path = case.where.path.parent / _fill_in(str(case.samples), where, checkpoint)
+    path = case.where.path.parent / fill_in(str(case.samples), where, checkpoint)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -202,11 +225,21 @@ def _rows(case: Case, checkpoint: str | None) -> dict[str, dict[str, Any]]:
         folded[id.casefold()] = number
         for key in PATH_KEYS:
             if isinstance(row.get(key), str):
-                row[key] = str(path.parent / _fill_in(row[key], spot, checkpoint))
+                row[key] = str(path.parent / fill_in(row[key], spot, checkpoint))
+        if (only := row.get("metrics")) is not None:
+            row["metrics"] = _named_metrics(only, spot)
         rows[id] = row
     if not rows:
         raise where.error(f"samples: {path} holds no row")
     return rows
+
+
+def _named_metrics(names: Any, spot: Location) -> list[str]:
+    """Return the metrics that a row is for, groups expanded."""
+    try:
+        return registry.expand([names] if isinstance(names, str) else names)
+    except (KeyError, TypeError) as error:
+        raise spot.error(f"metrics: {error.args[0]}") from error
 
 
 def _row(line: str, spot: Location) -> dict[str, Any]:
@@ -221,6 +254,6 @@ def _row(line: str, spot: Location) -> dict[str, Any]:
 
 def _check_rows(case: Case, rows: Mapping[str, Any], clips: Mapping[str, Path]) -> None:
     if surplus := sorted(rows.keys() - clips.keys()):
-        raise case.at("samples").error(f"{len(surplus)} rows have no clip: {_some(surplus)}")
+        raise case.at("samples").error(f"{len(surplus)} rows have no clip: {some(surplus)}")
     if rows and (bare := sorted(clips.keys() - rows.keys())):
-        raise case.at("samples").error(f"{len(bare)} clips have no row: {_some(bare)}")
+        raise case.at("samples").error(f"{len(bare)} clips have no row: {some(bare)}")

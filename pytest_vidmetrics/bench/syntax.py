@@ -107,7 +107,8 @@ def _json_lines(tree: Any, text: str) -> Lines:
             if isinstance(child, (dict, list)):
                 walk(child, (*prefix, key) if key is not None else prefix)
 
-    walk(tree, ())
+    if isinstance(tree, (dict, list)):
+        walk(tree, ())
     return lines
 
 

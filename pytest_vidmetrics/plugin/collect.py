@@ -83,7 +83,8 @@ class CaseNode(pytest.Collector):
         if not gates or run.settings.judge:
             return
         sets = tuple(gate for gate in gates if registry.metric_class(gate.metric).is_set_metric)
-        units = [(sample, gates) for sample in corpus.samples]
+        units = [(sample, tuple(g for g in gates if sample.concerns(g.metric))) for sample in corpus.samples]
+        units = [unit for unit in units if unit[1]]
         if sets and self.case.pair == "set":
             units += [(sample, sets) for sample in corpus.references]
         paired = {ref.id: ref for ref in corpus.references} if sets and self.case.pair == "stem" else {}

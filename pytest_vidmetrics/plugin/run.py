@@ -72,7 +72,7 @@ class Run:
         """Measure a gate's noise as ``--vidmetrics-calibrate`` asks for it."""
         metric, wanted = self.metric(config), self.settings.calibrate
         if isinstance(wanted, tuple):
-            corpora = [resolve_samples(case, name) for name in wanted]
+            corpora = [resolve_samples(case, name).of(config.metric) for name in wanted]
             return generation_noise(config, metric, corpora, self.scorer)
         return scoring_noise(config, metric, corpus, self.scorer.device, wanted or 0)
 
