@@ -116,7 +116,7 @@ def focus(flow: Array) -> Array:
 
 
 def _divergence(a: Array, b: Array, speed_a: Array, speed_b: Array, protocol: Protocol) -> float:
-    moving_a, moving_b = speed_a > MOVING, speed_b > MOVING
+    moving_a, moving_b = speed_a >= MOVING, speed_b >= MOVING
     few_a, few_b = moving_a.sum() < 10, moving_b.sum() < 10
     if (few_a or few_b) if protocol == "fastvideo" else (few_a and few_b):
         return 0.0
@@ -129,7 +129,12 @@ def _divergence(a: Array, b: Array, speed_a: Array, speed_b: Array, protocol: Pr
 
 
 def _histogram(flow: Array, speed: Array, top: float, protocol: Protocol) -> Array:
-    angle = np.arctan2(flow[:, 1], flow[:, 0])
+    """Return the smoothed shares of directions and speeds, ``numpy.histogram2d``'s counts.
+
+    The angle is taken in float64, the speed in float32. With ``"fastvideo"`` the topmost edge comes from a float32
+    logarithm.
+    """
+    angle = np.arctan2(flow[:, 1], flow[:, 0], dtype=np.float64)
     log_top = np.log10(np.float32(top)) if protocol == "fastvideo" else np.log10(top)
     edges = [np.linspace(-np.pi, np.pi, _ANGLES + 1), np.logspace(np.log10(MOVING), log_top, _SPEEDS + 1)]
     if protocol == "fastvideo":
