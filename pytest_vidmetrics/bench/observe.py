@@ -12,6 +12,7 @@ from pytest_vidmetrics.bench.samples import Corpus, Sample
 from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
+from pytest_vidmetrics.evaluation.clips import with_sound
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 
 if TYPE_CHECKING:
@@ -76,14 +77,17 @@ def _observe(config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: S
     if isinstance(metric, SetMetric):
         return _observe_set(config, metric, corpus, scorer)
     scores: dict[str, float] = {}
+    results: dict[str, MetricResult] = {}
     problems: list[Problem] = []
     for sample in corpus.samples:
         result = scorer.fill(sample.values, [metric])[0].result or MetricResult.failed(metric.name, "no result")
         if result.score is None:
             problems.append(Problem(sample.id, result.status, result.reason))
         else:
-            scores[sample.id] = result.score
-    score = math.fsum(scores.values()) / len(scores) if scores else None
+            scores[sample.id], results[sample.id] = result.score, result
+    score = metric.corpus_score(results) if results else None
+    if results and score is None:
+        problems.append(Problem("corpus", "failed", "the score of this corpus is undefined"))
     return _observed(metric, corpus, scores, score, problems, _reference_of(corpus.samples, metric))
 
 
@@ -173,6 +177,7 @@ def full_identity(metric: BaseMetric) -> dict[str, Any]:
 
 
 def _reference_of(samples: Sequence[Sample], metric: BaseMetric) -> str | None:
+    samples = [replace(sample, values=with_sound(sample.values)) for sample in samples]
     keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
     present = [key for key in keys if any(key in sample.values for sample in samples)]
     return _attempt(lambda: _digests(samples, present)) if present else None

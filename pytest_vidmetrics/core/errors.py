@@ -22,6 +22,10 @@ class NoAudioStreamError(MediaError, ValueError):
     """The container has no audio stream."""
 
 
+class SilentAudioError(NoAudioStreamError):
+    """Every sample of the audio is zero, for a metric that silence has no score under."""
+
+
 class BaselineError(VidmetricsError):
     """A baseline file that exists but cannot be read, parsed or written."""
 

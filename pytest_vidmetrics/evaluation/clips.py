@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.frames import FrameRequest
@@ -69,6 +70,32 @@ def read(value: Any, key: str, requests: list[FrameRequest]) -> Clip:
     clip = read_clip(video.source, requests[0], extra=requests[1:])
     _collect_after(clip.frames.nbytes)
     return clip if video.fps is None else dataclasses.replace(clip, fps=video.fps)
+
+
+def with_sound(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sample with its clips' sound as ``audio`` and ``reference_audio`` where these are not given.
+
+    A clip in a file stands for its own sound by its path. A :class:`Video` becomes its path, or
+    ``(samples, rate)`` where its audio is in memory. Nothing is read: the file may turn out to have no sound.
+    """
+    found = dict(sample)
+    for key, clip in (("audio", "video"), ("reference_audio", "reference")):
+        value = found.get(key)
+        sound = _sound_of(found.get(clip) if value is None else value, given=value is not None)
+        if sound is not None:
+            found[key] = sound
+    return found
+
+
+def _sound_of(value: Any, *, given: bool) -> Any:
+    if isinstance(value, Video):
+        if value.audio is not None and value.audio_sr is not None:
+            return value.audio, value.audio_sr
+        value = value.source
+    if given or value is None:
+        return value
+    # A folder of images is a clip too, but a silent one by nature.
+    return os.fspath(value) if isinstance(value, str | os.PathLike) and not Path(value).is_dir() else None
 
 
 def _collect_after(nbytes: int) -> None:

@@ -146,7 +146,7 @@ class VideoPool:
                 sample = next(self._samples, None)
                 if sample is None:
                     return None
-                item = Loaded(self._count, dict(sample))
+                item = Loaded(self._count, reading.with_sound(sample))
                 self._count += 1
                 self._name(item)
         except BaseException as error:  # handed to the consumer: a dead loader would leave it waiting

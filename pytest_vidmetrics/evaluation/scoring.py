@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.backbones.shared import sample_scope
 from pytest_vidmetrics.core.checkpoints import weights_sha256
-from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
-from pytest_vidmetrics.evaluation.clips import CLIP_KEYS, read
+from pytest_vidmetrics.evaluation.clips import CLIP_KEYS, read, with_sound
 from pytest_vidmetrics.evaluation.store import Store
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
@@ -78,6 +78,7 @@ class Scorer:
 
         Raises :class:`~pytest_vidmetrics.core.errors.StoreError` when the store cannot be written.
         """
+        values = with_sound(values)
         keys = [self._key(values, metric) for metric in metrics]
         outcomes = [self._stored(key, metric) for key, metric in zip(keys, metrics, strict=True)]
         self.counts.reused += sum(outcome is not None for outcome in outcomes)
@@ -206,6 +207,8 @@ class Scorer:
             return Outcome(metric.compute(sample))
         except UnavailableError as error:
             return Outcome(MetricResult.unavailable(metric.name, str(error)))
+        except NoAudioStreamError as error:
+            return Outcome(MetricResult.skipped(metric.name, str(error)))
         except VidmetricsError as error:
             return Outcome(MetricResult.failed(metric.name, str(error)))
         except Exception as error:

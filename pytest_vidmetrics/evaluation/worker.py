@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.backbones import shared
-from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.evaluation.clips import keys_read, source_of
 from pytest_vidmetrics.evaluation.pool import Loaded
@@ -224,6 +224,8 @@ def failure(name: str, error: Exception) -> MetricResult:
     """Return the result that says why a metric has no score."""
     if isinstance(error, UnavailableError | ImportError):
         return MetricResult.unavailable(name, str(error))
+    if isinstance(error, NoAudioStreamError):
+        return MetricResult.skipped(name, str(error))
     if isinstance(error, VidmetricsError):
         return MetricResult.failed(name, str(error))
     trace = "".join(traceback.format_exception(error))
