@@ -7,6 +7,7 @@ implements :meth:`SetMetric.features` (one clip to rows) and :meth:`SetMetric.sc
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -101,6 +102,14 @@ class BaseMetric:
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one sample whose required keys are present."""
         raise NotImplementedError(f"{type(self).__name__} must implement compute(sample)")
+
+    def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
+        """Return the score of a whole corpus from its scored results by sample id: their mean unless overridden.
+
+        ``None`` when there is none. A benchmark that reduces its samples in another way does so here.
+        """
+        scores = [result.score for result in results.values() if result.score is not None]
+        return math.fsum(scores) / len(scores) if scores else None
 
     def _skip(self, sample: Mapping[str, Any], reason: str) -> MetricResult:
         """Return a skipped result with the reason."""

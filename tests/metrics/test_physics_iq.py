@@ -90,6 +90,11 @@ def test_triples_and_corpus_scores() -> None:
         )
         results.append(result)
     assert PhysicsIQ.aggregate(results)["physics_iq"] == pytest.approx(TRIPLES["upstream"], abs=0.0101)
+    by_id = {str(number): result for number, result in enumerate(results)}
+    assert metric.corpus_score(by_id) == PhysicsIQ.aggregate(results)["physics_iq"]
+    pooled = PhysicsIQ(duration_seconds=2, compat="pooled")
+    assert pooled.corpus_score(by_id) == PhysicsIQ.aggregate(results, "pooled")["physics_iq"]
+    assert pooled.identity() != metric.identity()
     for key, value in TRIPLES["corpus"].items():
         assert PhysicsIQ.aggregate(results, "pooled")[key] == pytest.approx(value, abs=0.0101)
 
@@ -162,5 +167,7 @@ def test_one_frame_and_the_group() -> None:
 
 
 def test_aggregate_of_nothing() -> None:
+    with pytest.raises(ValueError, match="compat is"):
+        PhysicsIQ(compat="mean")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no scored samples"):
         PhysicsIQ.aggregate([])

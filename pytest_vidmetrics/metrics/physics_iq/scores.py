@@ -118,12 +118,27 @@ class PhysicsIQ(_Comparison):
     """The four comparisons relative to how much two takes of the real scene differ: 0..100, higher is better.
 
     Needs ``reference_take2``. Takes without common motion leave the ratios undefined: the sample is skipped.
-    :meth:`aggregate` gives the corpus score.
+    The corpus score is no mean of sample scores: with ``compat="upstream"`` it is the benchmark's (means of views,
+    then of scenarios, rounded variances), with ``"pooled"`` FastVideo's. Needs ``scenario`` for the former.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("video", "reference_take2")
     reads: ClassVar[tuple[str, ...]] = (*_Comparison.reads, "reference_take2_mask", "scenario", "view")
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
+
+    def __init__(
+        self,
+        target_fps: float = 30,
+        duration_seconds: float = 5,
+        video_time_selection: Literal["first", "last"] = "first",
+        threshold: float = 10,
+        alpha: float = 0.3,
+        compat: Literal["upstream", "pooled"] = "upstream",
+    ) -> None:
+        super().__init__(target_fps, duration_seconds, video_time_selection, threshold, alpha)
+        if compat not in ("upstream", "pooled"):
+            raise ValueError(f"compat is 'upstream' or 'pooled', not {compat!r}")
+        self.compat: Literal["upstream", "pooled"] = compat
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score ``video`` against ``reference`` and ``reference_take2``, all ``(T, 3, H, W)`` uint8."""
@@ -146,6 +161,10 @@ class PhysicsIQ(_Comparison):
             while len(_variances) > _VARIANCES:
                 _variances.popitem(last=False)
         return _variances[key]
+
+    def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
+        """Return the benchmark's score of all clips; ``None`` when the takes have no common motion at all."""
+        return self.aggregate(results.values(), self.compat)["physics_iq"]
 
     @staticmethod
     def aggregate(

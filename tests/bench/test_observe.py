@@ -1,0 +1,57 @@
+"""What a gate sees of a corpus: its metric's own reduction of the sample scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from pytest_vidmetrics.bench.model import MetricConfig
+from pytest_vidmetrics.bench.observe import Observed, observe
+from pytest_vidmetrics.bench.samples import Corpus, Sample
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.evaluation.scoring import Outcome, Scorer
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+CORPUS = Corpus((Sample("a", {"score": 1.0, "frames": 3}), Sample("b", {"score": 5.0, "frames": 1})))
+
+
+class Plain(BaseMetric):
+    name = "plain"
+    requires_reference = False
+
+
+class ByFrames(Plain):
+    def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
+        frames = {id: int(result.details["frames"]) for id, result in results.items()}
+        total = sum(frames.values())
+        return sum(frames[id] * (results[id].score or 0.0) for id in results) / total if total else None
+
+
+class Recorded:
+    def fill(self, values: Mapping[str, Any], metrics: list[BaseMetric]) -> list[Outcome]:
+        details = {"frames": values["frames"]}
+        return [Outcome(MetricResult(metric.name, values["score"], details)) for metric in metrics]
+
+
+def seen(metric: BaseMetric, corpus: Corpus = CORPUS) -> Observed:
+    return observe(MetricConfig("m", "m"), metric, corpus, cast(Scorer, Recorded()))
+
+
+def test_the_score_is_the_mean_unless_the_metric_says_otherwise() -> None:
+    assert seen(Plain()).score == pytest.approx(3.0)
+    assert seen(ByFrames()).score == pytest.approx(2.0)
+    assert seen(ByFrames()).samples == {"a": 1.0, "b": 5.0}
+
+
+def test_an_undefined_corpus_score_is_a_problem() -> None:
+    none = Corpus((Sample("a", {"score": 1.0, "frames": 0}),))
+    found = seen(ByFrames(), none)
+    assert found.score is None
+    assert [(problem.sample, problem.status) for problem in found.problems] == [("corpus", "failed")]
+
+
+def test_no_results_have_no_score() -> None:
+    assert Plain().corpus_score({}) is None
+    assert seen(Plain(), Corpus(())).score is None
