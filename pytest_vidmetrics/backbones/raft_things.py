@@ -22,8 +22,6 @@ ITERATIONS = 20
 DIVISOR = 8
 SMALLEST = 128
 """Fewest pixels of a padded side: the coarsest correlation level needs two."""
-VOLUME_LIMIT = 1 << 29
-"""Most elements of a batch of correlation volumes."""
 
 _ENCODER = (
     ("conv1.", "convnormrelu.0."),
@@ -94,7 +92,7 @@ class RaftThings:
         # Each frame is encoded once, though it is in two pairs, and only the last flow is brought to full size.
         maps = model.feature_encoder(frames)
         correlation = type(model.corr_block)()
-        correlation.build_pyramid(maps[:-1].contiguous(), maps[1:].contiguous())
+        correlation.corr_pyramid = _pyramid(maps, correlation.num_levels)
         context = model.context_encoder(frames[:-1])
         size = model.update_block.hidden_state_size
         hidden, context = context[:, :size].tanh(), context[:, size:].relu()
@@ -105,6 +103,17 @@ class RaftThings:
             hidden, change = model.update_block(hidden, context, seen, now - start)
             now = now + change
         return _upsample(now - start, model.mask_predictor(hidden))
+
+
+def _pyramid(maps: torch.Tensor, levels: int) -> list[torch.Tensor]:
+    """Return what torchvision's ``build_pyramid`` does, scaled in place: the largest volume is held once, not twice."""
+    count, channels, height, width = maps[1:].shape
+    flat = maps.flatten(2)
+    volume = torch.matmul(flat[:-1].transpose(1, 2), flat[1:]).div_(channels**0.5)
+    pyramid = [volume.view(count * height * width, 1, height, width)]
+    for _ in range(levels - 1):
+        pyramid.append(F.avg_pool2d(pyramid[-1], kernel_size=2, stride=2))
+    return pyramid
 
 
 def _positions(like: torch.Tensor) -> torch.Tensor:
@@ -118,10 +127,19 @@ def _positions(like: torch.Tensor) -> torch.Tensor:
 def _upsample(flow: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return flow at eight times the size: each pixel is a learned mean of 3 x 3 coarse ones."""
     count, _, height, width = flow.shape
-    weights = mask.view(count, 1, 9, DIVISOR, DIVISOR, height, width).softmax(dim=2)
-    around = F.unfold(DIVISOR * flow, 3, padding=1).view(count, 2, 9, 1, 1, height, width)
+    weights = mask.reshape(count, 1, 9, DIVISOR, DIVISOR, height, width).softmax(dim=2)
+    around = F.unfold(DIVISOR * flow, 3, padding=1).reshape(count, 2, 9, 1, 1, height, width)
     fine = (weights * around).sum(dim=2).permute(0, 1, 4, 2, 5, 3)
     return fine.reshape(count, 2, DIVISOR * height, DIVISOR * width)
+
+
+def pad(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
+    """Return frames whose sides are multiples of 8 (edges repeated, the odd pixel right and below), and the inside."""
+    height, width = frames.shape[-2:]
+    below, right = -height % DIVISOR, -width % DIVISOR
+    top, left = below // 2, right // 2
+    wide = F.pad(frames, (left, right - left, top, below - top), mode="replicate")
+    return wide, (..., slice(top, top + height), slice(left, left + width))
 
 
 def load(checkpoint: Checkpoint, device: torch.device | str, metric: str | None = None) -> RaftThings:

@@ -20,7 +20,7 @@ from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.media.container import count_frames, decode_frames, find_video, open_media, video_stream
 from pytest_vidmetrics.media.images import IMAGE_SUFFIXES, image_size, list_images, read_images
-from pytest_vidmetrics.media.orientation import Pixels, orientation_of
+from pytest_vidmetrics.media.orientation import Orientation, Pixels, orientation_of
 from pytest_vidmetrics.media.recipe import DECODER_ID, INTERPOLATION, PIXEL_FORMAT, RESCALE_THREADS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ __all__ = ["DECODER_ID", "Clip", "ClipInfo", "probe", "read_clip"]
 class Clip:
     """Decoded frames of one clip.
 
-    ``frames`` is ``(T, 3, H, W)`` uint8 RGB, ``indices[i]`` the number of ``frames[i]`` in the clip (ascending),
+    ``frames`` is ``(T, 3, H, W)`` uint8 RGB, channels last in memory; ``indices[i]`` is the number of ``frames[i]`` in the clip (ascending),
     ``total`` how many frames the clip has, ``fps`` its average frames per second (``None`` for images).
     """
 
@@ -101,6 +101,7 @@ def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tens
     if not wanted:
         raise ValueError("the request asks for no frames")
     out: Pixels | None = None
+    orientation = Orientation()
     reformatter = VideoReformatter()
     row = number = 0
     with open_media(path) as container:
@@ -108,11 +109,17 @@ def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tens
         # Closed explicitly: an abandoned generator would keep the file open until it is collected.
         with closing(decode_frames(container, stream, path)) as decoding:
             for number, frame in enumerate(decoding):
+                if number == 0:
+                    # The matrix is the stream's. Reading a frame's side data ties the two into a reference cycle,
+                    # so that every frame read would stay in memory until Python's collector runs.
+                    orientation = orientation_of(frame, path)
                 if row == len(wanted) or number != wanted[row]:
                     continue
-                pixels = _to_rgb(reformatter, frame, path)
+                pixels = orientation.apply(_to_rgb(reformatter, frame))
                 if out is None:
-                    out = np.empty((len(wanted), *pixels.shape), dtype=np.uint8)
+                    # Channels last in memory, as decoded: no transposing copy, and resizing is twice as fast.
+                    _, height, width = pixels.shape
+                    out = np.empty((len(wanted), height, width, 3), dtype=np.uint8).transpose(0, 3, 1, 2)
                 elif pixels.shape != out.shape[1:]:
                     raise MediaError(f"{path}: the picture size changes at frame {number}")
                 out[row] = pixels
@@ -125,13 +132,13 @@ def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tens
     return torch.from_numpy(out), rate
 
 
-def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame, path: Path) -> Pixels:
-    """Return one frame as a ``(3, H, W)`` uint8 view, rotated as displayed."""
+def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame) -> Pixels:
+    """Return one frame as a ``(3, H, W)`` uint8 view, as stored."""
     rgb = reformatter.reformat(
         frame, format=PIXEL_FORMAT, interpolation=Interpolation[INTERPOLATION], threads=RESCALE_THREADS
     )
     pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint8).transpose(2, 0, 1)
-    return orientation_of(frame, path).apply(pixels)
+    return pixels
 
 
 def _rate(stream: VideoStream) -> float | None:

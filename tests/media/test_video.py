@@ -26,7 +26,7 @@ def test_frames_are_uint8_in_order_with_count_and_rate(clip_path):
     clip = read_clip(clip_path)
     assert clip.frames.shape == (24, 3, 48, 64)
     assert clip.frames.dtype == torch.uint8
-    assert clip.frames.is_contiguous()
+    assert clip.frames.is_contiguous(memory_format=torch.channels_last)
     assert (clip.indices, clip.total, clip.fps) == (tuple(range(24)), 24, 10.0)
     means = clip.frames.float().mean(dim=(1, 2, 3))
     assert torch.all(means[1:] > means[:-1])
