@@ -35,8 +35,9 @@ __all__ = ["DECODER_ID", "Clip", "ClipInfo", "probe", "read_clip"]
 class Clip:
     """Decoded frames of one clip.
 
-    ``frames`` is ``(T, 3, H, W)`` uint8 RGB, channels last in memory; ``indices[i]`` is the number of ``frames[i]`` in the clip (ascending),
-    ``total`` how many frames the clip has, ``fps`` its average frames per second (``None`` for images).
+    ``frames`` is ``(T, 3, H, W)`` uint8 RGB, channels last in memory; ``indices[i]`` is the number of ``frames[i]``
+    in the clip (ascending), ``total`` how many frames the clip has, ``fps`` its average frames per second
+    (``None`` for images).
     """
 
     frames: torch.Tensor
