@@ -10,8 +10,6 @@ from torch.nn import functional as F
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 
-VERSION = "1"
-
 _GRID = (48, 64)
 _ORIENTATIONS = 4
 _PERIOD = 8.0

@@ -32,9 +32,13 @@ def influence(first: Rows, second: Rows) -> Rows:
     return values
 
 
-def standard_error(values: Rows) -> float:
-    """Return the standard error of a distance for a fixed reference, from its influence values."""
-    return float(values.std(ddof=1)) / math.sqrt(len(values))
+def standard_error(values: Rows, *, block: int = 1) -> float:
+    """Return the standard error of a distance for a fixed reference, from its influence values.
+
+    ``block`` consecutive rows come from one video and are not independent.
+    """
+    means = values.reshape(-1, block).mean(axis=1)
+    return float(means.std(ddof=1)) / math.sqrt(len(means))
 
 
 def paired_se(candidate: Rows, baseline: Rows, reference: Rows) -> tuple[float, float]:
@@ -49,28 +53,30 @@ def paired_se(candidate: Rows, baseline: Rows, reference: Rows) -> tuple[float, 
     return change, standard_error(influence(candidate, reference) - influence(baseline, reference))
 
 
-def null_floor(reference: Rows, count: int, *, seed: int = 0) -> tuple[float, int]:
-    """Return the mean distance of two disjoint halves of the reference, and the size of a half.
+def null_floor(reference: Rows, count: int, *, ddof: int = 1, block: int = 1, seed: int = 0) -> tuple[float, int]:
+    """Return the mean distance of two disjoint halves of the reference, and the videos in a half.
 
-    Halves have ``count`` rows where the reference holds twice as many, else half of it. Raises ``ValueError`` for
-    fewer than four reference rows.
+    Halves have ``count`` videos where the reference holds twice as many, else half of it; a video has ``block``
+    consecutive rows. Raises ``ValueError`` for fewer than four reference videos.
     """
-    size = min(count, len(reference) // 2)
+    videos = _by_video(reference, block)
+    size = min(count, len(videos) // 2)
     if size < 2:
-        raise ValueError(f"a split of the reference needs at least 4 clips, got {len(reference)}")
+        raise ValueError(f"a split of the reference needs at least 4 clips, got {len(videos)}")
     generator = np.random.default_rng(seed)
-    orders = [generator.permutation(len(reference)) for _ in range(_SPLITS)]
-    values = [frechet(reference[o[:size]], reference[o[size : 2 * size]]).distance for o in orders]
-    return float(np.mean(values)), size
+    orders = [generator.permutation(len(videos)) for _ in range(_SPLITS)]
+    halves = [(_rows(videos[order[:size]]), _rows(videos[order[size : 2 * size]])) for order in orders]
+    return float(np.mean([frechet(*pair, ddof=ddof).distance for pair in halves])), size
 
 
-def at_infinity(first: Rows, second: Rows, *, seed: int = 0) -> float | None:
+def at_infinity(first: Rows, second: Rows, *, ddof: int = 1, block: int = 1, seed: int = 0) -> float | None:
     """Return the distance extrapolated to infinitely many clips, linear in 1/N (Chong & Forsyth 2020).
 
-    ``None`` below 1.25 clips per dimension on either side, where the bias is not yet linear in 1/N.
+    ``None`` below 1.25 videos per dimension on either side, where the bias is not yet linear in 1/N. A video has
+    ``block`` consecutive rows.
     """
-    a, b = checked_pair(first, second)
-    total, dimension = min(len(a), len(b)), a.shape[1]
+    a, b = (_by_video(rows, block) for rows in checked_pair(first, second))
+    total, dimension = min(len(a), len(b)), a.shape[-1]
     smallest = max(2, math.ceil(INFINITY_RATIO * dimension / 2))
     if total < INFINITY_RATIO * dimension or total <= smallest:
         return None
@@ -79,6 +85,15 @@ def at_infinity(first: Rows, second: Rows, *, seed: int = 0) -> float | None:
     if len(sizes) < 2:
         return None
     values = [
-        frechet(a[generator.permutation(len(a))[:n]], b[generator.permutation(len(b))[:n]]).distance for n in sizes
+        frechet(*(_rows(v[generator.permutation(len(v))[:n]]) for v in (a, b)), ddof=ddof).distance for n in sizes
     ]
     return float(np.polyfit(1.0 / sizes, values, 1)[1])
+
+
+def _by_video(rows: Rows, block: int) -> Rows:
+    """Return ``(videos, block, D)``."""
+    return rows.reshape(-1, block, rows.shape[1])
+
+
+def _rows(videos: Rows) -> Rows:
+    return videos.reshape(-1, videos.shape[-1])

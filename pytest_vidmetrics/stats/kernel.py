@@ -20,11 +20,11 @@ def polynomial_mmd(first: Rows, second: Rows) -> float:
     return means - 2.0 * float(_kernel(a, b).mean())
 
 
-def permutation_p(first: Rows, second: Rows, *, permutations: int = 1000, seed: int = 0) -> float:
+def permutation_p(first: Rows, second: Rows, *, permutations: int = 1000, block: int = 1, seed: int = 0) -> float:
     """Return the one-sided p-value of :func:`polynomial_mmd` under exchange of rows; never zero.
 
     The share of ``permutations`` random relabelings with at least the observed distance, with the observed
-    labeling counted among them.
+    labeling counted among them. ``block`` consecutive rows come from one video and are exchanged together.
     """
     a, b = checked_pair(first, second)
     n, m = len(a), len(b)
@@ -34,7 +34,8 @@ def permutation_p(first: Rows, second: Rows, *, permutations: int = 1000, seed: 
     labels = np.zeros((permutations + 1, n + m))
     labels[0, :n] = 1.0
     for row in labels[1:]:
-        row[generator.permutation(n + m)[:n]] = 1.0
+        chosen = generator.permutation((n + m) // block)[: n // block]
+        row.reshape(-1, block)[chosen] = 1.0
     values = np.concatenate([_relabelled(kernel, labels[i : i + _BLOCK], n, m) for i in range(0, len(labels), _BLOCK)])
     tolerance = 1e-12 * max(1.0, float(np.abs(kernel).max()))
     return float((values >= values[0] - tolerance).mean())

@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.common import fvd_extractors
 from pytest_vidmetrics.metrics.common.fvd import FVD
+from pytest_vidmetrics.metrics.common.fvd_extractors import Extractor
 from pytest_vidmetrics.metrics.common.kvd import KVD
 from pytest_vidmetrics.metrics.common.prdc import PRDC
-from tests.oracle_fill import clip_uint8, fill_array
+from tests.oracle_fill import clip_uint8, fill_array, fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "fvd"
 
@@ -29,6 +33,11 @@ def _fill(metric: SetMetric, seeds: range, role: str = "generated") -> Any:
     for seed in seeds:
         metric.accumulate({"id": f"{role}{seed:02d}", "role": role, "video": _clip(9, 48, 64, seed)})
     return metric
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VIDMETRICS_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")
@@ -96,18 +105,68 @@ def test_identical_sets_score_zero_and_details_add_up() -> None:
     json.dumps(other.details)
 
 
-def test_merge_in_any_order_is_bit_identical() -> None:
-    def parts() -> list[FVD]:
-        bounds = [range(2), range(2, 3), range(3, 6)]
-        return [_fill(FVD("motion_energy"), part) for part in bounds]
+NAMES = [f"n{i:02d}" for i in range(9)]
+ROWS = {name: np.random.default_rng(i).standard_normal((1, 37)) for i, name in enumerate(NAMES)}
+REFERENCE = np.random.default_rng(99).standard_normal((6, 1, 37))
 
-    scores = set()
-    for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
-        whole = _fill(FVD("motion_energy"), range(6, 10), "reference")
-        for index in order:
-            whole.merge_from(parts()[index])
-        scores.add(whole.finalize().score)
-    assert len(scores) == 1
+
+def _holding(clips: dict[str, np.ndarray]) -> FVD:
+    metric = FVD("motion_energy", cache_mode="off")
+    metric.reset()
+    metric._sets["generated"] = clips
+    return metric
+
+
+@settings(deadline=None, max_examples=30)
+@given(parts=st.lists(st.integers(0, 4), min_size=9, max_size=9), order=st.permutations(range(5)), named=st.booleans())
+def test_merging_any_parts_in_any_order_is_bit_identical(parts: list[int], order: list[int], named: bool) -> None:
+    workers: list[dict[str, np.ndarray]] = [{} for _ in range(5)]
+    for name, part in zip(NAMES, parts, strict=True):
+        workers[part][name if named else f"{len(workers[part]):08d}"] = ROWS[name]
+    whole = _holding({})
+    whole._sets["reference"] = {str(i): rows for i, rows in enumerate(REFERENCE)}
+    for index in order:
+        whole.merge_from(_holding(workers[index]))
+    direct = _holding(dict(ROWS))
+    direct._sets["reference"] = {str(i): rows for i, rows in enumerate(REFERENCE)}
+    merged, expected = whole.finalize(), direct.finalize()
+    assert merged.score == expected.score
+    assert merged.details["n_generated"] == 9
+    assert sorted(merged.details["influence"].values()) == sorted(expected.details["influence"].values())
+
+
+def test_another_configuration_is_not_merged() -> None:
+    with pytest.raises(ValueError, match="cannot merge"):
+        FVD("motion_energy").merge_from(FVD())
+
+
+@pytest.mark.parametrize(("extractor", "tolerance"), [("clip", 1e-4), ("videomae", 1e-3)])
+def test_clip_and_videomae_match_the_reference_implementation(tmp_path: Path, extractor: str, tolerance: float) -> None:
+    name = {"clip": "clip_vit_b32_shallow", "videomae": "videomae_base_shallow"}[extractor]
+    keys = json.loads(gzip.decompress((DATA / f"{name}.keys.json.gz").read_bytes()))
+    used = ("vision_model.", "visual_projection.", "videomae.")
+    state = fill_state_dict({k: tuple(s) for k, (s, kind) in keys.items() if kind == "float32" and k.startswith(used)})
+    torch.save(state, tmp_path / "weights.bin")
+    oracle = json.loads((DATA / "fvd_end_to_end.json").read_text())
+    metric = FVD(extractor, weights=str(tmp_path / "weights.bin"))
+    sets = [_rows(metric, oracle["inputs"][extractor][side]) for side in ("generated", "reference")]
+    with np.load(DATA / "fvd_end_to_end.npz") as arrays:
+        for side, found in zip(("generated", "reference"), sets, strict=True):
+            np.testing.assert_allclose(found.rows, arrays[f"{extractor}_{side}"], atol=2e-5, rtol=0)
+    expected = oracle["expected"][extractor]["frechet_eps0_nuclear_norm_float64"]
+    assert metric.score_sets(*sets).score == pytest.approx(expected, rel=tolerance)
+
+
+def test_videomae_reads_any_number_of_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recorder(Extractor):
+        def extract(self, frames: torch.Tensor) -> np.ndarray:
+            return frames[:, 0, 0, 0].numpy().astype(float)
+
+    monkeypatch.setattr(fvd_extractors, "load", lambda rules, *_: Recorder(rules, "cpu"))
+    for total in (1, 7, 16, 24, 120):
+        clip = torch.arange(total, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+        row = FVD("videomae").features({"video": clip})[0]
+        assert row.tolist() == [i * (total - 1) // 15 for i in range(16)]
 
 
 def test_protocols_differ_in_identity_and_layers_share_rows() -> None:
@@ -118,19 +177,6 @@ def test_protocols_differ_in_identity_and_layers_share_rows() -> None:
         FVD("motion_energy", "fastvideo")
     with pytest.raises(ValueError, match="extractor must be one of"):
         FVD("vgg")
-
-
-def test_cached_references_serve_a_later_run_and_other_features_are_refused(tmp_path: Path, weights: str) -> None:
-    path = str(tmp_path / "features.npz")
-    first = _fill(FVD("motion_energy", cache_path=path), range(4))
-    streamed = _fill(first, range(6, 10), "reference").finalize()
-    cached = _fill(FVD("motion_energy", cache_path=path), range(4)).finalize()
-    assert (streamed.score, streamed.details["ref_source"]) == (cached.score, "streamed")
-    assert cached.details["ref_source"] == "cached"
-    off = _fill(FVD("motion_energy", cache_path=path, cache_mode="off"), range(4)).finalize()
-    assert off.status == "skipped"
-    with pytest.raises(ValueError, match="another extractor, protocol or checkpoint"):
-        _fill(FVD(cache_path=path, weights=weights), range(2)).finalize()
 
 
 def test_non_finite_features_name_the_clip() -> None:

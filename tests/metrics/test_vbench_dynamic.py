@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones.raft_things import RaftThings
+from pytest_vidmetrics.backbones.flow import largest_motion
+from pytest_vidmetrics.backbones.raft_things import RaftThings, pad
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.metrics.vbench import dynamic_degree as dd
@@ -69,7 +70,7 @@ def test_all_pairs_and_flows_match_upstream(small):
     case = SMALL["videos"][1]
     scores = list(metric_with(small, chunk_size=2).pair_scores(clip(case)))
     assert scores == pytest.approx(case["pair_scores"], rel=1e-5)
-    flow = small(dd.pad(clip(case)[:2].float())[0])[0]
+    flow = small(pad(clip(case)[:2].float())[0])[0]
     expected = case["pair0"]["flow"]
     assert list(flow.shape) == expected["shape"]
     assert flow.flatten()[:8].tolist() == pytest.approx(expected["first"], abs=1e-4)
@@ -109,7 +110,7 @@ def test_largest_motion_matches_upstream():
     rng = np.random.Generator(np.random.PCG64(5))
     for case in RULE["top5"]["cases"]:
         flow = torch.from_numpy(rng.standard_normal((2, *case["hw"])).astype(np.float32))
-        assert dd.largest_motion(flow[None])[0] == pytest.approx(case["score"], rel=1e-6)
+        assert largest_motion(flow[None])[0] == pytest.approx(case["score"], rel=1e-6)
 
 
 def test_fixed_leaves_the_padding_out_and_asks_for_a_pair():

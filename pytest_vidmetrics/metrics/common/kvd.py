@@ -25,5 +25,6 @@ class KVD(VideoSetMetric):
         from pytest_vidmetrics.stats.kernel import permutation_p, polynomial_mmd
 
         first, second = self.compared(candidate), self.compared(reference)
-        details = {**self.facts(candidate, reference, first.shape[1]), "p_value": permutation_p(first, second)}
+        p_value = permutation_p(first, second, block=self.rules.rows_per_video)
+        details = {**self.facts(candidate, reference, first.shape[1]), "p_value": p_value}
         return MetricResult(self.name, polynomial_mmd(first, second), details)

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from pytest_vidmetrics.backbones.flow import ClipFlow, FlowModel
+
 
 class _FlowMetric(BaseMetric):
-    """Common part: RAFT ("things" weights), the twelve values per pair, their summary.
+    """Common part: a flow network, the twelve values per pair, their summary.
 
     The score is the mean over pairs of the mean endpoint error in pixels; lower is better. ``protocol="v2"`` keeps
-    the fastest pixels and bins both flows alike; ``"fastvideo"`` gives that project's numbers.
+    the fastest pixels and bins both flows alike; ``"fastvideo"`` gives that project's numbers on the same flow.
+    ``model_name`` and ``ckpt`` name the network, see :class:`pytest_vidmetrics.backbones.flow.FlowModel`.
+    ``chunk_size`` pairs go through it at a time. Fields are kept in float16.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
@@ -34,6 +38,9 @@ class _FlowMetric(BaseMetric):
         min_mag: float = 0.5,
         max_mag_pct: float = 80.0,
         grid_size: int = 8,
+        model_name: str = "raft_large",
+        ckpt: str = "things",
+        chunk_size: int = 4,
     ) -> None:
         if protocol not in ("v2", "fastvideo"):
             raise ValueError(f"protocol is 'v2' or 'fastvideo', not {protocol!r}")
@@ -41,45 +48,39 @@ class _FlowMetric(BaseMetric):
         self.min_mag = min_mag
         self.max_mag_pct = max_mag_pct
         self.grid_size = grid_size
+        self.model_name = model_name
+        self.ckpt = ckpt
+        self.chunk_size = chunk_size
+
+    def _model(self) -> FlowModel:
+        from pytest_vidmetrics.backbones.flow import FlowModel
+
+        return FlowModel(self.model_name, self.ckpt)
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """Return RAFT with the "things" weights."""
-        from pytest_vidmetrics.backbones.raft_things import RAFT_THINGS
-
-        return (RAFT_THINGS,)
+        """Return the weights of the network. Raises ``ValueError`` for one that is not known."""
+        return (self._model().checkpoint(),)
 
     def setup(self) -> None:
         """Load the network."""
-        from pytest_vidmetrics.backbones import raft_things
+        self._model().load(self.device, self.name)
 
-        raft_things.load(raft_things.RAFT_THINGS, self.device, self.name)
+    def flow(self, video: Tensor) -> ClipFlow:
+        """Return the flow of ``(T, 3, H, W)`` uint8 frames, shared by the metrics of one sample."""
+        from pytest_vidmetrics.backbones.flow import clip_flow
 
-    def flow(self, video: Tensor) -> np.ndarray:
-        """Return the ``(T - 1, H, W, 2)`` float16 flow of ``(T, 3, H, W)`` uint8 frames, once per sample."""
-        from pytest_vidmetrics.backbones import shared
-
-        return shared.once(("raft-things-flow", str(self.device)), lambda: self._run(video), of=video)
-
-    def _run(self, video: Tensor) -> np.ndarray:
-        import numpy as np
-
-        from pytest_vidmetrics.backbones import raft_things
-        from pytest_vidmetrics.metrics.vbench.dynamic_degree import pad
-
-        network = raft_things.load(raft_things.RAFT_THINGS, self.device, self.name)
-        flows = []
-        for start in range(len(video) - 1):
-            padded, inside = pad(video[start : start + 2].float())
-            found = network(padded)[inside][0].permute(1, 2, 0)
-            flows.append(found.cpu().numpy().astype(np.float16))
-        return np.stack(flows)
+        model = self._model()
+        return clip_flow(video, model, model.load(self.device, self.name), self.device, self.chunk_size)
 
     def _check(self, video: Tensor) -> None:
         height, width = video.shape[-2:]
         if len(video) < 2:
             raise IncompatibleSampleError(f"{self.name} needs at least two frames, got {len(video)}")
-        if min(height + -height % 8, width + -width % 8) < 128:
-            raise IncompatibleSampleError(f"{self.name} needs at least 121 pixels a side, got {height} x {width}")
+        if min(height, width) < (least := self._model().smallest()):
+            raise IncompatibleSampleError(
+                f"{self.name} needs at least {least} pixels a side, got {height} x {width}: {self.model_name}'s "
+                "coarsest correlation would be one pixel wide"
+            )
 
     def _score(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> MetricResult:
         from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows, summarise
@@ -102,9 +103,8 @@ class GTOpticalFlow(_FlowMetric):
             raise IncompatibleSampleError(f"{self.name} compares frames of one size, not {sizes}")
         count = min(len(video), len(reference))
         self._check(video[:count])
-        # Whole clips go in, not slices: another metric of the sample may ask for the same flow.
-        flows = (self.flow(clip if len(clip) == count else clip[:count]) for clip in (reference, video))
-        return self._score(zip(*flows, strict=True))
+        first, second = self.flow(reference), self.flow(video)
+        return self._score((first.field(i), second.field(i)) for i in range(count - 1))
 
 
 @register("optical_flow.synthetic_optical_flow")
@@ -137,9 +137,9 @@ class SyntheticOpticalFlow(_FlowMetric):
         calibration = Calibration.read(sample["calibration"])
         sign = float(sample.get("mouse_pitch_sign", 1.0))
         size, rescale = (int(video.shape[2]), int(video.shape[3])), self.protocol == "v2"
-        observed = self.flow(video)[: count - 1]
+        observed = self.flow(video)
         expected = (
             synthetic_flow(keyboard[i : i + 2], mouse[i : i + 2], calibration, size, pitch_sign=sign, rescale=rescale)
             for i in range(count - 1)
         )
-        return self._score((a[0], b) for a, b in zip(expected, observed, strict=True))
+        return self._score((flow[0], observed.field(i)) for i, flow in enumerate(expected))

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Compat = Literal["upstream", "fixed"]
 RATE = 8
-LARGEST = 0.05
 
 
 @register("vbench.dynamic_degree")
@@ -66,13 +65,15 @@ class DynamicDegree(VBenchMetric):
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip."""
-        video = self.clip(sample)[:: frame_step(float(sample["fps"]))]
+        video, step = self.clip(sample), frame_step(float(sample["fps"]))
+        # A slice is another tensor, whose flow nobody else asks for.
+        video = video[::step] if step > 1 else video
         self._check(video)
         self.setup()
         limit, needed = threshold(video.shape[-2], video.shape[-1]), pairs_needed(len(video))
         if self.compat == "fixed":
             needed = max(1, needed)
-        dynamic, scores = decide(self.pair_scores(video), len(video) - 1, limit, needed)
+        dynamic, scores = decide(self.pair_scores(video, keep=step == 1), len(video) - 1, limit, needed)
         details = {"threshold": limit, "needed": needed, "frames_used": len(video), "pair_scores": scores}
         return MetricResult(self.name, float(dynamic), details)
 
@@ -86,17 +87,22 @@ class DynamicDegree(VBenchMetric):
                 f"{height} x {width}: RAFT's coarsest correlation would be one pixel wide"
             )
 
-    def pair_scores(self, video: torch.Tensor) -> Iterator[float]:
-        """Yield how much each pair of consecutive ``(T, 3, H, W)`` uint8 frames moves, in pixels."""
-        from pytest_vidmetrics.backbones.raft_things import VOLUME_LIMIT
+    def pair_scores(self, video: torch.Tensor, *, keep: bool = False) -> Iterator[float]:
+        """Yield how much each pair of consecutive ``(T, 3, H, W)`` uint8 frames moves, in pixels.
+
+        ``keep`` takes the flow from, or leaves it to, other metrics that look at the same frames.
+        """
+        from pytest_vidmetrics.backbones.flow import ClipFlow, FlowModel, clip_flow, padded
 
         assert self._network is not None
-        cells = -(-video.shape[-2] // 8) * -(-video.shape[-1] // 8)
-        size = max(1, min(self.chunk_size, VOLUME_LIMIT // cells**2))
-        for start in range(0, len(video) - 1, size):
-            padded, inside = pad(video[start : start + size + 1].float())
-            flow = self._network(padded)
-            yield from largest_motion(flow if self.compat == "upstream" else flow[inside])
+        forward = padded(self._network)
+        if keep:
+            flow = clip_flow(video, FlowModel(), forward, self.device, self.chunk_size)
+        else:
+            flow = ClipFlow(video, forward, self.chunk_size, keep=False)
+        for pair in range(len(flow)):
+            whole, inside = flow.motion(pair)
+            yield whole if self.compat == "upstream" else inside
 
 
 def frame_step(fps: float) -> int:
@@ -114,25 +120,6 @@ def threshold(height: int, width: int) -> float:
 def pairs_needed(frames: int) -> int:
     """Return how many pairs of ``frames`` frames must move."""
     return round(4 * frames / 16)
-
-
-def pad(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
-    """Return frames whose sides are multiples of 8 (edges repeated, the odd pixel right and below), and the inside."""
-    import torch.nn.functional as F
-
-    height, width = frames.shape[-2:]
-    below, right = -height % 8, -width % 8
-    top, left = below // 2, right // 2
-    padded = F.pad(frames, (left, right - left, top, below - top), mode="replicate")
-    return padded, (..., slice(top, top + height), slice(left, left + width))
-
-
-def largest_motion(flow: torch.Tensor) -> list[float]:
-    """Return, for each ``(2, H, W)`` flow, the mean of the largest 5 % of its magnitudes."""
-    magnitude = flow.square().sum(dim=1).sqrt().flatten(1)
-    taken = int(LARGEST * magnitude.shape[1])
-    values: list[float] = magnitude.topk(taken, dim=1).values.double().mean(dim=1).tolist()
-    return values
 
 
 def decide(scores: Iterator[float], pairs: int, limit: float, needed: int) -> tuple[bool, list[float]]:
