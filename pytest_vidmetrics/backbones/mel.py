@@ -33,7 +33,7 @@ def kaldi_bank(bands: int, fft: int, rate: int, low_hz: float, high_hz: float) -
 
 
 def passt_mel(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Return the ``(128, 1 + (N - 2) // 320)`` float32 input of PaSST for ``(N,)`` samples at 32 kHz.
+    """Return the ``(128, 1 + (N - 1) // 320)`` float32 input of PaSST for ``(N,)`` samples at 32 kHz.
 
     ``y[t] = x[t + 1] - 0.97 x[t]``, power spectrum of centred frames (1024 bins, symmetric Hann of 800, hop 320,
     reflected ends), mel bank 0 to 15000 Hz, ``(ln(m + 1e-5) + 4.5) / 5``. Digital silence gives -1.402585. Raises

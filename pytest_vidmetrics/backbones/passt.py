@@ -6,6 +6,7 @@ generator and fetches without checks.
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ _FRAMES = 998
 _HEAD_WIDTH = 64
 MIN_SAMPLES = 4801
 """Fewest samples at 32 kHz that fill one patch."""
-MAX_SAMPLES = 322560
-"""Most samples at 32 kHz for which the network has time positions: a little more than 10 s."""
+MAX_SAMPLES = 321600
+"""Most samples at 32 kHz for which the network has time positions: 10.05 s."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Passt:
     def __call__(self, samples: npt.NDArray[np.float32]) -> Audio:
         """Return logits and embedding of ``(N,)`` samples at 32 kHz; the mean of the two tokens is the embedding.
 
-        Raises :class:`IncompatibleSampleError` for less than 0.15 s or more than 10.08 s.
+        Raises :class:`IncompatibleSampleError` for less than 0.15 s or more than 10.05 s.
         """
         count = len(samples)
         if not MIN_SAMPLES <= count <= MAX_SAMPLES:
@@ -153,5 +154,5 @@ def checkpoint(weights: str | None) -> Checkpoint:
 def _read(path: Path, device: torch.device | str) -> Passt:
     try:
         return Passt(hf.read_state(path), device)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
         raise UnavailableError(f"{path} does not hold the weights of PaSST-S: {error}") from error
