@@ -100,10 +100,16 @@ def read_baseline(path: Path) -> Baseline | None:
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"cannot read the baseline {path}: {error}") from error
     try:
-        tree = json.loads(text)
+        tree = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise BaselineError(f"{path}:{error.lineno}: the baseline is not valid JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise BaselineError(f"{path}: the baseline is not valid JSON: {error}") from error
     return parse_baseline(tree, str(path))
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def parse_baseline(tree: dict[str, Any], where: str) -> Baseline:
@@ -117,10 +123,10 @@ def parse_baseline(tree: dict[str, Any], where: str) -> Baseline:
 def _parse(tree: dict[str, Any]) -> Baseline:
     if tree.get("schema") != SCHEMA:
         raise ValueError(f"it has schema {tree.get('schema', 'none')!r}, this version reads {SCHEMA}")
-    score = float(tree["score"])
-    samples = {str(id): float(value) for id, value in tree["samples"].items()}
-    if not all(math.isfinite(value) for value in (score, *samples.values())):
-        raise ValueError("it holds a number that is not finite")
+    score = _finite(tree["score"], "score")
+    samples = {str(id): _finite(value, f"the score of {id}") for id, value in tree["samples"].items()}
+    if not len(samples) == tree["n"] >= 1:
+        raise ValueError(f"it says n = {tree['n']!r} and holds {len(samples)} samples")
     if tree["direction"] not in ("higher", "lower"):
         raise ValueError(f"direction is {tree['direction']!r}, not 'higher' or 'lower'")
     noise, interval = tree.get("noise"), tree.get("interval")
@@ -131,10 +137,23 @@ def _parse(tree: dict[str, Any]) -> Baseline:
         samples=samples,
         sample_ids=str(tree["sample_ids"]),
         reference=tree["reference"],
-        interval=(float(interval[0]), float(interval[1])) if interval else None,
-        noise=Noise(float(noise["sigma"]), int(noise["runs"]), str(noise["kind"])) if noise else None,
+        interval=(_finite(interval[0], "interval"), _finite(interval[1], "interval")) if interval else None,
+        noise=_noise(noise) if noise else None,
         environment=dict(tree.get("environment") or {}),
     )
+
+
+def _finite(value: Any, what: str) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{what} is {value!r}, not a finite number")
+    return float(value)
+
+
+def _noise(tree: Mapping[str, Any]) -> Noise:
+    sigma = _finite(tree["sigma"], "the noise")
+    if sigma < 0:
+        raise ValueError(f"the noise is {sigma!r}: less than nothing")
+    return Noise(sigma, int(tree["runs"]), str(tree["kind"]))
 
 
 def write_baseline(path: Path, baseline: Mapping[str, Any]) -> None:
@@ -154,7 +173,7 @@ def differences(recorded: Baseline, observed: Observed) -> list[str]:
     lines = _diff("metric", dict(recorded.metric), dict(observed.metric))
     if recorded.higher_is_better != observed.higher_is_better:
         lines.append("direction: the metric's direction changed")
-    if recorded.sample_ids != observed.sample_ids:
+    if recorded.sample_ids != observed.sample_ids or recorded.samples.keys() != observed.samples.keys():
         gone = sorted(recorded.samples.keys() - observed.samples.keys())
         new = sorted(observed.samples.keys() - recorded.samples.keys())
         text = "; ".join(
@@ -164,6 +183,16 @@ def differences(recorded: Baseline, observed: Observed) -> list[str]:
     if recorded.reference != observed.reference:
         lines.append("reference set: the reference clips have other content")
     return lines
+
+
+def contradiction(recorded: Baseline, observed: Observed) -> str:
+    """Return how a baseline contradicts itself, as after a bad merge; nothing when it does not."""
+    if not observed.is_mean:
+        return ""
+    mean = math.fsum(recorded.samples.values()) / recorded.n
+    if math.isclose(mean, recorded.score, rel_tol=1e-9, abs_tol=1e-12):
+        return ""
+    return f"the baseline contradicts itself: its score is {recorded.score:.9g}, the mean of its samples {mean:.9g}"
 
 
 def _diff(name: str, old: Any, new: Any) -> list[str]:

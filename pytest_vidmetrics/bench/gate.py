@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_vidmetrics.bench.baseline import Baseline, differences
+from pytest_vidmetrics.bench.baseline import Baseline, contradiction, differences
 from pytest_vidmetrics.bench.confidence import changed_sides, harm_interval, regression_p, settling_size
 from pytest_vidmetrics.bench.model import MetricConfig, Policy
 from pytest_vidmetrics.bench.observe import Observed, Problem
@@ -139,7 +140,9 @@ def _stale(observed: Observed, baseline: Baseline | None) -> Verdict | None:
         return None
     lines = differences(baseline, observed)
     if not lines:
-        return None
+        wrong = contradiction(baseline, observed)
+        facts: dict[str, Any] = {"metric": str(observed.metric.get("name", "")), "now": observed.score, "n": observed.n}
+        return Verdict("ERROR", f"{wrong}; record it again with --update-baselines", **facts) if wrong else None
     return Verdict(
         "STALE",
         f"the baseline was recorded under other conditions and is not compared: {lines[0]}",
@@ -173,6 +176,8 @@ def _compare(policy: Policy, observed: Observed, baseline: Baseline | None) -> V
         "worst": worst_clips(observed, baseline),
         "details": dict(observed.details),
     }
+    if not (math.isfinite(margin) and math.isfinite(harm)):
+        return Verdict("ERROR", f"the margin is {margin} ({source}) and the harm {harm}: not finite numbers", **facts)
     if policy.decide != "point" and interval is None:
         return Verdict("ERROR", f"decide = {policy.decide!r} needs at least two independent samples", **facts)
     word = _decide(policy.decide, harm, margin, interval)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,7 +45,7 @@ def load_manifest(path: Path) -> Manifest:
     tree, lines = read_tree(path)
     top = Location(path, 1)
     _known(tree, ("schema", "case"), lines, (), path)
-    if tree.get("schema") != SCHEMA:
+    if type(tree.get("schema")) is not int or tree["schema"] != SCHEMA:
         line = Location(path, lines.get(("schema",), 1))
         raise line.error(f"this version reads schema = {SCHEMA}, got {tree.get('schema', 'none')!r}")
     cases = tree.get("case")
@@ -97,8 +98,8 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         broadcast={key: body[key] for key in body if key in keys and key not in _CASE_KEYS},
         metrics=metrics,
         configs=configs,
-        policies=_policies(body, check),
-        marks=check.strings(body, "marks") if "marks" in body else (),
+        policies=_policies(body, check, _gates(metrics, configs)),
+        marks=_marks(body, check),
         fixtures=check.strings(body, "fixtures") if "fixtures" in body else (),
         shard=check.count(body, "shard", 1),
         checkpoint=check.string(body, "checkpoint"),
@@ -129,15 +130,40 @@ def _configs(body: Mapping[str, Any], check: _Checker) -> dict[str, tuple[str, d
     return found
 
 
-def _policies(body: Mapping[str, Any], check: _Checker) -> dict[str, Policy]:
+def _gates(metrics: Sequence[str] | None, configs: Collection[str]) -> list[str]:
+    """Return every gate that the case can have."""
+    groups = [entry for entry in metrics if entry not in configs] if metrics is not None else ["all"]
+    return [*configs, *registry.expand(groups)]
+
+
+# They take arguments, which a manifest cannot give, or mean nothing on an item.
+_NO_MARKS = ("parametrize", "usefixtures", "skipif", "filterwarnings")
+
+
+def _marks(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
+    marks = check.strings(body, "marks") if "marks" in body else ()
+    for mark in marks:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", mark):
+            raise check.at("marks").error(f"{mark!r} is not the name of a mark")
+        if mark in _NO_MARKS:
+            raise check.at("marks").error(f"the mark {mark!r} takes arguments, which a manifest cannot give")
+    return marks
+
+
+def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) -> dict[str, Policy]:
     fields = {field.name for field in dataclasses.fields(Policy)}
     policies: dict[str, Policy] = {}
     for gate, table in check.tables(body, "gate"):
+        if gate not in gates and gate != "default":
+            known = [*gates, "default"]
+            raise check.at("gate", gate).error(f"the case has no gate {gate!r}{closest(gate, known)}")
         check.known(table, fields, ("gate", gate))
         for key, value in table.items():
             where = check.at("gate", gate, key)
             if key == "decide":
                 check.choice(table, key, get_args(Decide), "point", at=("gate", gate))
+            elif key == "min_n":
+                check.count(table, key, 1, at=("gate", gate))
             elif isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise where.error(f"{key} must be a number, got {value!r}")
             elif not math.isfinite(value) or value < 0:
@@ -182,10 +208,10 @@ class _Checker:
             raise self.at(key).error(f"{key} must be text, got {value!r}")
         return value
 
-    def count(self, body: Mapping[str, Any], key: str, default: int) -> int:
+    def count(self, body: Mapping[str, Any], key: str, default: int, *, at: tuple[str, ...] = ()) -> int:
         value = body.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.at(key).error(f"{key} must be a whole number of at least 1, got {value!r}")
+            raise self.at(*at, key).error(f"{key} must be a whole number of at least 1, got {value!r}")
         return value
 
     def choice(

@@ -35,7 +35,7 @@ class Observed:
     """One gate's numbers on the candidate clips.
 
     ``samples`` are the per-sample scores by id; for a set metric they are each clip's influence on the score,
-    in the direction of the score. ``score`` is ``None`` when there is none.
+    in the direction of the score. ``score`` is ``None`` when there is none. ``is_mean``: it is the mean of ``samples``.
     """
 
     metric: Mapping[str, Any]
@@ -52,6 +52,7 @@ class Observed:
     details: Mapping[str, Any] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
     binary: bool = False
+    is_mean: bool = False
 
     @property
     def n(self) -> int:
@@ -67,10 +68,21 @@ def observe(
     ``cluster`` is the sample key whose equal values mark samples that are not independent, such as the prompt.
     """
     observed = _observe(config, metric, corpus, scorer)
+    try:
+        scorer.weights(metric)
+    except UnavailableError:
+        pass  # every sample says so
+    except VidmetricsError as error:  # replaced since the first clip was scored: the identity may name either file
+        observed = replace(observed, problems=(*observed.problems, Problem("corpus", "failed", str(error))))
     if cluster is None:
         return observed
-    labels = {sample.id: str(sample.values.get(cluster, sample.id)) for sample in corpus.samples}
-    return replace(observed, clusters=labels)
+    labels = {sample.id: str(sample.values.get(cluster)) for sample in corpus.samples}
+    lost = [
+        Problem(sample.id, "failed", f"cluster = {cluster!r}: this sample has no such key")
+        for sample in corpus.samples
+        if sample.values.get(cluster) is None
+    ]
+    return replace(observed, clusters=labels, problems=(*observed.problems, *lost))
 
 
 def _observe(config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
@@ -157,6 +169,7 @@ def _observed(
         reference=reference,
         is_set=metric.is_set_metric,
         binary=metric.binary,
+        is_mean=not metric.is_set_metric and type(metric).corpus_score is BaseMetric.corpus_score,
         noise_floor=metric.noise_floor,
         min_n=metric.min_n,
         problems=tuple(problems),

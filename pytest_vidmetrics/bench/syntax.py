@@ -28,7 +28,10 @@ def read_tree(path: Path) -> tuple[dict[str, Any], Lines]:
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path}:1: the manifest is not UTF-8 text: {error}") from error
     parse = {".toml": _toml, ".json": _json}.get(path.suffix, _yaml)
-    tree, lines = parse(text, path)
+    try:
+        tree, lines = parse(text, path)
+    except RecursionError as error:
+        raise ManifestError(f"{path}:1: the manifest is nested too deeply") from error
     if not isinstance(tree, dict):
         raise ManifestError(f"{path}:1: expected a table with 'schema' and 'case', got {type(tree).__name__}")
     return tree, lines

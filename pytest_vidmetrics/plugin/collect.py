@@ -69,11 +69,8 @@ class CaseNode(pytest.Collector):
         except VidmetricsError as error:
             corpus, problem = Corpus(()), str(error)
         yield from self._scores(run, corpus, gates)
-        if run.settings.shard is None:
-            for config in gates:
-                yield GateItem.make(self, self.manifest, self.case, config, corpus, problem)
-        elif problem:
-            yield BrokenItem.make(self, "samples", problem)
+        for config in gates:
+            yield GateItem.make(self, self.manifest, self.case, config, corpus, problem)
 
     def _corpus(self, run: Run) -> Corpus:
         supplied = self.config.hook.pytest_vidmetrics_load_samples(config=self.config, case=self.case)
@@ -88,10 +85,10 @@ class CaseNode(pytest.Collector):
         if sets and self.case.pair == "set":
             units += [(sample, sets) for sample in corpus.references]
         paired = {ref.id: ref for ref in corpus.references} if sets and self.case.pair == "stem" else {}
-        size = self.case.shard
+        size, part = self.case.shard, run.settings.part
         chunks = [units[start : start + size] for start in range(0, len(units), size)]
         for number, chunk in enumerate(chunks):
-            if run.settings.shard is None or number % run.settings.shard[1] == run.settings.shard[0] - 1:
+            if part is None or number % part[1] == part[0] - 1:
                 work = [part for unit in chunk for part in _with_reference(unit, paired, sets)]
                 yield ScoreItem.make(self, self.case, _chunk_name(chunk), work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -166,7 +167,10 @@ class GateItem(_Item):
     def execute(self) -> None:
         """Reach a verdict, attach it to the report, and fail or skip by it."""
         run = self.config.stash[RUN]
-        verdict = self._verdict(run)
+        if run.settings.part and not self.problem:
+            k, n = run.settings.part
+            pytest.skip(f"shard {k}/{n} only scores; judge the gates with --vidmetrics-judge when all shards are done")
+        verdict = self._verdict_or_error(run)
         self.vidmetrics_facts["verdict"] = verdict.to_json()
         for key in ("baseline", "now", "harm", "margin", "n"):
             self.user_properties.append((f"vidmetrics.{key}", getattr(verdict, key)))
@@ -175,9 +179,19 @@ class GateItem(_Item):
         if verdict.word == "SKIPPED" or (verdict.word == "UNAVAILABLE" and run.settings.allow_unavailable):
             pytest.skip(f"{verdict.word}: {verdict.reason}")
         if not verdict.passed:
-            raise RefusalError(
-                explain(self._label(), verdict, self.next_command(verdict), verbose=self.config.option.verbose)
-            )
+            text = explain(self._label(), verdict, self.next_command(verdict), verbose=self.config.option.verbose)
+            raise RefusalError(text + str(verdict.details.get("traceback", "")))
+
+    def _verdict_or_error(self, run: Run) -> Verdict:
+        """Return a verdict whatever happens: a gate that raised would be missing from the table."""
+        try:
+            return self._verdict(run)
+        except VidmetricsError as error:
+            return Verdict("ERROR", str(error), metric=self.gate.metric)
+        except Exception as error:
+            trace = "\n\n" + "".join(traceback.format_exception(error)).rstrip()
+            reason = f"{type(error).__name__}: {error}"
+            return Verdict("ERROR", reason, metric=self.gate.metric, details={"traceback": trace})
 
     def _verdict(self, run: Run) -> Verdict:
         path, cohort = self._baseline_file(run)
@@ -247,6 +261,10 @@ class GateItem(_Item):
         reason = f"the noise is {noise.sigma:.6g} (standard deviation of {noise.runs} runs, {noise.kind})"
         word: Word = "RECORDED" if old is None else "UPDATED"
         return Verdict(word, reason, metric=self.gate.metric, baseline=base.score, now=observed.score, n=observed.n)
+
+    def baseline_file(self) -> str:
+        """Return the path of the common baseline of this gate."""
+        return str(self._path(self.config.stash[RUN], None))
 
     def _path(self, run: Run, cohort: str | None) -> Path:
         return baseline_path(run.settings.baseline_dir, self.manifest.stem, self.case.name, self.gate.gate, cohort)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +69,18 @@ class Settings:
     cache: Path | None
     cohort: str | None
     shard: tuple[int, int] | None
+    shard_from: str
     report: Path | None
     calibrate: tuple[str, ...] | int | None
     update: bool
     prune: bool
     judge: bool
     allow_unavailable: bool
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """The part of the samples that this run scores, without judging; ``None`` for all of them (1/1 too)."""
+        return self.shard if self.shard is not None and self.shard[1] > 1 else None
 
 
 def _value(config: Config, dest: str) -> Any:
@@ -86,16 +92,21 @@ def read_settings(config: Config) -> Settings:
     """Return the settings of a run. Raises ``pytest.UsageError`` for a value that makes no sense."""
     text = {dest: _value(config, dest) or None for _, dest, _, _ in _TEXT}
     switch = {dest: bool(_value(config, dest)) for _, dest, _ in _SWITCHES}
-    selection = text["vidmetrics"]
-    names = tuple(name.strip() for name in selection.split(",") if name.strip()) if selection else None
+    names = tuple(name.strip() for name in (text["vidmetrics"] or "").split(",") if name.strip())
+    if not names and config.getoption("vidmetrics") is not None:
+        raise pytest.UsageError(
+            f"--vidmetrics={config.getoption('vidmetrics')} names no metric, and nothing would be compared: "
+            "give metrics or groups, or 'all'"
+        )
     settings = Settings(
-        selection=names,
+        selection=names or None,
         baseline_dir=config.rootpath / (text["vidmetrics_baseline_dir"] or "baselines"),
         checkpoint=text["vidmetrics_checkpoint"],
         device=text["vidmetrics_device"] or "auto",
         cache=_path(config, text["vidmetrics_cache"]),
         cohort=text["vidmetrics_cohort"],
         shard=None if switch["vidmetrics_judge"] else _shard(text["vidmetrics_shard"]),
+        shard_from="--vidmetrics-shard",
         report=_path(config, text["vidmetrics_report"]),
         calibrate=_calibration(text["vidmetrics_calibrate"]),
         update=switch["vidmetrics_update_baselines"],
@@ -127,17 +138,55 @@ def _calibration(text: str | None) -> tuple[str, ...] | int | None:
 _SHARD_VARIABLES = (("SLURM_PROCID", 0, "SLURM_NTASKS"), ("CI_NODE_INDEX", 1, "CI_NODE_TOTAL"))
 
 
+# The step of a SLURM job that runs the batch script itself, or none: its SLURM_PROCID says nothing about work.
+_FIRST_RESERVED_STEP = 0xFFFFFFF0
+
+
+def sharded(settings: Settings) -> Settings:
+    """Return the settings with the shard that the variables of a cluster or CI service name, when none was given.
+
+    Only for a run that uses the plugin. Raises ``pytest.UsageError`` for variables that name no shard, such as a
+    first index of 0 where the service counts from 1: a shard that holds nothing would be green.
+    """
+    if settings.judge or settings.shard is not None:
+        return settings
+    for index, first, total in _SHARD_VARIABLES:
+        here, all_ = os.environ.get(index, ""), os.environ.get(total, "")
+        if not (here.isdigit() and all_.isdigit() and int(all_) > 1):
+            continue
+        if index == "SLURM_PROCID" and not _in_srun():
+            continue
+        part = int(here) - first + 1
+        source = f"{index}={here}, {total}={all_}"
+        if not 1 <= part <= int(all_):
+            raise pytest.UsageError(
+                f"{source} name no shard; give --vidmetrics-shard=K/N, or 1/1 to judge everything here"
+            )
+        found = replace(settings, shard=(part, int(all_)), shard_from=source)
+        check_writes(found)
+        return found
+    return settings
+
+
+def _in_srun() -> bool:
+    step = os.environ.get("SLURM_STEP_ID", os.environ.get("SLURM_STEPID", ""))
+    return step.isdigit() and int(step) < _FIRST_RESERVED_STEP
+
+
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
-        for index, first, total in _SHARD_VARIABLES:
-            if os.environ.get(index, "").isdigit() and os.environ.get(total, "").isdigit():
-                part, whole = int(os.environ[index]) - first + 1, int(os.environ[total])
-                return (part, whole) if whole > 1 else None
         return None
     given, _, parts = text.partition("/")
     if not (given.isdigit() and parts.isdigit() and 1 <= int(given) <= int(parts)):
         raise pytest.UsageError(f"--vidmetrics-shard={text}: expected K/N with 1 <= K <= N, as in 1/4")
     return int(given), int(parts)
+
+
+def check_writes(settings: Settings) -> None:
+    """Raise ``pytest.UsageError`` when a shard is asked to record baselines."""
+    writes = "--update-baselines" if settings.update else "--vidmetrics-calibrate" if settings.calibrate else ""
+    if writes and settings.part:
+        raise pytest.UsageError(f"{writes} cannot go with {settings.shard_from}: a part of the samples is no baseline")
 
 
 def _check(settings: Settings, *, allow_ci: bool) -> None:
@@ -148,8 +197,7 @@ def _check(settings: Settings, *, allow_ci: bool) -> None:
             f"{writes} is refused because CI={os.environ['CI']} is set: a CI run that rewrites its own "
             "baselines cannot fail. Record them on your machine, or add --vidmetrics-allow-ci-update"
         )
-    if writes and settings.shard:
-        raise pytest.UsageError(f"{writes} cannot go with --vidmetrics-shard: a part of the samples is no baseline")
+    check_writes(settings)
     if settings.calibrate and settings.judge:
         raise pytest.UsageError("--vidmetrics-calibrate scores clips, --vidmetrics-judge computes nothing: choose one")
     if settings.report is not None and settings.report.suffix != ".json":

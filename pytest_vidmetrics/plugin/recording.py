@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from pytest_vidmetrics.bench.prune import surplus_baselines
 from pytest_vidmetrics.bench.record import write_record
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.reports import ItemReports
 from pytest_vidmetrics.plugin.run import environment, facts_of
 from pytest_vidmetrics.plugin.wording import summary_rows, table
 
@@ -25,33 +25,11 @@ _FAMILY_ALPHA = 0.05
 _STOPPED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
 
 
-class ItemReports:
-    """Attaches an item's facts to its report. Runs in every process; the facts are builtin types only."""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Copy ``item.vidmetrics_facts`` to the report of the call phase."""
-        report = yield
-        facts = getattr(item, "vidmetrics_facts", None)
-        if call.when == "call" and facts:
-            report.vidmetrics = facts  # type: ignore[attr-defined]
-        return report
-
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Show a gate whose baseline is being written as ``U``."""
-        facts = facts_of(report) if report.when == "call" and report.passed else None
-        if facts and facts.get("records"):
-            return "passed", "U", "RECORDED"
-        return None
-
-
 class Recording:
     """Collects what items report, and acts on it when the run is over. Only the controller has one."""
 
-    def __init__(self, config: Config, settings: Settings) -> None:
-        self.config, self.settings = config, settings
+    def __init__(self, config: Config, settings: Settings, collected: ItemReports) -> None:
+        self.config, self.settings, self.collected = config, settings, collected
         self.gates: dict[str, dict[str, Any]] = {}
         self.records: dict[str, dict[str, Any]] = {}
         self.work = {"decoded": 0, "computed": 0, "reused": 0}
@@ -75,7 +53,7 @@ class Recording:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write baselines, prune and report. What cannot be written makes the run fail and is named."""
-        problems: list[str] = []
+        problems = self._nothing_compared(session)
         self.family = self._holm([self.gates[nodeid] for nodeid in sorted(self.gates)])
         if self.settings.update or self.settings.calibrate:
             problems += self._update(stopped=exitstatus in _STOPPED)
@@ -86,6 +64,15 @@ class Recording:
         self.lines += [f"ERROR: {problem}" for problem in problems]
         if problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _nothing_compared(self, session: pytest.Session) -> list[str]:
+        """Return what is wrong when metrics were asked for by hand and no case has such a gate."""
+        typed = [a for a in map(str, self.config.invocation_params.args) if a.split("=")[0] == "--vidmetrics"]
+        green = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self.collected.gates or not typed or not green or self.config.option.collectonly or self._narrowed():
+            return []
+        asked = ",".join(self.settings.selection or ())
+        return [f"--vidmetrics={asked} compared nothing: no case of a collected manifest has such a gate"]
 
     def _update(self, *, stopped: bool) -> list[str]:
         if stopped:
@@ -106,7 +93,7 @@ class Recording:
     def _prune(self, session: pytest.Session, exitstatus: int) -> list[str]:
         if reason := self._partial(session, exitstatus):
             return [f"--prune-baselines needs a full run: {reason}; nothing was deleted"]
-        surplus = surplus_baselines(self.settings.baseline_dir, [Path(gate["file"]) for gate in self.gates.values()])
+        surplus = surplus_baselines(self.settings.baseline_dir, map(Path, self.collected.gates))
         for path in surplus:
             path.unlink()
             self.lines.append(f"deleted {self._shown(path)}")
@@ -114,17 +101,20 @@ class Recording:
 
     def _partial(self, session: pytest.Session, exitstatus: int) -> str:
         """Return why this run did not see every gate, or nothing."""
-        option = self.config.option
         if self.settings.selection is not None and "all" not in self.settings.selection:
             return "--vidmetrics must be 'all'"
-        for name in ("keyword", "markexpr", "lf", "failedfirst", "deselect", "stepwise"):
-            if getattr(option, name, None):
-                return f"items were selected ({name})"
-        if any("::" in str(argument) for argument in self.config.args):
-            return "single items were named"
-        if self.settings.shard or exitstatus in _STOPPED or session.shouldstop or session.shouldfail:
+        if narrowed := self._narrowed():
+            return narrowed
+        if self.settings.part or exitstatus in _STOPPED or session.shouldstop or session.shouldfail:
             return "the run was stopped early or is a shard"
-        return "" if self.gates else "no gate ran"
+        return "" if self.collected.gates else "no gate was collected"
+
+    def _narrowed(self) -> str:
+        """Return by which option items were selected, or nothing."""
+        for name in ("keyword", "markexpr", "lf", "failedfirst", "deselect", "stepwise"):
+            if getattr(self.config.option, name, None):
+                return f"items were selected ({name})"
+        return "single items were named" if any("::" in str(argument) for argument in self.config.args) else ""
 
     def _report(self, path: Path) -> list[str]:
         gates = [{key: value for key, value in gate.items() if key != "records"} for gate in self.gates.values()]
@@ -141,6 +131,9 @@ class Recording:
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the one section of this plugin: a row per gate, the work done, the next command."""
+        if self.settings.part:
+            k, n = self.settings.part
+            self.lines.append(f"shard {k}/{n} ({self.settings.shard_from}): clips were scored, NO GATE WAS JUDGED")
         if not self.gates and not self.lines:
             return
         terminalreporter.section("video metrics")
@@ -187,6 +180,9 @@ class Recording:
         command = shlex.join(["pytest", *map(str, arguments)])
         if self.settings.update or self.settings.calibrate:
             return f"next: review the changed files, commit them, and run: {command}"
+        if self.settings.part:
+            kept = [a for a in arguments if not str(a).startswith("--vidmetrics-shard")]
+            return f"next: when all shards are done: {shlex.join(['pytest', *map(str, kept)])} --vidmetrics-judge"
         if words & {"MISSING", "STALE", "REGRESSED", "IMPROVED"}:
             what = "record the new values, if they are intended" if words - {"MISSING"} else "record baselines"
             return f"next: {what}: {command} --update-baselines"
@@ -195,6 +191,10 @@ class Recording:
         return ""
 
 
-def start(config: Config, settings: Settings) -> None:
-    """Begin recording on the controller."""
-    config.pluginmanager.register(Recording(config, settings), "vidmetrics-recording")
+def start(config: Config, settings: Settings) -> ItemReports:
+    """Begin recording: every process attaches facts to its reports, the controller collects them."""
+    reports = ItemReports()
+    config.pluginmanager.register(reports, "vidmetrics-item-reports")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recording(config, settings, reports), "vidmetrics-recording")
+    return reports

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 def prepare(config: Config, settings: Settings) -> None:
     """Register third-party metrics, check the selection and the folders, and start recording.
 
-    Raises ``pytest.UsageError`` for an unknown metric and for a store or baseline folder that cannot be written.
+    Raises ``pytest.UsageError`` for an unknown metric, for variables that name no shard, and for a store or baseline
+    folder that cannot be written.
     """
     from pytest_vidmetrics.core.errors import closest
     from pytest_vidmetrics.metrics import registry
     from pytest_vidmetrics.plugin import recording
+    from pytest_vidmetrics.plugin.options import sharded
 
+    settings = sharded(settings)
     config.hook.pytest_vidmetrics_register_metrics(registry=registry)
     choices = registry.selectable()
     for name in settings.selection or ():
@@ -31,16 +34,15 @@ def prepare(config: Config, settings: Settings) -> None:
                 f"--vidmetrics: unknown metric or group {name!r}{closest(name, choices)} (see: vidmetrics list)"
             )
     config.stash[RUN] = Run(config, settings)
-    config.pluginmanager.register(recording.ItemReports(), "vidmetrics-item-reports")
+    reports = recording.start(config, settings)
     if hasattr(config, "workerinput"):
         return
     check_store(settings)
     check_baselines(settings)
-    recording.start(config, settings)
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_vidmetrics.plugin import workers
 
-        config.pluginmanager.register(workers.Workers(settings), "vidmetrics-workers")
+        config.pluginmanager.register(workers.Workers(settings, reports), "vidmetrics-workers")
 
 
 def arrange(config: Config, items: list[Item]) -> None:

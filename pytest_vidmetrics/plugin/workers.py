@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.reports import WORKER_GATES, ItemReports
 
 if TYPE_CHECKING:
     from _pytest.config import Config
@@ -19,14 +20,18 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 class Workers:
     """Hooks of pytest-xdist. Registered on the controller, and only where xdist is loaded."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, reports: ItemReports) -> None:
+        self.settings, self.reports = settings, reports
 
     def pytest_xdist_setupnodes(self, config: Config, specs: Sequence[Any]) -> None:
         """Set each worker's device and threads. A restarted worker is made from the same spec, so it keeps them."""
         devices = devices_of(self.settings)
         for number, spec in enumerate(specs):
             spec.env.update(worker_environment(number, len(specs), devices, os.environ, os.cpu_count() or 1))
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over which gates a worker collected: all collect the same, and the controller nothing."""
+        self.reports.gates = getattr(node, "workeroutput", {}).get(WORKER_GATES) or self.reports.gates
 
 
 def auto_workers(settings: Settings) -> int | None:

@@ -116,6 +116,10 @@ def bench(pytester: pytest.Pytester, clip_folder: Path, monkeypatch: pytest.Monk
         "FASTVIDEO_CACHE_ROOT",
         "SLURM_PROCID",
         "SLURM_NTASKS",
+        "SLURM_STEP_ID",
+        "SLURM_STEPID",
+        "CI_NODE_INDEX",
+        "CI_NODE_TOTAL",
     ):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("VIDMETRICS_CACHE", str(pytester.path / "cache"))

@@ -134,12 +134,3 @@ def test_review_is_for_people(bench: Bench, capsys, monkeypatch) -> None:
     monkeypatch.setenv("CI", "1")
     assert main(["review", "b.json"]) == 2
     assert "refused in CI" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("names", [("SLURM_PROCID", "0", "SLURM_NTASKS"), ("CI_NODE_INDEX", "1", "CI_NODE_TOTAL")])
-def test_a_shard_is_read_from_the_cluster_and_never_when_judging(bench: Bench, monkeypatch, names) -> None:
-    bench.record()
-    monkeypatch.setenv(names[0], names[1])
-    monkeypatch.setenv(names[2], "2")
-    bench.run("--vidmetrics-cache=fresh").assert_outcomes(passed=2)
-    bench.run("--vidmetrics-judge").assert_outcomes(passed=2)

@@ -1,0 +1,50 @@
+"""Every process's side of a run: what items found travels with their reports, and which gates there are."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from pytest_vidmetrics.plugin.items import GateItem
+from pytest_vidmetrics.plugin.run import facts_of
+
+WORKER_GATES = "vidmetrics_gates"
+
+
+class ItemReports:
+    """Attaches an item's facts to its report. Runs in every process; the facts are builtin types only.
+
+    ``gates`` are the baseline files of all gates that were collected, also of those that were deselected later.
+    """
+
+    def __init__(self) -> None:
+        self.gates: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Remember which gates exist, before anything is deselected."""
+        self.gates = [item.baseline_file() for item in items if isinstance(item, GateItem)]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Tell the controller, which collects nothing itself."""
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[WORKER_GATES] = self.gates
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Copy ``item.vidmetrics_facts`` to the report of the call phase."""
+        report = yield
+        facts = getattr(item, "vidmetrics_facts", None)
+        if call.when == "call" and facts:
+            report.vidmetrics = facts  # type: ignore[attr-defined]
+        return report
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Show a gate whose baseline is being written as ``U``."""
+        facts = facts_of(report) if report.when == "call" and report.passed else None
+        if facts and facts.get("records"):
+            return "passed", "U", "RECORDED"
+        return None

@@ -1,0 +1,125 @@
+"""A run that compares nothing, or compares with what cannot be trusted, is red."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.plugin.conftest import MANIFEST, Bench, verdicts
+
+
+@pytest.mark.parametrize("selection", ["", ",", " , "])
+def test_an_empty_selection_is_a_usage_error(bench: Bench, selection: str) -> None:
+    result = bench.run(f"--vidmetrics={selection}", selection=None)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*names no metric, and nothing would be compared*"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_selection_that_no_case_lists_is_red(bench: Bench, workers: tuple[str, ...]) -> None:
+    bench.pytester.makepyfile("def test_a(): pass")
+    run = bench.spawn if workers else bench.run
+    result = run(*workers, selection="vbench.aesthetic_quality")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["ERROR: --vidmetrics=vbench.aesthetic_quality compared nothing: no case*"])
+
+
+def test_a_selection_of_the_ini_file_does_not_redden_other_runs(bench: Bench) -> None:
+    bench.pytester.makeini("[pytest]\nvidmetrics = all\n")
+    path = bench.pytester.makepyfile("def test_a(): pass")
+    assert bench.run(path, selection=None).ret == 0
+
+
+def _rewrite(bench: Bench, change: dict[str, Any]) -> None:
+    path = bench.baselines / "common.psnr.json"
+    path.write_text(json.dumps(bench.baseline("common.psnr") | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": {"sigma": float("inf"), "runs": 3, "kind": "metric"}}, "Infinity is no number"),
+        ({"noise": {"sigma": -1.0, "runs": 3, "kind": "metric"}}, "less than nothing"),
+        ({"noise": {"sigma": True, "runs": 3, "kind": "metric"}}, "not a finite number"),
+        ({"score": 20.0}, "contradicts itself: its score is 20, the mean of its samples"),
+        ({"score": "20"}, "not a finite number"),
+        ({"n": 3}, "n = 3 and holds 4 samples"),
+        ({"samples": {}, "n": 0}, "n = 0"),
+    ],
+)
+def test_a_baseline_that_cannot_be_right_is_never_compared(bench: Bench, change: dict[str, Any], message: str) -> None:
+    bench.record()
+    _rewrite(bench, change)
+    result = bench.run("-k", "psnr")
+    assert verdicts(result) == {"common.psnr": "ERROR"}
+    assert message in result.stdout.str()
+
+
+def test_samples_under_an_old_digest_are_stale(bench: Bench) -> None:
+    bench.record()
+    samples = bench.baseline("common.psnr")["samples"]
+    score = samples.pop("a")
+    _rewrite(bench, {"samples": {**samples, "z": score}})
+    assert verdicts(bench.run("-k", "psnr")) == {"common.psnr": "STALE"}
+
+
+def test_a_baseline_nested_beyond_reason_is_an_error(bench: Bench) -> None:
+    bench.record()
+    (bench.baselines / "common.psnr.json").write_text("[" * 100_000)
+    assert verdicts(bench.run("-k", "psnr")) == {"common.psnr": "ERROR"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('[case.demo.gate."common.pnsr"]\nabs = 1', "the case has no gate 'common.pnsr'; did you mean 'common.psnr'?"),
+        ("min_n = 2.5", "min_n must be a whole number*"),
+        ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["_x"]', "'_x' is not the name of a mark"),
+        ('[case.other]\nvideo = "clips/*.mp4"\nmarks = [""]', "'' is not the name of a mark"),
+        ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["skipif"]', "the mark 'skipif' takes arguments*"),
+        ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["parametrize"]', "the mark 'parametrize' takes arguments*"),
+    ],
+)
+def test_a_manifest_that_means_nothing_is_refused(bench: Bench, line: str, message: str) -> None:
+    bench.manifest(f"{MANIFEST}{line}\n")
+    result = bench.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"*bench.vidmetrics.toml:*: {message}"])
+
+
+def test_a_cluster_key_that_no_sample_has_is_an_error(bench: Bench) -> None:
+    bench.record()
+    bench.manifest(MANIFEST.replace("metrics =", 'cluster = "promt"\nmetrics ='))
+    result = bench.run("-k", "psnr")
+    assert verdicts(result) == {"common.psnr": "ERROR"}
+    result.stdout.fnmatch_lines(["*cluster = 'promt': this sample has no such key*"])
+
+
+@pytest.mark.parametrize(
+    ("conftest", "extra"),
+    [
+        ("", 'marks = ["skip"]\n'),
+        ("import pytest\n@pytest.fixture\ndef broken(): raise OSError\n", 'fixtures = ["broken"]\n'),
+        (
+            "def pytest_collection_modifyitems(config, items):\n"
+            "    config.hook.pytest_deselected(items=items[1:])\n    del items[1:]\n",
+            "",
+        ),
+    ],
+    ids=["skipped", "broken fixture", "deselected by a plugin"],
+)
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_prune_keeps_baselines_of_gates_that_did_not_run(
+    bench: Bench, conftest: str, extra: str, workers: tuple[str, ...]
+) -> None:
+    bench.record()
+    before = sorted(bench.baselines.iterdir())
+    surplus = bench.baselines / "common.old.json"
+    surplus.write_text("{}")
+    bench.pytester.makeconftest(conftest)
+    bench.manifest(MANIFEST.replace("metrics =", f"{extra}metrics ="))
+    run = bench.spawn if workers else bench.run
+    run("--prune-baselines", *workers)
+    assert sorted(bench.baselines.iterdir()) == before
