@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd_features import VideoSetMetric
+from pytest_vidmetrics.metrics.corpus import frechet_details
 from pytest_vidmetrics.metrics.registry import register
 
 
@@ -35,24 +36,10 @@ class FVD(VideoSetMetric):
 
         Raises ``ValueError`` for fewer than two clips on either side, and for features that are not finite.
         """
-        from pytest_vidmetrics.stats.frechet import frechet
-        from pytest_vidmetrics.stats.influence import at_infinity, influence, null_floor, standard_error
-
         first, second = self.compared(candidate), self.compared(reference)
-        ddof, block = self.rules.ddof, self.rules.rows_per_video
-        result = frechet(first, second, ddof=ddof)
-        values = influence(first, second)
-        shares = values.reshape(-1, block).mean(axis=1) * block / len(values)
-        details: dict[str, Any] = {
-            **self.facts(candidate, reference, first.shape[1]),
-            "mean_term": result.mean_term,
-            "covariance_term": result.covariance_term,
-            "se": standard_error(values, block=block),
-            "influence": dict(zip(candidate.ids, map(float, shares), strict=True)),
-        }
-        if len(reference.ids) >= 4:
-            floor = null_floor(second, len(candidate.ids), ddof=ddof, block=block)
-            details["null_floor"], details["null_floor_n"] = floor
-        if (limit := at_infinity(first, second, ddof=ddof, block=block)) is not None:
-            details["fvd_infinity"] = limit
-        return MetricResult(self.name, result.distance, details)
+        score, found = frechet_details(
+            first, second, candidate.ids, ddof=self.rules.ddof, block=self.rules.rows_per_video
+        )
+        if (limit := found.pop("infinity", None)) is not None:
+            found["fvd_infinity"] = limit
+        return MetricResult(self.name, score, {**self.facts(candidate, reference, first.shape[1]), **found})

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MODES = ("read_write", "read", "off")
 ENVIRONMENT = "FASTVIDEO_FVD_REF_FEATURES"
+FOLDER = "fvd"
 _PATIENCE_S = 60.0
 _SHORT = 16
 
@@ -51,15 +52,15 @@ class References:
         return {content: self.features.rows[contents == content] for content in dict.fromkeys(self.contents)}
 
 
-def location(cache_path: str | None) -> Path | None:
+def location(cache_path: str | None, environment: str = ENVIRONMENT) -> Path | None:
     """Return the file that was named, by argument or by environment variable."""
-    value = cache_path or os.environ.get(ENVIRONMENT)
+    value = cache_path or os.environ.get(environment)
     return Path(value).expanduser() if value else None
 
 
-def default_location(key: str, references: References) -> Path:
+def default_location(key: str, references: References, folder: str = FOLDER) -> Path:
     """Return the file of a set under the cache root."""
-    return _folder() / f"{key[:_SHORT]}-{references.digest}.npz"
+    return get_cache_dir() / folder / f"{key[:_SHORT]}-{references.digest}.npz"
 
 
 def key_of(features: Mapping[str, Any], checkpoints: Sequence[Checkpoint]) -> str:
@@ -119,9 +120,9 @@ def read(path: Path, key: str, dimension: int | None = None) -> References:
     return References(FeatureSet(rows, owners), contents)
 
 
-def stored(key: str) -> Iterator[References]:
+def stored(key: str, folder: str = FOLDER) -> Iterator[References]:
     """Yield the sets under the cache root that were made under ``key``; damaged files are passed over."""
-    for path in sorted(_folder().glob(f"{key[:_SHORT]}-*.npz")):
+    for path in sorted((get_cache_dir() / folder).glob(f"{key[:_SHORT]}-*.npz")):
         with contextlib.suppress(ValueError):
             yield read(path, key)
 
@@ -132,7 +133,3 @@ def _refused(path: Path, key: str) -> bool:
     except ValueError:
         return True
     return False
-
-
-def _folder() -> Path:
-    return get_cache_dir() / "fvd"

@@ -8,30 +8,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_json
-from pytest_vidmetrics.core.types import MetricResult, Video
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
-from pytest_vidmetrics.metrics.common import fvd_cache, fvd_extractors, fvd_protocols, fvd_sets
+from pytest_vidmetrics.core.types import Video
+from pytest_vidmetrics.metrics.base import FeatureSet
+from pytest_vidmetrics.metrics.common import fvd_cache, fvd_extractors, fvd_protocols
+from pytest_vidmetrics.metrics.corpus import CacheMode, CorpusMetric
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
 
-class VideoSetMetric(SetMetric):
+class VideoSetMetric(CorpusMetric):
     """A metric of one feature row per clip. Metrics of the same extractor and protocol share stored rows.
 
     ``protocol`` is a name in :data:`~pytest_vidmetrics.metrics.common.fvd_protocols.PROTOCOLS` (default: the
     extractor's), or a mapping such as ``{"base": "fvd2048_16f", "stride": 2, "clips": 4}`` that changes how its
     videos are read; ``weights`` a local file to use instead of the published weights.
 
-    ``cache_path`` (else ``$FASTVIDEO_FVD_REF_FEATURES``) names a file of reference features for :meth:`finalize`:
-    read when no reference clip was accumulated, written after some were, unless ``cache_mode`` is ``"read"``.
-    Without a name, each reference set has a file of its own under the cache root, and a reference clip whose frames
-    are in one of them is not run through the network again. ``"off"`` reads and writes none.
+    ``cache_path`` and ``cache_mode`` are those of :class:`CorpusMetric`, with ``$FASTVIDEO_FVD_REF_FEATURES``.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
-    neutral: ClassVar[frozenset[str]] = frozenset({"weights", "cache_path", "cache_mode"})
 
     def __init__(
         self,
@@ -39,7 +36,7 @@ class VideoSetMetric(SetMetric):
         protocol: str | Mapping[str, Any] | None = None,
         weights: str | None = None,
         cache_path: str | None = None,
-        cache_mode: Literal["read_write", "read", "off"] = "read_write",
+        cache_mode: CacheMode = "read_write",
     ) -> None:
         if cache_mode not in fvd_cache.MODES:
             raise ValueError(f"cache_mode must be one of {', '.join(fvd_cache.MODES)}, got {cache_mode!r}")
@@ -50,7 +47,6 @@ class VideoSetMetric(SetMetric):
         self.cache_path = cache_path
         self.cache_mode = cache_mode
         self._extractor: fvd_extractors.Extractor | None = None
-        self._memory: fvd_sets.ReferenceMemory | None = None
 
     def identity(self) -> dict[str, Any]:
         """Add the hash of the protocol's rules, so that an edited protocol is another metric."""
@@ -115,65 +111,12 @@ class VideoSetMetric(SetMetric):
             "dimension": dimension,
         }
 
-    def reset(self) -> None:
-        """Forget every accumulated clip, and look at the cached files anew."""
-        super().reset()
-        self._memory = None
+    def content(self, sample: Mapping[str, Any]) -> str:
+        """Return the hash of the frames."""
+        from pytest_vidmetrics.backbones import shared
 
-    def merge_from(self, other: BaseMetric) -> None:
-        """Add another worker's clips: in any order and any number of parts, the score has the same bits.
-
-        Raises ``ValueError`` for another metric or configuration.
-        """
-        if not isinstance(other, VideoSetMetric) or other.feature_identity() != self.feature_identity():
-            raise ValueError(f"cannot merge {other.identity()} into {self.identity()}")
-        if not hasattr(self, "_sets"):
-            self.reset()
-        for role, clips in getattr(other, "_sets", {}).items():
-            for name, rows in clips.items():
-                fvd_sets.put(self._sets[role], name, rows)
-        if other._memory is not None:
-            self._remembered().adopt(other._memory)
-
-    def finalize(self) -> MetricResult:
-        """Score what was accumulated; accumulated references win over cached ones.
-
-        ``details["ref_source"]`` is ``"streamed"`` or ``"cached"``, ``details["ref_set"]`` names the set by its
-        clips' contents. Skipped without generated clips, and without references or one cached set of them. Raises
-        ``ValueError`` for a named file of other features.
-        """
-        sets = getattr(self, "_sets", {"generated": {}, "reference": {}})
-        if not sets["generated"]:
-            return MetricResult.skipped(self.name, "no generated clips were accumulated")
-        generated, reference = fvd_sets.joined(sets["generated"]), fvd_sets.joined(sets["reference"])
-        source, name = "streamed", None
-        if sets["reference"]:
-            name = self._remembered().keep(sets["reference"]) if self.cache_mode != "off" else None
-        elif self.cache_mode == "off":
-            return MetricResult.skipped(self.name, "no reference clips were accumulated")
-        else:
-            found = self._remembered().find(generated.rows.shape[1])
-            if isinstance(found, str):
-                return MetricResult.skipped(self.name, found)
-            reference, source, name = found.features, "cached", found.digest
-        result = self.score_sets(generated, reference)
-        facts = {"ref_source": source, **({"ref_set": name} if name else {})}
-        return MetricResult(self.name, result.score, {**result.details, **facts}, result.status)
-
-    def _add(self, role: str, named: Mapping[str, Any], sample: Mapping[str, Any]) -> None:
-        clips = self._sets[role]
-        if role == "reference" and self.cache_mode != "off":
-            frames = _frames(sample["video"])
-            rows = self._remembered().rows(frames, lambda: self.features(sample))
-        else:
-            rows = self.features(sample)
-        clips[str(named.get("id", f"{len(clips):08d}"))] = rows
-
-    def _remembered(self) -> fvd_sets.ReferenceMemory:
-        if self._memory is None:
-            key = fvd_cache.key_of(self.feature_identity(), self.checkpoints())
-            self._memory = fvd_sets.ReferenceMemory(key, self.cache_path, self.cache_mode)
-        return self._memory
+        frames = _frames(sample["video"])
+        return shared.once(("fvd-content",), lambda: fvd_cache.digest_frames(frames), of=frames)
 
 
 def _frames(value: Any) -> torch.Tensor:

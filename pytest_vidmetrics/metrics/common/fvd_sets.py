@@ -7,14 +7,16 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from pytest_vidmetrics.backbones import shared
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common import fvd_cache
 from pytest_vidmetrics.metrics.common.fvd_cache import References
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
-    import torch
+
+    Reader = Callable[[Path, str, int], References]
 
 _SAME_NAME = "\0"
 
@@ -41,16 +43,16 @@ def joined(clips: Mapping[str, np.ndarray]) -> FeatureSet:
 class ReferenceMemory:
     """What is known about reference clips under one key: rows by content, from files and from this run."""
 
-    def __init__(self, key: str, cache_path: str | None, mode: str) -> None:
+    def __init__(self, key: str, path: Path | None, mode: str, folder: str = fvd_cache.FOLDER) -> None:
         self._key = key
-        self._path = fvd_cache.location(cache_path)
+        self._path = path
         self._mode = mode
+        self._folder = folder
         self._rows: dict[str, np.ndarray] | None = None
         self._contents: dict[bytes, str] = {}
 
-    def rows(self, frames: torch.Tensor, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the rows of a reference clip, computed only if no file holds them."""
-        content = shared.once(("fvd-content",), lambda: fvd_cache.digest_frames(frames), of=frames)
+    def rows(self, content: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the rows of the reference clip with this hash, computed only if no file holds them."""
         known = self._known().get(content)
         rows = compute() if known is None else known
         self._contents[_fingerprint(rows)] = content
@@ -75,20 +77,21 @@ class ReferenceMemory:
             fvd_cache.write(self._path, self._key, references)
         elif self._mode == "read_write":
             with contextlib.suppress(OSError):
-                path = fvd_cache.default_location(self._key, references)
+                path = fvd_cache.default_location(self._key, references, self._folder)
                 fvd_cache.write(path, self._key, references, repair=True)
         return references.digest
 
-    def find(self, dimension: int) -> References | str:
+    def find(self, dimension: int, read: Reader = fvd_cache.read) -> References | str:
         """Return the one set that earlier runs left, or why there is none to use.
 
-        Raises ``ValueError`` for a named file of other rules, other weights or another width.
+        ``read`` reads a file that was named. Raises ``ValueError`` for a named file of other rules, other weights or
+        another width.
         """
         if self._path is not None:
             if self._path.exists():
-                return fvd_cache.read(self._path, self._key, dimension)
+                return read(self._path, self._key, dimension)
             return f"no reference clips were accumulated, and {self._path.name} does not exist"
-        sets = list(fvd_cache.stored(self._key))
+        sets = list(fvd_cache.stored(self._key, self._folder))
         if len(sets) == 1:
             return sets[0]
         names = f", and {len(sets)} sets are cached: name one of their files with cache_path" if sets else ""
@@ -97,7 +100,7 @@ class ReferenceMemory:
     def _known(self) -> dict[str, np.ndarray]:
         if self._rows is None:
             self._rows = {}
-            for references in fvd_cache.stored(self._key):
+            for references in fvd_cache.stored(self._key, self._folder):
                 self._rows |= references.by_content()
         return self._rows
 
