@@ -10,9 +10,29 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T")
+
+
+class Keeper(Protocol):
+    """What outlives a sample and a process: the store of the engine. Keys are sha256 digests of all inputs."""
+
+    def get_json(self, kind: str, key: str) -> Any:
+        """Return a JSON body, or ``None`` when it is absent."""
+
+    def put_json(self, kind: str, key: str, body: Any) -> Any:
+        """Keep a JSON body."""
+
+    def get_rows(self, key: str) -> np.ndarray | None:
+        """Return an array, or ``None`` when it is absent."""
+
+    def put_rows(self, key: str, rows: np.ndarray) -> None:
+        """Keep an array."""
+
 
 Provider = Callable[[str, str], Any]
 """Called with the name of a network and a device; returns the network or ``None``."""
@@ -68,14 +88,23 @@ def once(key: Hashable, compute: Callable[[], T], *, of: object = None) -> T:
 
 
 @contextlib.contextmanager
-def sample_scope() -> Iterator[None]:
-    """Remember forward passes of this thread until the block ends; the engine opens one per sample."""
-    outer = getattr(_scope, "memory", None)
-    _scope.memory = {}
+def sample_scope(keeper: Keeper | None = None) -> Iterator[None]:
+    """Remember forward passes of this thread until the block ends; the engine opens one per sample.
+
+    ``keeper`` is what :func:`keeper` returns meanwhile.
+    """
+    outer = getattr(_scope, "memory", None), getattr(_scope, "keeper", None)
+    _scope.memory, _scope.keeper = {}, keeper
     try:
         yield
     finally:
-        _scope.memory = outer
+        _scope.memory, _scope.keeper = outer
+
+
+def keeper() -> Keeper | None:
+    """Return where values of the sample at hand can be kept for later samples and processes, if anywhere."""
+    found: Keeper | None = getattr(_scope, "keeper", None)
+    return found
 
 
 def add_provider(provider: Provider) -> None:

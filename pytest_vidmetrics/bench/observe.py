@@ -13,6 +13,7 @@ from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.evaluation.clips import with_sound
+from pytest_vidmetrics.evaluation.masks import with_masks
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def full_identity(metric: BaseMetric) -> dict[str, Any]:
 
 
 def _reference_of(samples: Sequence[Sample], metric: BaseMetric) -> str | None:
-    samples = [replace(sample, values=with_sound(sample.values)) for sample in samples]
+    samples = [replace(sample, values=with_masks(with_sound(sample.values))) for sample in samples]
     keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
     present = [key for key in keys if any(key in sample.values for sample in samples)]
     return _attempt(lambda: _digests(samples, present)) if present else None

@@ -24,6 +24,11 @@ _COLLECT_BYTES = 256 << 20
 _decoded = 0
 
 
+def rate_key(key: str) -> str:
+    """Return the sample key of a clip's frames per second: ``fps`` for ``video``, else ``<key>_fps``."""
+    return "fps" if key == "video" else f"{key}_fps"
+
+
 def keys_read(metric: BaseMetric) -> tuple[str, ...]:
     """Return the sample keys that a metric may read."""
     keys = [*metric.required_keys(), *metric.reads]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.evaluation import clips as reading
+from pytest_vidmetrics.evaluation.masks import with_masks
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.media.video import Clip
@@ -146,7 +147,7 @@ class VideoPool:
                 sample = next(self._samples, None)
                 if sample is None:
                     return None
-                item = Loaded(self._count, reading.with_sound(sample))
+                item = Loaded(self._count, with_masks(reading.with_sound(sample)))
                 self._count += 1
                 self._name(item)
         except BaseException as error:  # handed to the consumer: a dead loader would leave it waiting

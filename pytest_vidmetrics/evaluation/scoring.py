@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_vidmetrics.backbones.shared import sample_scope
+from pytest_vidmetrics.backbones.shared import once, sample_scope
 from pytest_vidmetrics.core.checkpoints import weights_sha256
 from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
-from pytest_vidmetrics.evaluation.clips import CLIP_KEYS, read, with_sound
+from pytest_vidmetrics.evaluation.clips import CLIP_KEYS, rate_key, read, with_sound
+from pytest_vidmetrics.evaluation.masks import with_masks
 from pytest_vidmetrics.evaluation.store import Store
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
@@ -78,7 +79,7 @@ class Scorer:
 
         Raises :class:`~pytest_vidmetrics.core.errors.StoreError` when the store cannot be written.
         """
-        values = with_sound(values)
+        values = with_masks(with_sound(values))
         keys = [self._key(values, metric) for metric in metrics]
         outcomes = [self._stored(key, metric) for key, metric in zip(keys, metrics, strict=True)]
         self.counts.reused += sum(outcome is not None for outcome in outcomes)
@@ -109,7 +110,7 @@ class Scorer:
                 ready[i] = loaded
         clips = self._decode(values, list(ready.values()))
         shared: dict[str, Outcome] = {}  # set metrics with one extractor have one key
-        with sample_scope():
+        with sample_scope(self.store):
             for i, metric in ready.items():
                 key = str(keys[i])
                 if key not in shared:
@@ -225,12 +226,19 @@ class Scorer:
             if isinstance(clip, Exception):
                 raise clip
             if clip is not None:
-                sample[key] = _frames(clip, metric).to(self.device)
+                sample[key] = self._uploaded(clip, metric)
                 sample.setdefault(f"{key}_path", values[key])
-        video = clips.get("video")
-        if sample.get("fps") is None and video is not None and not isinstance(video, Exception):
-            sample["fps"] = video.fps
+        for key, clip in clips.items():
+            if sample.get(name := rate_key(key)) is None and not isinstance(clip, Exception):
+                sample[name] = clip.fps
         return sample
+
+    def _uploaded(self, clip: Clip, metric: BaseMetric) -> torch.Tensor:
+        """Return the frames on the device: uint8 ones once per sample, so that metrics can share what they compute."""
+        if metric.pixels == "float32":
+            return _frames(clip, metric).to(self.device)
+        name = ("frames", metric.frames(), self.device)
+        return once(name, lambda: _frames(clip, metric).to(self.device), of=clip)
 
 
 def weights_of(metric: BaseMetric) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_vidmetrics.backbones import shared
 from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.evaluation.clips import keys_read, source_of
+from pytest_vidmetrics.evaluation.clips import keys_read, rate_key, source_of
 from pytest_vidmetrics.evaluation.pool import Loaded
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
@@ -143,9 +143,9 @@ class _View:
                 source = source_of(self.item.sample[key])
                 if source is not None:
                     sample.setdefault(f"{key}_path", source)
-        clip = self.item.clips.get("video")
-        if sample.get("fps") is None and clip is not None and clip.fps is not None:
-            sample["fps"] = clip.fps
+        for key, clip in self.item.clips.items():
+            if sample.get(name := rate_key(key)) is None and clip.fps is not None:
+                sample[name] = clip.fps
         return sample
 
     def check_untouched(self, metric: BaseMetric) -> None:

@@ -15,6 +15,7 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.media.resize import cv2_bilinear_uint8
 from pytest_vidmetrics.metrics.physics_iq.masks import blurred_grey, motion_masks
+from pytest_vidmetrics.metrics.physics_iq.rates import resample
 from pytest_vidmetrics.metrics.physics_iq.scores import PhysicsIQ
 from pytest_vidmetrics.metrics.registry import get_metric, resolve_group
 from tests.oracle_fill import clip_uint8
@@ -23,6 +24,7 @@ from tests.oracle_inputs import array_sha256, physics_scene
 DATA = Path(__file__).parent.parent / "data" / "physics_iq"
 TRIPLES = json.loads((DATA / "triples.json").read_text())
 EDGES = json.loads((DATA / "edges.json").read_text())
+BLEND = json.loads((DATA / "fps_blend.json").read_text())
 PRIMITIVES = json.loads((DATA / "cv_primitives.json").read_text())
 SCALARS = ("spatial_iou", "weighted_spatial_iou", "mse_mean", "spatiotemporal_iou_mean")
 
@@ -62,7 +64,7 @@ def check(result: MetricResult, expected: dict[str, Any]) -> None:
 def test_primitives_equal_opencv_bit_for_bit(name: str, clip: Any) -> None:
     frames = torch.from_numpy(clip()).permute(0, 3, 1, 2)
     expected = PRIMITIVES[name]
-    blurred = torch.stack([blurred_grey(f) for f in frames]).to(torch.uint8)
+    blurred = blurred_grey(frames).to(torch.uint8)
     assert array_sha256(blurred.numpy()) == expected["blurred"]
     masks = motion_masks(frames, 10, 0.3)
     assert array_sha256((masks.to(torch.uint8) * 255).numpy()) == expected["mask"]
@@ -133,10 +135,35 @@ def test_other_lengths_and_rates_are_refused() -> None:
     sample = full()
     with pytest.raises(IncompatibleSampleError, match="149"):
         PhysicsIQ().compute({**sample, "video": sample["video"][:149]})
-    with pytest.raises(IncompatibleSampleError, match="24 frames per second"):
-        PhysicsIQ().compute({**sample, "fps": 24.0})
+    slower = {key: clip[:120] for key, clip in sample.items()}
+    with pytest.raises(IncompatibleSampleError, match="96 and 120"):
+        PhysicsIQ().compute({**slower, "fps": 24.0})
+    assert PhysicsIQ(target_fps=24).compute({**slower, "fps": 24.0}).details["fps"] == 24
+    with pytest.raises(IncompatibleSampleError, match="frame rate of reference must be above 0"):
+        PhysicsIQ().compute({**sample, "reference_fps": 0})
     with pytest.raises(IncompatibleSampleError, match="mask frames"):
         PhysicsIQ().compute({**sample, "video_mask": np.zeros((3, 128, 160), np.uint8)})
+
+
+def test_recordings_are_brought_to_the_rate_of_the_clip() -> None:
+    sample = full()
+    slow = {key: resample(clip, 30, 24, 5) for key, clip in sample.items()}
+    expected = PhysicsIQ(target_fps=24).compute(slow)
+    found = PhysicsIQ().compute({**sample, "video": slow["video"], "fps": 24.0})
+    assert len(found.details["mse_per_frame"]) == 120
+    assert (found.score, found.details["pv_mse_mean"]) == (expected.score, expected.details["pv_mse_mean"])
+    # Masks of another rate would be those of other moments.
+    masks = {f"{key}_mask": np.ones((150, 128, 160), np.uint8) for key in ("reference", "reference_take2")}
+    assert PhysicsIQ().compute({**sample, **masks, "video": slow["video"], "fps": 24.0}).score == expected.score
+    assert PhysicsIQ().compute({**sample, "fps": 29.97, "reference_fps": 30}).details["fps"] == 30
+
+
+@pytest.mark.parametrize("rate", sorted(BLEND))
+def test_blended_frames_equal_those_of_the_benchmark(rate: str) -> None:
+    clip = torch.from_numpy(clip_uint8(30, 24, 32, 9)).permute(0, 3, 1, 2)
+    found = np.ascontiguousarray(resample(clip, 30, float(rate), 5).permute(0, 2, 3, 1).numpy())
+    assert len(found) == BLEND[rate]["count"]
+    assert array_sha256(found) == BLEND[rate]["sha256"]
 
 
 def test_takes_without_common_motion_are_undefined() -> None:

@@ -3,76 +3,95 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_SHARED = 6
-"""Prepared clips kept: generated, two takes, and the same of the sample before."""
-_clips: OrderedDict[str, Clip] = OrderedDict()
-
 
 @dataclass(frozen=True)
 class Window:
-    """What is scored of a clip and how its motion is found."""
+    """What is scored of a clip, at which rate and size, and how its motion is found.
 
-    target_fps: float = 30
-    duration_seconds: float = 5
+    ``rate`` is that of the comparison, ``own_rate`` that of the clip, both in frames per second; ``size`` is
+    ``(h, w)``. ``last`` takes the last ``seconds`` instead of the first.
+    """
+
+    size: tuple[int, int]
+    rate: float = 30
+    own_rate: float = 30
+    seconds: float = 5
     threshold: float = 10
     alpha: float = 0.3
+    last: bool = False
 
     @property
     def frames(self) -> int:
         """Most frames scored."""
-        return int(self.target_fps * self.duration_seconds)
+        return int(self.rate * self.seconds)
+
+    def cut(self, frames: Tensor) -> Tensor:
+        """Return the frames of the clip, or of its mask, that lie in the window, at the rate that they have."""
+        count = self.frames if self.rate == self.own_rate else round(self.own_rate * self.seconds)
+        return frames[-count:] if self.last else frames[:count]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Quarter-size ``frames`` ``(T, 3, h, w)`` uint8 and ``masks`` ``(T, h, w)`` bool; ``key`` names the content."""
+    """``frames`` ``(T, 3, h, w)`` uint8 and ``masks`` ``(T, h, w)`` bool; ``masks_from`` is where these are from."""
 
-    key: str
     frames: Tensor
     masks: Tensor
+    masks_from: Literal["given", "computed"]
 
 
-def prepare(frames: Any, mask: Any, size: tuple[int, int], window: Window, *, last: bool = False) -> Clip:
-    """Return the clip of ``(T, 3, H, W)`` uint8 RGB frames at ``size`` ``(h, w)``.
+def prepare(frames: Any, mask: Any, window: Window) -> Clip:
+    """Return the clip of ``(T, 3, H, W)`` RGB frames, uint8 or float in [0, 1]: once per sample.
 
-    ``mask`` is ``None`` (computed at the frames' own size), a video file, or
-    ``(T, H, W)``, ``(T, H, W, C)`` or ``(T, C, H, W)``
-    with 0..255 or bool. ``last`` takes the last frames of the window instead of the first.
-    Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`.
+    ``mask`` is ``None`` (computed at the frames' own size), a video file, or ``(T, H, W)``, ``(T, H, W, C)`` or
+    ``(T, C, H, W)`` with 0..255, [0, 1] or bool. It does not count for a clip whose rate has to change: its masks
+    are those of the blended frames. Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`.
     """
-    import torch
+    from pytest_vidmetrics.backbones.shared import once
 
-    from pytest_vidmetrics.media.resize import cv2_bilinear_uint8
+    key = ("physics_iq", window, mask if isinstance(mask, str) else id(mask))
+    return once(key, lambda: _prepare(frames, mask, window), of=frames)
 
-    frames = _rgb(frames)[-window.frames :] if last else _rgb(frames)[: window.frames]
-    given = None if mask is None else _mask(mask)
-    if given is not None:
-        given = given[-window.frames :] if last else given[: window.frames]
-        if len(given) != len(frames):
-            raise IncompatibleSampleError(f"{len(given)} mask frames for {len(frames)} video frames")
-    key = _key(frames, given, size, window)
-    if key in _clips:
-        _clips.move_to_end(key)
-        return _clips[key]
+
+def _prepare(frames: Any, mask: Any, window: Window) -> Clip:
     from pytest_vidmetrics.metrics.physics_iq.masks import motion_masks
+    from pytest_vidmetrics.metrics.physics_iq.rates import resample
 
-    if given is None:
-        given = motion_masks(frames, window.threshold, window.alpha)
-    full = given[:, None].to(torch.uint8) * 255
-    clip = Clip(key, cv2_bilinear_uint8(frames, size), cv2_bilinear_uint8(full, size)[:, 0] > 127)
-    _clips[key] = clip
-    while len(_clips) > _SHARED:
-        _clips.popitem(last=False)
-    return clip
+    clip = window.cut(_rgb(frames))
+    if window.rate != window.own_rate:
+        clip, mask = resample(clip, window.own_rate, window.rate, window.seconds), None
+    if mask is None:
+        masks = motion_masks(clip, window.threshold, window.alpha)
+    else:
+        masks = window.cut(_mask(mask)).to(clip.device)
+        if len(masks) != len(clip):
+            raise IncompatibleSampleError(f"{len(masks)} mask frames for {len(clip)} video frames")
+    return Clip(
+        _shrunk(clip, window.size),
+        _shrunk(masks[:, None], window.size)[:, 0] > 127,
+        "computed" if mask is None else "given",
+    )
+
+
+def digest(frames: Any, mask: Any, window: Window) -> str:
+    """Return the sha256 of everything that the prepared clip depends on."""
+    found = hashlib.sha256(repr(window).encode())
+    parts = [window.cut(_rgb(frames)).permute(0, 2, 3, 1)]
+    if mask is not None and window.rate == window.own_rate:
+        parts.append(window.cut(_mask(mask)))
+    for part in parts:
+        found.update(repr(tuple(part.shape)).encode())
+        found.update(part.contiguous().cpu().numpy().data)
+    return found.hexdigest()
 
 
 def _rgb(frames: Any) -> Tensor:
@@ -89,10 +108,11 @@ def _rgb(frames: Any) -> Tensor:
 def _mask(mask: Any) -> Tensor:
     import torch
 
-    if isinstance(mask, str):
+    if isinstance(mask, str | os.PathLike):
+        from pytest_vidmetrics.backbones.shared import once
         from pytest_vidmetrics.media.video import read_clip
 
-        mask = read_clip(mask).frames
+        mask = once(("physics_iq mask", os.fspath(mask)), lambda: read_clip(mask).frames)
     tensor = torch.as_tensor(mask)
     if tensor.ndim == 4:
         tensor = tensor[:, 0] if tensor.shape[1] in (1, 3) else tensor[..., 0]
@@ -103,9 +123,18 @@ def _mask(mask: Any) -> Tensor:
     return tensor > (0.5 if tensor.is_floating_point() else 127)
 
 
-def _key(frames: Tensor, mask: Tensor | None, size: tuple[int, int], window: Window) -> str:
-    digest = hashlib.sha256(repr((tuple(frames.shape), str(frames.device), size, window)).encode())
-    for part in (frames, mask):
-        if part is not None:
-            digest.update(part.contiguous().cpu().numpy().data)
-    return digest.hexdigest()
+def _shrunk(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return frames, or 255 times bool masks, resized as OpenCV does it."""
+    import torch
+
+    from pytest_vidmetrics.media.resize import cv2_bilinear_uint8
+
+    scale = 255 if frames.dtype == torch.bool else 1
+    if tuple(frames.shape[2:]) != (4 * size[0], 4 * size[1]):
+        return cv2_bilinear_uint8(frames.to(torch.uint8) * scale if scale > 1 else frames, size)
+    # A quarter exactly: bilinear without antialiasing is the mean of the middle four of each 4 x 4 pixels.
+    out = torch.empty((*frames.shape[:2], *size), dtype=torch.uint8, device=frames.device)
+    for row, frame in zip(out, frames, strict=True):
+        middle = [frame[:, i::4, j::4].short() for i in (1, 2) for j in (1, 2)]
+        row.copy_((middle[0] + middle[1] + middle[2] + middle[3]).mul_(scale).add_(2).bitwise_right_shift_(2))
+    return out

@@ -44,6 +44,16 @@ class Components:
         }
         return {prefix + key: value for key, value in values.items()}
 
+    @classmethod
+    def of(cls, details: Mapping[str, Any]) -> Components:
+        """Return the components that :meth:`details` wrote, without a prefix."""
+        return cls(
+            tuple(details["mse_per_frame"]),
+            tuple(details["spatiotemporal_iou_per_frame"]),
+            float(details["spatial_iou"]),
+            float(details["weighted_spatial_iou"]),
+        )
+
 
 def compare(first: Clip, second: Clip) -> Components:
     """Compare two prepared clips. Raises ``IncompatibleSampleError`` for different lengths."""

@@ -12,23 +12,26 @@ from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.metrics.physics_iq.clips import Clip
+    from pytest_vidmetrics.metrics.physics_iq.clips import Clip, Window
     from pytest_vidmetrics.metrics.physics_iq.components import Components
 
 _VARIANCES = 1024
-_variances: OrderedDict[tuple[str, str], Components] = OrderedDict()
+_variances: OrderedDict[str, Components] = OrderedDict()
 
 
 class _Comparison(BaseMetric):
-    """Common part: the window, the motion masks, and the comparison with take 1.
+    """Common part: the window, the frame rate, the motion masks, and the comparison with take 1.
 
-    The first ``target_fps * duration_seconds`` frames are compared (of ``video`` the last when
-    ``video_time_selection="last"``) at a quarter of the reference's size. ``threshold`` (grey levels) and
-    ``alpha`` (weight of a new frame in the background) define motion. Masks stay lossless.
+    The first ``duration_seconds`` are compared (of ``video`` the last when ``video_time_selection="last"``) at a
+    quarter of the reference's size and at the rate of ``video``: recordings of another rate are blended to it, as
+    the benchmark does. ``target_fps`` is the rate of clips that do not say theirs. ``threshold`` (grey levels) and
+    ``alpha`` (weight of a new frame in the background) define motion. ``*_mask`` may hold a clip's masks, as an
+    array or a file; those of the benchmark are found by the name of the recording, others are computed.
+    Masks stay lossless.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
-    reads: ClassVar[tuple[str, ...]] = ("fps", "video_mask", "reference_mask")
+    reads: ClassVar[tuple[str, ...]] = ("fps", "reference_fps", "video_mask", "reference_mask")
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
 
@@ -50,25 +53,33 @@ class _Comparison(BaseMetric):
         self.threshold = threshold
         self.alpha = alpha
 
-    def _clip(self, sample: Mapping[str, Any], key: str) -> Clip:
-        from pytest_vidmetrics.metrics.physics_iq.clips import Window, prepare
+    def _window(self, sample: Mapping[str, Any], key: str) -> Window:
+        from pytest_vidmetrics.metrics.physics_iq.clips import Window
+        from pytest_vidmetrics.metrics.physics_iq.rates import rate_of
 
-        window = Window(self.target_fps, self.duration_seconds, self.threshold, self.alpha)
         height, width = sample["reference"].shape[2:]
         if min(height, width) < 4:
             raise IncompatibleSampleError(f"a {height}x{width} reference has no quarter size")
-        last = key == "video" and self.video_time_selection == "last"
-        return prepare(sample[key], sample.get(f"{key}_mask"), (height // 4, width // 4), window, last=last)
+        rate = rate_of(sample, "video", self.target_fps)
+        silent = key != "video" and sample.get(f"{key}_fps") is None
+        return Window(
+            size=(height // 4, width // 4),
+            rate=rate,
+            own_rate=self.target_fps if silent else rate_of(sample, key, rate),
+            seconds=self.duration_seconds,
+            threshold=self.threshold,
+            alpha=self.alpha,
+            last=key == "video" and self.video_time_selection == "last",
+        )
+
+    def _clip(self, sample: Mapping[str, Any], key: str) -> Clip:
+        from pytest_vidmetrics.metrics.physics_iq.clips import prepare
+
+        return prepare(sample[key], sample.get(f"{key}_mask"), self._window(sample, key))
 
     def _components(self, sample: Mapping[str, Any]) -> Components:
         from pytest_vidmetrics.metrics.physics_iq.components import compare
 
-        fps = sample.get("fps")
-        if fps is not None and abs(float(fps) - self.target_fps) > 0.05:
-            raise IncompatibleSampleError(
-                f"the clip has {float(fps):g} frames per second; this metric compares at {self.target_fps:g} "
-                "(set target_fps and give references of that rate)"
-            )
         return compare(self._clip(sample, "reference"), self._clip(sample, "video"))
 
 
@@ -123,7 +134,13 @@ class PhysicsIQ(_Comparison):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("video", "reference_take2")
-    reads: ClassVar[tuple[str, ...]] = (*_Comparison.reads, "reference_take2_mask", "scenario", "view")
+    reads: ClassVar[tuple[str, ...]] = (
+        *_Comparison.reads,
+        "reference_take2_fps",
+        "reference_take2_mask",
+        "scenario",
+        "view",
+    )
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
 
     def __init__(
@@ -148,19 +165,31 @@ class PhysicsIQ(_Comparison):
         value = score(_terms(found), _terms(variance))
         if value is None:
             return self._skip(sample, "the two takes have no common motion: the score is undefined")
-        names = {key: sample[key] for key in ("scenario", "view") if sample.get(key) is not None}
-        return MetricResult(self.name, value, {**found.details(), **variance.details("pv_"), **names})
+        facts: dict[str, Any] = {key: sample[key] for key in ("scenario", "view") if sample.get(key) is not None}
+        facts["fps"] = self._window(sample, "video").rate
+        facts["masks"] = {key: self._clip(sample, key).masks_from for key in ("video", "reference")}
+        return MetricResult(self.name, value, {**found.details(), **variance.details("pv_"), **facts})
 
     def _variance(self, sample: Mapping[str, Any]) -> Components:
-        from pytest_vidmetrics.metrics.physics_iq.components import compare
+        """Return take 1 against take 2: once per scenario, from the engine's store where there is one."""
+        from pytest_vidmetrics.backbones.shared import keeper
+        from pytest_vidmetrics.core.hashing import digest_json
+        from pytest_vidmetrics.metrics.physics_iq.clips import digest
+        from pytest_vidmetrics.metrics.physics_iq.components import Components, compare
 
-        first, second = self._clip(sample, "reference"), self._clip(sample, "reference_take2")
-        key = (first.key, second.key)
-        if key not in _variances:
-            _variances[key] = compare(first, second)
-            while len(_variances) > _VARIANCES:
-                _variances.popitem(last=False)
-        return _variances[key]
+        takes = ("reference", "reference_take2")
+        digests = [digest(sample[key], sample.get(f"{key}_mask"), self._window(sample, key)) for key in takes]
+        key, store = digest_json(["physics_iq variance", self.version, *digests]), keeper()
+        if key in _variances:
+            return _variances[key]
+        known = store.get_json("physics_iq", key) if store is not None else None
+        found = compare(*(self._clip(sample, take) for take in takes)) if known is None else Components.of(known)
+        if store is not None and known is None:
+            store.put_json("physics_iq", key, found.details())
+        _variances[key] = found
+        while len(_variances) > _VARIANCES:
+            _variances.popitem(last=False)
+        return found
 
     def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
         """Return the benchmark's score of all clips; ``None`` when the takes have no common motion at all."""
