@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score and print. Returns 1 when something failed or when a metric named itself has no score at all."""
+    from tqdm import tqdm
+
     from pytest_vidmetrics.evaluation.evaluator import Evaluator
     from pytest_vidmetrics.evaluation.samples import AUDIO_SUFFIXES, VIDEO_SUFFIXES, samples_from
 
@@ -60,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         metric_kwargs=_params(args.param),
     )
     with evaluator:
-        results = evaluator.evaluate(samples)
+        # What is counted is the clips taken up, a few ahead of those that are scored.
+        results = evaluator.evaluate(tqdm(samples, unit="clip", leave=False, disable=None))
         provenance = evaluator.provenance()
     text = to_json(_document(samples, results, provenance))
     if args.output:

@@ -124,6 +124,15 @@ def is_offline() -> bool:
     return any(value.strip().lower() in {"1", "true", "yes", "on"} for value in values)
 
 
+def mirrored(url: str) -> str:
+    """Return where a URL is fetched from: ``$VIDMETRICS_MIRROR/<host>/<path>`` when the variable is set.
+
+    For networks that reach one server only. Hub repositories have ``$HF_ENDPOINT`` for the same purpose.
+    """
+    base = os.environ.get("VIDMETRICS_MIRROR", "").rstrip("/")
+    return f"{base}/{url.partition('://')[2]}" if base else url
+
+
 def _from_path(checkpoint: Checkpoint) -> Path:
     path = Path(checkpoint.source).expanduser()
     if path.is_dir() and checkpoint.filename:
@@ -140,7 +149,7 @@ def _from_url(checkpoint: Checkpoint) -> Path:
     target = get_cache_dir() / "models" / key / name
     if not target.exists() and is_offline():
         raise DownloadError(_SWITCHED_OFF)
-    return Download(checkpoint.source, checkpoint.sha256, checkpoint.size).to(target)
+    return Download(mirrored(checkpoint.source), checkpoint.sha256, checkpoint.size, name=checkpoint.name).to(target)
 
 
 def _from_hub(checkpoint: Checkpoint) -> Path:

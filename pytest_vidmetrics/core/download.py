@@ -13,8 +13,12 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _CHUNK = 1 << 20
 _PERMANENT = frozenset({400, 401, 403, 404, 405, 410, 451})
@@ -34,7 +38,7 @@ class Download:
 
     ``sha256`` and ``size`` (bytes) are checked where they are known. ``timeout`` is seconds without a byte;
     ``attempts`` counts attempts in a row that bring nothing new; ``pause`` is the wait before the first retry
-    in seconds, which doubles.
+    in seconds, which doubles. ``name`` labels the progress bar, which is shown when stderr is a terminal.
     """
 
     url: str
@@ -43,6 +47,7 @@ class Download:
     timeout: float = 60.0
     attempts: int = 4
     pause: float = 0.5
+    name: str = ""
 
     def to(self, target: Path) -> Path:
         """Fetch to ``target`` unless it is there, and return it.
@@ -112,10 +117,10 @@ class Download:
                 tag.write_text(etag, "utf-8")
             else:
                 tag.unlink(missing_ok=True)
-            with part.open("ab" if start else "wb") as stream:
+            with part.open("ab" if start else "wb") as stream, _bar(self.name, start, expected) as bar:
                 # Not read(): it waits for a full block, and what it holds is lost when the connection stalls.
                 while block := response.read1(_CHUNK):
-                    stream.write(block)
+                    bar.update(stream.write(block))
                 stream.flush()
                 os.fsync(stream.fileno())
         self._check(part, expected, checksum)
@@ -133,6 +138,12 @@ class Download:
                 digest = hashlib.file_digest(stream, functools.partial(hashlib.new, kind, usedforsecurity=False))
             if digest.hexdigest() != promised.lower():
                 raise _ChangedError(f"{kind} is {digest.hexdigest()}, expected {promised}")
+
+
+def _bar(name: str, done: int, total: int | None) -> tqdm[None]:
+    from tqdm import tqdm
+
+    return tqdm(desc=name or None, initial=done, total=total, unit="B", unit_scale=True, leave=False, disable=None)
 
 
 def _tag_file(part: Path) -> Path:

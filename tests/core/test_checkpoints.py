@@ -70,6 +70,16 @@ def test_a_url_is_kept_under_its_address_and_pin(monkeypatch: pytest.MonkeyPatch
     assert asked == [URL, f"{URL}?v=2", URL]
 
 
+def test_a_mirror_takes_the_place_of_every_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = fill(monkeypatch, b"w")
+    monkeypatch.setenv("VIDMETRICS_MIRROR", "http://mirror.invalid/base/")
+    mirrored = ensure_checkpoint("w.bin", URL)
+    assert asked == ["http://mirror.invalid/base/example.invalid/some/w.bin"]
+    # The bytes are the same file wherever they came from.
+    monkeypatch.delenv("VIDMETRICS_MIRROR")
+    assert ensure_checkpoint("w.bin", URL) == mirrored
+
+
 @pytest.mark.parametrize("name", ["../../evil", "a/b.bin", "x" * 400, ""])
 def test_a_name_cannot_leave_the_cache(monkeypatch: pytest.MonkeyPatch, cache: Path, name: str) -> None:
     fill(monkeypatch, b"w")
