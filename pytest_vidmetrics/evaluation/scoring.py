@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.backbones.shared import once, sample_scope
-from pytest_vidmetrics.core.checkpoints import weights_sha256
+from pytest_vidmetrics.core.checkpoints import Checkpoint, weights_sha256
 from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
@@ -50,6 +50,11 @@ class Outcome:
         """The result when it carries no score."""
         return self.result if self.result is not None and self.result.score is None else None
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it would come out the same again: failures and missing weights are tried anew next time."""
+        return self.rows is not None or (self.result is not None and self.result.status in ("scored", "skipped"))
+
 
 class Scorer:
     """Scores samples through a store on one device. One per process; not shared between threads.
@@ -62,7 +67,8 @@ class Scorer:
         self.store, self.compute = store, compute
         self._choose_device = device
         self.counts = Counts()
-        self._ready: dict[str, BaseMetric | UnavailableError] = {}
+        self._ready: dict[str, BaseMetric | MetricResult] = {}
+        self._weights: dict[Checkpoint, str] = {}
         self._recent: dict[str, Clip] = {}
 
     @cached_property
@@ -114,9 +120,25 @@ class Scorer:
             for i, metric in ready.items():
                 key = str(keys[i])
                 if key not in shared:
-                    shared[key] = self._run(metric, values, clips) if self.compute else Outcome(self._absent(metric))
-                    self._keep(key, shared[key])
+                    shared[key] = self._fresh(key, metric, values, clips)
                 outcomes[i] = shared[key]
+
+    def _fresh(
+        self, key: str, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]
+    ) -> Outcome:
+        """Compute and keep one outcome, unless what it was computed from is no longer what ``key`` says."""
+        if not self.compute:
+            return Outcome(self._absent(metric))
+        outcome = self._run(metric, values, clips)
+        if not outcome.lasting:
+            return outcome
+        now = self._key(values, metric)
+        if isinstance(now, MetricResult):
+            return Outcome(now)
+        if now != key:
+            return Outcome(MetricResult.failed(metric.name, "a file changed while it was being scored: run again"))
+        self._keep(key, outcome)
+        return outcome
 
     def _absent(self, metric: BaseMetric) -> MetricResult:
         return MetricResult.failed(metric.name, "not in the store: run without --vidmetrics-judge to compute it")
@@ -130,15 +152,34 @@ class Scorer:
             return digest_json(
                 {
                     "metric": _identity(metric),
-                    "weights": weights_of(metric),
+                    "weights": self.weights(metric),
                     "decoder": _decoder(),
                     "inputs": {key: _digest(key, values[key]) for key in _read_keys(metric) if key in values},
                 }
             )
         except UnavailableError as error:
             return MetricResult.unavailable(metric.name, str(error))
+        except VidmetricsError as error:
+            return MetricResult.failed(metric.name, str(error))
         except OSError as error:
             return MetricResult.failed(metric.name, f"cannot read {error.filename}: {error.strerror}")
+
+    def weights(self, metric: BaseMetric) -> dict[str, str]:
+        """Return ``{checkpoint name: sha256}`` of what a metric loads: the same answer as long as this process runs.
+
+        A network that is loaded stays in memory when its file is replaced, so that its results would be stored under
+        the new file's name. Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` for a file that was
+        replaced, and ``UnavailableError`` for one that is missing.
+        """
+        found = weights_of(metric)
+        for checkpoint in metric.checkpoints():
+            first, now = self._weights.setdefault(checkpoint, found[checkpoint.name]), found[checkpoint.name]
+            if first != now:
+                raise VidmetricsError(
+                    f"the weights {checkpoint.name} changed during the run (sha256 {first[:12]} at first, "
+                    f"{now[:12]} now): run again"
+                )
+        return found
 
     def _stored(self, key: str | MetricResult, metric: BaseMetric) -> Outcome | None:
         if isinstance(key, MetricResult):
@@ -151,10 +192,9 @@ class Scorer:
         return Outcome(found) if found is not None else None
 
     def _keep(self, key: str, outcome: Outcome) -> None:
-        """Store what would come out the same again; failures and missing weights are tried anew next time."""
         if outcome.rows is not None:
             self.store.put_rows(key, outcome.rows)
-        elif outcome.result is not None and outcome.result.status in ("scored", "skipped"):
+        elif outcome.result is not None:
             self.store.put_result(key, outcome.result)
 
     def _load(self, metric: BaseMetric) -> BaseMetric | MetricResult:
@@ -167,9 +207,10 @@ class Scorer:
                 metric.to(self.device).setup()
                 self._ready[key] = metric
             except UnavailableError as error:
-                self._ready[key] = error
-        loaded = self._ready[key]
-        return MetricResult.unavailable(metric.name, str(loaded)) if isinstance(loaded, UnavailableError) else loaded
+                self._ready[key] = MetricResult.unavailable(metric.name, str(error))
+            except Exception as error:  # a checkpoint that does not fit, no memory on the device
+                self._ready[key] = crashed(metric, error)
+        return self._ready[key]
 
     def _decode(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> dict[str, Clip | Exception]:
         """Decode every clip that some metric reads, once, with only the frames that they ask for."""
@@ -196,7 +237,8 @@ class Scorer:
         self.counts.decoded += 1
         while len(self._recent) >= _KEPT:
             del self._recent[next(iter(self._recent))]
-        self._recent[digest] = clip
+        if digest_file(path) == digest:  # else it was replaced meanwhile, and these may be the frames of either
+            self._recent[digest] = clip
         return clip
 
     def _run(self, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]) -> Outcome:
@@ -213,9 +255,7 @@ class Scorer:
         except VidmetricsError as error:
             return Outcome(MetricResult.failed(metric.name, str(error)))
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            details = {"reason": text, "traceback": traceback.format_exc()}
-            return Outcome(MetricResult(metric.name, None, details, "failed"))
+            return Outcome(crashed(metric, error))
 
     def _sample(
         self, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]
@@ -239,6 +279,12 @@ class Scorer:
             return _frames(clip, metric).to(self.device)
         name = ("frames", metric.frames(), self.device)
         return once(name, lambda: _frames(clip, metric).to(self.device), of=clip)
+
+
+def crashed(metric: BaseMetric, error: Exception) -> MetricResult:
+    """Return the result of a metric that raised: its error, with the traceback among the details."""
+    details = {"reason": f"{type(error).__name__}: {error}", "traceback": "".join(traceback.format_exception(error))}
+    return MetricResult(metric.name, None, details, "failed")
 
 
 def weights_of(metric: BaseMetric) -> dict[str, str]:

@@ -34,6 +34,9 @@ class Recorded:
         details = {"frames": values["frames"]}
         return [Outcome(MetricResult(metric.name, values["score"], details)) for metric in metrics]
 
+    def weights(self, metric: BaseMetric) -> dict[str, str]:
+        return {}
+
 
 def seen(metric: BaseMetric, corpus: Corpus = CORPUS) -> Observed:
     return observe(MetricConfig("m", "m"), metric, corpus, cast(Scorer, Recorded()))

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.evaluation.scoring import Scorer
@@ -140,3 +141,57 @@ def test_frames_are_freed_when_released(scorer, clip) -> None:
     scorer.release()
     scorer.fill({"video": str(clip)}, [Count(4)])
     assert scorer.counts.decoded == 2
+
+
+def test_a_clip_that_is_replaced_while_it_is_scored_is_not_stored(scorer, clip, tmp_path) -> None:
+    path = tmp_path / "clip.mp4"
+    shutil.copy(clip, path)
+
+    class Replaced(Count):
+        name = "replaced"
+
+        def compute(self, sample) -> MetricResult:
+            if sample.get("swap"):
+                write_clip(path, scene(7))
+            return MetricResult(self.name, float(sample["video"].mean()))
+
+    result = scorer.fill({"video": str(path), "swap": True}, [Replaced()])[0].result
+    assert (result.status, result.reason) == ("failed", "a file changed while it was being scored: run again")
+    assert not list(scorer.store.root.glob("results/*/*.json"))
+    now = scorer.fill({"video": str(path)}, [Replaced()])[0].result.score
+    assert now != scorer.fill({"video": str(clip)}, [Replaced()])[0].result.score
+
+
+def test_a_metric_that_cannot_be_set_up_fails_and_is_not_tried_for_every_clip(scorer, clip, tmp_path) -> None:
+    class Broken(Count):
+        name = "broken setup"
+        tries = 0
+
+        def setup(self) -> None:
+            Broken.tries += 1
+            raise MemoryError("no room for the network")
+
+    other = write_clip(tmp_path / "b.mp4", scene(1))
+    for path in (clip, other):
+        broken, fine = scorer.fill({"video": str(path)}, [Broken(), Count()])
+        assert (broken.result.status, broken.result.reason) == ("failed", "MemoryError: no room for the network")
+        assert fine.result.score == 8.0
+    assert Broken.tries == 1
+
+
+def test_weights_are_those_of_the_first_look(scorer, clip, tmp_path) -> None:
+    weights = tmp_path / "weights.bin"
+    weights.write_bytes(b"one")
+
+    class Weighted(Count):
+        name = "weighted"
+
+        def checkpoints(self):
+            return (Checkpoint("net", str(weights)),)
+
+    assert scorer.fill({"video": str(clip)}, [Weighted()])[0].result.score == 8.0
+    weights.write_bytes(b"another")
+    result = scorer.fill({"video": str(clip)}, [Weighted()])[0].result
+    assert result.status == "failed"
+    assert "the weights net changed during the run" in result.reason
+    assert Scorer(scorer.store).fill({"video": str(clip)}, [Weighted()])[0].result.score == 8.0
