@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import blas, eigvalsh, lapack
 
 Rows = NDArray[np.float64]
-# Below this ratio of the extreme eigenvalues the square roots of a product lose digits: factors are used instead.
-_WELL_CONDITIONED = 1e-6
 _ROUNDING = 1e-9
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,19 @@ def frechet(first: Rows, second: Rows, *, ddof: int = 1) -> Frechet:
     Raises ``ValueError`` for fewer than two rows, other widths, or values that are not finite.
     """
     a, b = checked_pair(first, second)
-    gap = a.mean(axis=0) - b.mean(axis=0)
-    fa, fb = factor(a, ddof), factor(b, ddof)
+    means = a.mean(axis=0), b.mean(axis=0)
+    mean_term = float(np.square(means[0] - means[1]).sum())
+    a, b = a - means[0], b - means[1]
+    if min(len(a), len(b)) > a.shape[1]:
+        quick = _from_covariances(a, b, ddof, mean_term)
+        if quick is not None:
+            return Frechet(mean_term, quick)
+    fa, fb = a / np.sqrt(len(a) - ddof), b / np.sqrt(len(b) - ddof)
     traces = float(np.square(fa).sum() + np.square(fb).sum())
-    term = traces - 2.0 * _cross(fa, fb)
+    term = traces - 2.0 * float(np.linalg.svd(reduced(fa) @ reduced(fb).T, compute_uv=False).sum())
     if term < -_ROUNDING * max(traces, np.finfo(np.float64).tiny):
         raise ArithmeticError(f"the covariance term is {term} for a total variance of {traces}")
-    return Frechet(float(gap @ gap), max(term, 0.0))
+    return Frechet(mean_term, max(term, 0.0))
 
 
 def checked_pair(first: Rows, second: Rows) -> tuple[Rows, Rows]:
@@ -74,24 +80,24 @@ def factor(rows: Rows, ddof: int = 1) -> Rows:
     return centred
 
 
-def _cross(fa: Rows, fb: Rows) -> float:
-    """Return ``tr (S1 S2)^1/2``."""
-    if min(len(fa), len(fb)) > fa.shape[1]:
-        values = _product_eigenvalues(fa, fb)
-        if values is not None:
-            return float(np.sqrt(values).sum())
-    return float(np.linalg.svd(reduced(fa) @ reduced(fb).T, compute_uv=False).sum())
+def _from_covariances(a: Rows, b: Rows, ddof: int, mean_term: float) -> float | None:
+    """Return the covariance term of centred rows from ``L^T S2 L`` with ``S1 = L L^T``, all in lower triangles.
 
-
-def _product_eigenvalues(fa: Rows, fb: Rows) -> Rows | None:
-    """Return the eigenvalues of ``S1 S2``, or ``None`` when they are too spread for their roots to be exact."""
-    try:
-        lower = np.linalg.cholesky(fa.T @ fa)
-    except np.linalg.LinAlgError:
+    Rounding moves the eigenvalues of the product by up to ``eps |S1| |S2|`` and the root of a small one by far more.
+    ``None`` where these errors, taken as independent, are not small beside the distance.
+    """
+    one, two = (blas.dsyrk(1.0 / (len(rows) - ddof), rows.T, lower=1) for rows in (a, b))
+    lower, info = lapack.dpotrf(one, lower=1)
+    if info != 0:
         return None
-    half = fb @ lower
-    values: Rows = np.linalg.eigvalsh(half.T @ half)
-    return values if values[0] > _WELL_CONDITIONED * values[-1] else None
+    product, _ = lapack.dsygst(two, lower, itype=2, lower=1)
+    values = eigvalsh(product, lower=True, overwrite_a=True, check_finite=False)
+    if not values[0] > 0.0:
+        return None
+    roots = np.sqrt(values)
+    term = float(np.trace(one) + np.trace(two) - 2.0 * roots.sum())
+    error = _EPSILON * float(np.linalg.norm(one) * np.linalg.norm(two) * np.linalg.norm(1.0 / roots))
+    return term if error <= _ROUNDING * (mean_term + term) else None
 
 
 def reduced(rows: Rows) -> Rows:
