@@ -38,6 +38,11 @@ class CorpusMetric(SetMetric):
     cache_mode: CacheMode = "read_write"
     _memory: fvd_sets.ReferenceMemory | None = None
 
+    def check_mode(self, cache_mode: str) -> None:
+        """Raise ``ValueError`` for a ``cache_mode`` that there is not."""
+        if cache_mode not in fvd_cache.MODES:
+            raise ValueError(f"cache_mode must be one of {', '.join(fvd_cache.MODES)}, got {cache_mode!r}")
+
     def content(self, sample: Mapping[str, Any]) -> str:
         """Return a hash of what the rows of this clip are computed from."""
         raise NotImplementedError(f"{type(self).__name__} must implement content(sample)")

@@ -38,8 +38,7 @@ class VideoSetMetric(CorpusMetric):
         cache_path: str | None = None,
         cache_mode: CacheMode = "read_write",
     ) -> None:
-        if cache_mode not in fvd_cache.MODES:
-            raise ValueError(f"cache_mode must be one of {', '.join(fvd_cache.MODES)}, got {cache_mode!r}")
+        self.check_mode(cache_mode)
         self.rules = fvd_protocols.choose(extractor, protocol)
         self.extractor = extractor
         self.protocol = dict(protocol) if isinstance(protocol, Mapping) else self.rules.name

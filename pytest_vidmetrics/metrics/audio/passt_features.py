@@ -1,0 +1,214 @@
+"""What the set metrics of sounds share: an embedding per clip, cached references, and clips that were left out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStreamError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
+from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet
+from pytest_vidmetrics.metrics.common.fvd_cache import References, read
+from pytest_vidmetrics.metrics.corpus import CacheMode, CorpusMetric
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pytest_vidmetrics.backbones.passt import Passt
+
+DIMENSION = 768
+PROTOCOLS = {
+    "fastvideo": Protocol(windows="first"),
+    "av-benchmark": Protocol(windows="first", peak_normalise=False, remove_mean=True),
+}
+_TENSOR_SUFFIXES = (".pt", ".pth")
+
+
+class SoundSetMetric(CorpusMetric):
+    """A metric of one PaSST embedding per clip. Metrics of the same protocol share stored rows.
+
+    ``compat="fastvideo"`` normalises the peak to -1 dBFS, ``"av-benchmark"`` subtracts the mean; both read the first
+    10 s, padded with zeros. ``protocol`` replaces single rules
+    (:class:`~pytest_vidmetrics.metrics.audio.passt_protocol.Protocol`); with ``windows="all"`` the row is the mean of
+    the windows' embeddings. ``weights`` is a local file to use instead of the published weights.
+
+    ``cache_path`` and ``cache_mode`` are those of :class:`CorpusMetric`, with ``$FASTVIDEO_FAD_REF_FEATURES``. A named
+    ``.pt`` or ``.pth`` file is only read: an ``(N, 768)`` tensor, or a dict of one ``(768,)`` tensor per clip. It
+    says nothing about its protocol and weights: whoever names it vouches for them.
+
+    A clip without sound is left out with the reason, and so is silence where the peak is normalised.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("audio",)
+    higher_is_better: ClassVar[bool] = False
+    dependencies: ClassVar[tuple[str, ...]] = ("hear21passt",)
+    backbone: ClassVar[str | None] = "passt"
+    environment: ClassVar[str] = "FASTVIDEO_FAD_REF_FEATURES"
+    folder: ClassVar[str] = "fad"
+    given: ClassVar[str] = "samples"
+
+    def __init__(
+        self,
+        compat: Compat = "fastvideo",
+        protocol: Mapping[str, Any] | None = None,
+        weights: str | None = None,
+        cache_path: str | None = None,
+        cache_mode: CacheMode = "read_write",
+    ) -> None:
+        self.check_mode(cache_mode)
+        self.rules = choose(PROTOCOLS, compat, protocol)
+        self.compat = compat
+        self.protocol = dict(protocol) if protocol else None
+        self.weights = weights
+        self.cache_path = cache_path
+        self.cache_mode = cache_mode
+        self._network: Passt | None = None
+        self._left_out: Counter[str] = Counter()
+
+    def identity(self) -> dict[str, Any]:
+        """Add the rules themselves, so that a changed protocol is another metric."""
+        return {**super().identity(), "rules": self.rules.values()}
+
+    def feature_identity(self) -> dict[str, Any]:
+        """Return what a stored row depends on: the same for every metric of this kind."""
+        return {"features": "passt", "version": "1", **self.rules.values()}
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return the weights of PaSST-S."""
+        from pytest_vidmetrics.backbones.passt import checkpoint
+
+        return (checkpoint(self.weights),)
+
+    def setup(self) -> None:
+        """Load the network, which ``audio.kl_divergence`` shares."""
+        self._loaded()
+
+    def _loaded(self) -> Passt:
+        if self._network is None:
+            from pytest_vidmetrics.backbones.passt import load
+
+            self._network = load(self.weights, self.device, self.name)
+        return self._network
+
+    def features(self, sample: Mapping[str, Any]) -> np.ndarray:
+        """Return the ``(1, 768)`` float64 embedding of the sound in ``sample["audio"]``.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.NoAudioStreamError` and its subclass ``SilentAudioError``.
+        """
+        import numpy as np
+
+        from pytest_vidmetrics.metrics.audio.passt_sound import hear
+
+        heard = hear(self._loaded(), sample["audio"], "audio", self.rules)
+        rows = np.stack([window.embedding for window in heard.windows]).astype(np.float64)
+        return rows.mean(axis=0, keepdims=True)
+
+    def content(self, sample: Mapping[str, Any]) -> str:
+        """Return the hash of the samples that are read."""
+        from pytest_vidmetrics.metrics.audio.passt_sound import levelled
+
+        sound = levelled(sample["audio"], self.rules)
+        read = sound[: len(sound) - self.rules.unread(len(sound))]
+        return hashlib.sha256(read.tobytes()).hexdigest()
+
+    def read_named(self, path: Path, key: str, dimension: int) -> References:
+        """Return the references of a named file: of this package, or a bare tensor."""
+        return read_tensor(path) if path.suffix in _TENSOR_SUFFIXES else read(path, key, dimension)
+
+    def too_few(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult | None:
+        """Return a skip when either set has fewer than two clips."""
+        counts = [len(features.ids) for features in (candidate, reference)]
+        if min(counts) >= 2:
+            return None
+        reason = f"at least 2 clips with sound are needed on either side, got {counts[0]} generated and {counts[1]}"
+        return MetricResult.skipped(self.name, f"{reason} of the reference")
+
+    def checked(self, features: FeatureSet) -> np.ndarray:
+        """Return the rows. Raises ``ValueError`` naming clips that are not finite."""
+        from pytest_vidmetrics.stats.frechet import checked
+
+        return checked(features.rows, features.owners)
+
+    def facts(self, candidate: FeatureSet, reference: FeatureSet) -> dict[str, Any]:
+        """Return what every result of this kind says about its inputs."""
+        return {"n_gen": len(candidate.ids), "n_ref": len(reference.ids), "dimension": DIMENSION}
+
+    def accumulate(self, sample: Mapping[str, Any]) -> None:
+        """Add one clip, or a pair: on both sides or, when one of the two has no embedding, on none.
+
+        Raises what :meth:`features` raises; the clip is then counted as left out.
+        """
+        if not hasattr(self, "_sets"):
+            self.reset()
+        before = {role: len(clips) for role, clips in self._sets.items()}
+        try:
+            super().accumulate(sample)
+        except (NoAudioStreamError, IncompatibleSampleError):
+            for role, clips in self._sets.items():
+                while len(clips) > before[role]:
+                    clips.popitem()
+            self._left_out.update(self._sides(sample))
+            raise
+
+    def _sides(self, sample: Mapping[str, Any]) -> list[str]:
+        if sample.get("role") == "reference":
+            return ["reference"]
+        return ["generated"] if sample.get(self.reference_key()) is None else ["generated", "reference"]
+
+    def reset(self) -> None:
+        """Forget every accumulated clip."""
+        super().reset()
+        self._left_out.clear()
+
+    def merge_from(self, other: BaseMetric) -> None:
+        """Add another worker's clips, and the numbers of those that it left out."""
+        super().merge_from(other)
+        self._left_out.update(getattr(other, "_left_out", {}))
+
+    def finalize(self) -> MetricResult:
+        """Score what was accumulated.
+
+        ``details["n_gen_dropped_nonfinite"]`` and ``details["n_ref_dropped_nonfinite"]`` count the clips that
+        :meth:`accumulate` refused: without sound, silent, too short, or with an embedding that is not finite.
+        """
+        result = super().finalize()
+        sides = {"n_gen": "generated", "n_ref": "reference"}
+        dropped = {f"{key}_dropped_nonfinite": self._left_out[role] for key, role in sides.items()}
+        return MetricResult(self.name, result.score, {**result.details, **dropped}, result.status)
+
+
+def read_tensor(path: Path) -> References:
+    """Return the references of a torch file: an ``(N, 768)`` tensor, or a dict of ``(768,)`` tensors by clip.
+
+    Raises ``ValueError`` for something else, and for numbers that are not finite.
+    """
+    import pickle
+
+    import numpy as np
+    import torch
+
+    try:
+        loaded = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} holds no reference features: {error}") from error
+    if isinstance(loaded, dict):
+        names, parts = [str(name) for name in loaded], [torch.as_tensor(part).reshape(-1) for part in loaded.values()]
+        same = len({part.shape for part in parts}) == 1
+        loaded = torch.stack(parts) if same else torch.empty(0)
+    else:
+        names = [f"{i:08d}" for i in range(len(loaded))] if isinstance(loaded, torch.Tensor) and loaded.ndim else []
+    if not isinstance(loaded, torch.Tensor) or loaded.ndim != 2 or loaded.shape[1] != DIMENSION:
+        shape = tuple(loaded.shape) if isinstance(loaded, torch.Tensor) else type(loaded).__name__
+        raise ValueError(f"{path} holds {shape}: expected one row of {DIMENSION} numbers per clip")
+    rows: np.ndarray = loaded.double().numpy()
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{path} holds rows that are not finite numbers")
+    order = sorted(range(len(names)), key=lambda i: names[i])
+    contents = tuple(hashlib.sha256(rows[i].tobytes()).hexdigest() for i in order)
+    return References(FeatureSet(rows[order], tuple(names[i] for i in order)), contents)

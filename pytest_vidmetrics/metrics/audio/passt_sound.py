@@ -1,0 +1,58 @@
+"""What PaSST says about one sound, window by window; computed once for all metrics of a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_vidmetrics.backbones.shared import once
+from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStreamError, SilentAudioError
+from pytest_vidmetrics.metrics.audio.passt_protocol import RATE, Protocol, Window
+from pytest_vidmetrics.metrics.audio.waveform import waveform
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.backbones.passt import Audio, Passt
+    from pytest_vidmetrics.metrics.audio.passt_protocol import Samples
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One :class:`~pytest_vidmetrics.backbones.passt.Audio` per window, and the seconds that no window holds."""
+
+    windows: tuple[Audio, ...]
+    unread_s: float
+
+
+def levelled(value: Any, rules: Protocol) -> Samples:
+    """Return the ``(N,)`` float32 samples of a sample value at 32 kHz, with the gain of the rules."""
+    sound = waveform(value, RATE)
+    key = ("levelled", rules.remove_mean, rules.peak_normalise)
+    return once(key, lambda: rules.level(sound), of=sound)
+
+
+def hear(network: Passt, value: Any, key: str, rules: Protocol) -> Heard:
+    """Return what the network says about the sound ``value`` of the sample key ``key``.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.NoAudioStreamError` without sound,
+    :class:`~pytest_vidmetrics.core.errors.SilentAudioError` for silence under rules that have no score for it, and
+    :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for too short a sound and for numbers that are
+    not finite. The messages start with ``key``.
+    """
+    try:
+        sound = levelled(value, rules)
+        windows = tuple(_listen(network, sound, window) for window in rules.cut(len(sound)))
+    except (NoAudioStreamError, SilentAudioError, IncompatibleSampleError) as error:
+        raise type(error)(f"{key}: {error}") from error
+    return Heard(windows, rules.unread(len(sound)) / RATE)
+
+
+def _listen(network: Passt, sound: Samples, window: Window) -> Audio:
+    return once(("passt", id(network), window), lambda: _checked(network(window.of(sound))), of=sound)
+
+
+def _checked(audio: Audio) -> Audio:
+    import numpy as np
+
+    if not (np.isfinite(audio.logits).all() and np.isfinite(audio.embedding).all()):
+        raise IncompatibleSampleError("PaSST gives numbers that are not finite")
+    return audio
