@@ -51,6 +51,10 @@ class CorpusMetric(SetMetric):
         """Return the references of a file that the user named. Raises ``ValueError`` for other features."""
         return fvd_cache.read(path, key, dimension)
 
+    def write_named(self, path: Path, key: str, references: fvd_cache.References) -> None:
+        """Write the references of a run to a file that the user named, unless it exists. Raises ``OSError``."""
+        fvd_cache.write(path, key, references)
+
     def reset(self) -> None:
         """Forget every accumulated clip, and look at the cached files anew."""
         super().reset()
@@ -84,7 +88,8 @@ class CorpusMetric(SetMetric):
         generated, reference = fvd_sets.joined(sets["generated"]), fvd_sets.joined(sets["reference"])
         source, name = self.given, None
         if sets["reference"]:
-            name = self._remembered().keep(sets["reference"]) if self.cache_mode != "off" else None
+            known = self._remembered() if self.cache_mode != "off" else None
+            name = known.keep(sets["reference"], self.write_named) if known else None
         elif self.cache_mode == "off":
             return MetricResult.skipped(self.name, "no reference clips were accumulated")
         else:

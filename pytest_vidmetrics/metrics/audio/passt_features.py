@@ -14,7 +14,7 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStream
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet
-from pytest_vidmetrics.metrics.common.fvd_cache import References, read
+from pytest_vidmetrics.metrics.common.fvd_cache import References, read, write
 from pytest_vidmetrics.metrics.corpus import CacheMode, CorpusMetric
 
 if TYPE_CHECKING:
@@ -113,13 +113,18 @@ class SoundSetMetric(CorpusMetric):
         """Return the hash of the samples that are read."""
         from pytest_vidmetrics.metrics.audio.passt_sound import levelled
 
-        sound = levelled(sample["audio"], self.rules)
+        sound = levelled(sample["audio"], "audio", self.rules)
         read = sound[: len(sound) - self.rules.unread(len(sound))]
         return hashlib.sha256(read.tobytes()).hexdigest()
 
     def read_named(self, path: Path, key: str, dimension: int) -> References:
         """Return the references of a named file: of this package, or a bare tensor."""
         return read_tensor(path) if path.suffix in _TENSOR_SUFFIXES else read(path, key, dimension)
+
+    def write_named(self, path: Path, key: str, references: References) -> None:
+        """Write the references of a run to a named file, unless it is to hold a bare tensor."""
+        if path.suffix not in _TENSOR_SUFFIXES:
+            write(path, key, references)
 
     def too_few(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult | None:
         """Return a skip when either set has fewer than two clips."""

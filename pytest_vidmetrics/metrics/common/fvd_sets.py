@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     Reader = Callable[[Path, str, int], References]
+    Writer = Callable[[Path, str, References], None]
 
 _SAME_NAME = "\0"
 
@@ -62,10 +63,10 @@ class ReferenceMemory:
         """Learn what another worker saw."""
         self._contents |= other._contents
 
-    def keep(self, clips: Mapping[str, np.ndarray]) -> str | None:
+    def keep(self, clips: Mapping[str, np.ndarray], write: Writer = fvd_cache.write) -> str | None:
         """Write the set of a run, and return its name; ``None`` when some clip's content is not known.
 
-        Raises ``OSError`` when a file that was named cannot be written; a default file is then left out.
+        ``write`` writes a file that was named. Raises ``OSError`` when that fails; a default file is left out then.
         """
         prints = {key: self._contents.get(_fingerprint(rows)) for key, rows in clips.items()}
         names = {key.replace(_SAME_NAME, "#"): content for key, content in prints.items() if content is not None}
@@ -74,7 +75,7 @@ class ReferenceMemory:
         features = joined(clips)
         references = References(features, tuple(names[owner] for owner in features.owners))
         if self._mode == "read_write" and self._path is not None:
-            fvd_cache.write(self._path, self._key, references)
+            write(self._path, self._key, references)
         elif self._mode == "read_write":
             with contextlib.suppress(OSError):
                 path = fvd_cache.default_location(self._key, references, self._folder)
