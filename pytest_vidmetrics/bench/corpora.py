@@ -9,8 +9,10 @@ from typing import Any
 
 from pytest_vidmetrics.bench.model import Case
 from pytest_vidmetrics.bench.samples import MEDIA_SUFFIXES, Corpus, Sample, clean_id, fill_in, some
+from pytest_vidmetrics.bench.scenarios import scenario_corpus
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.metrics.composite import is_composite, with_parts
 
 _FAMILY = "vbench."
 
@@ -27,11 +29,12 @@ class _Prompt:
 
 
 def dataset_corpus(case: Case, checkpoint: str | None = None) -> Corpus:
-    """Map VBench's prompts to the files of the case's folder.
+    """Map the entries of a published list to the files of the case's folder.
 
-    A file is named ``<prompt>-<number>`` with numbers from 0: 25 of them for a prompt of temporal flickering, else
-    5. Only prompts of the dimensions that the case lists are expected. Each clip goes to the metrics of its
-    prompt's dimensions and to every metric outside of VBench.
+    For ``"physics_iq"`` see :func:`.scenarios.scenario_corpus`. For ``"vbench"`` a file is named
+    ``<prompt>-<number>`` with numbers from 0: 25 of them for a prompt of temporal flickering, else 5. Only prompts
+    of the dimensions that the case lists are expected. Each clip goes to the metrics of its prompt's dimensions and
+    to every metric outside of VBench.
 
     Raises :class:`~pytest_vidmetrics.core.errors.ManifestError` that counts and names missing and surplus files,
     and when the list of prompts cannot be had.
@@ -47,8 +50,16 @@ def dataset_corpus(case: Case, checkpoint: str | None = None) -> Corpus:
         raise where.error(
             f"dataset = {case.dataset!r} needs video to be the one folder of the clips, got {folder or patterns}"
         )
-    listed = registry.expand(case.metrics if case.metrics is not None else ["vbench"])
-    prompts = _prompts(case, {name.removeprefix(_FAMILY) for name in listed if name.startswith(_FAMILY)})
+    if case.dataset == "physics_iq":
+        return scenario_corpus(case, folder, checkpoint)
+    return _prompt_corpus(case, folder)
+
+
+def _prompt_corpus(case: Case, folder: Path) -> Corpus:
+    where = case.at("dataset")
+    entries = case.metrics if case.metrics is not None else ["vbench"]
+    listed = with_parts(registry.expand(case.configs.get(entry, (entry,))[0] for entry in entries))
+    prompts = _prompts(case, {n.removeprefix(_FAMILY) for n in listed if n.startswith(_FAMILY) and not is_composite(n)})
     clips, surplus = _assign(folder, prompts)
     missing = [
         f"{prompt.stem}-{number}"

@@ -32,8 +32,9 @@ _CASE_KEYS = (
     "checkpoint",
     "cluster",
     "dataset",
+    "dataset_root",
 )
-_DATASETS = ("vbench",)
+_DATASETS = ("vbench", "physics_iq")
 _MEDIA = ("video", "reference", "audio", "reference_audio")
 
 
@@ -105,6 +106,7 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         checkpoint=check.string(body, "checkpoint"),
         cluster=check.string(body, "cluster"),
         dataset=check.choice(body, "dataset", (*_DATASETS, None), None),
+        dataset_root=check.string(body, "dataset_root"),
         lines={key: line for key, line in lines.items() if key[:2] == at},
     )
 

@@ -70,6 +70,7 @@ class Case:
     checkpoint: str | None = None
     cluster: str | None = None
     dataset: str | None = None
+    dataset_root: str | None = None
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
     def at(self, *keys: str) -> Location:
@@ -79,6 +80,11 @@ class Case:
     def policy(self, gate: str) -> Policy:
         """Return the policy of one gate, falling back to the case's ``default``."""
         return self.policies.get(gate, self.policies.get("default", Policy()))
+
+    def part(self, name: str) -> MetricConfig:
+        """Return the metric ``name`` with the parameters that the case gives the gate of that name, if any."""
+        used, params = self.configs.get(name, (name, {}))
+        return MetricConfig(name, name, params if used == name else {})
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ MANIFEST = Checkpoint(
 )
 _BUCKET = "https://storage.googleapis.com/physics-iq-benchmark"
 _BUCKET_VARIABLES = ("VIDMETRICS_PHYSICS_IQ_BUCKET_URL", "FASTVIDEO_PHYSICS_IQ_BUCKET_URL")
-_RATES = (8, 16, 24, 30)
+RATES = (8, 16, 24, 30)
+"""Frames per second of the recordings; the last is what was filmed."""
 _COLUMNS = {"scenario", "description", "category", "generated_video_name"}
 _TIMEOUT_SECONDS = 60.0
 
@@ -127,13 +128,21 @@ class PhysicsIQPromptDataset(PromptDataset):
         auto_download: bool = True,
     ) -> None:
         super().__init__()
-        if fps not in _RATES:
-            raise ValueError(f"fps={fps}: Physics-IQ is recorded at {', '.join(map(str, _RATES))} frames per second")
+        if fps not in RATES:
+            raise ValueError(f"fps={fps}: Physics-IQ is recorded at {', '.join(map(str, RATES))} frames per second")
         root = Path(dataset_root) if dataset_root is not None else get_cache_dir() / "datasets" / "physics_iq"
         store = AssetStore(root, auto_download)
+        self.root, self.fps, self._store = store.root, fps, store
         self.scenarios = _scenarios(_manifest(store.root, auto_download), fps)[:limit]
         generated = Path(generated_dir) if generated_dir is not None else None
         self._rows = [_row(scenario, fps, generated, store) for scenario in self.scenarios]
+
+    def fetch(self) -> int:
+        """Fetch every file that is missing and return how many files there are; raises ``FileNotFoundError``."""
+        files = [relative for scenario in self.scenarios for relative in scenario.assets.values()]
+        for relative in files:
+            self._store.path(relative)
+        return len(files)
 
 
 def _bucket() -> str:
@@ -210,7 +219,7 @@ def _row(scenario: PhysicsIQScenario, fps: int, generated: Path | None, store: A
     values: dict[str, Any] = {
         "prompt": scenario.caption,
         "text_prompt": scenario.caption,
-        "scenario": scenario.scenario_id,
+        "scenario": scenario.scenario_name,
         "view": scenario.view,
         "n_samples": 1,
         "auxiliary_info": info,

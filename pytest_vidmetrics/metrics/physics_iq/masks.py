@@ -31,13 +31,15 @@ def blurred_grey(frames: Tensor) -> Tensor:
 
 def _binomial(levels: Tensor, dim: int) -> Tensor:
     """Return the sums of five neighbours weighted 1 4 6 4 1: four times the sum of two."""
-    import torch
-
     length = levels.shape[dim]
+    shape = list(levels.shape)
+    shape[dim] += 4
+    wide = levels.new_empty(shape)
+    wide.narrow(dim, 2, length).copy_(levels)
     last = length - 1
-    inner = torch.arange(-2, length + 2, device=levels.device).abs()
-    mirrored = (last - (last - inner).abs()).clamp(0, last)
-    wide = levels.index_select(dim, mirrored)
+    for place, source in ((0, 2), (1, 1), (length + 2, last - 1), (length + 3, last - 2)):
+        mirrored = min(max(last - abs(last - abs(source)), 0), last)
+        wide.select(dim, place).copy_(levels.select(dim, mirrored))
     for _ in range(4):
         size = wide.shape[dim] - 1
         wide = wide.narrow(dim, 1, size) + wide.narrow(dim, 0, size)
@@ -57,11 +59,12 @@ def motion_masks(frames: Tensor, threshold: float, alpha: float) -> Tensor:
     pixels = _CPU_PIXELS if frames.device.type == "cpu" else _GPU_PIXELS
     step = max(1, pixels // (height * width))
     average = blurred_grey(frames[:1])[0].double()
+    share, change = torch.empty_like(average), average.float()
     for start in range(1, count, step):
         levels = blurred_grey(frames[start : start + step])
         for mask, level in zip(masks[start:], levels, strict=False):
-            average.mul_(1 - alpha).add_(level.double().mul_(alpha))
-            torch.gt(average.float().round_().sub_(level).abs_(), threshold, out=mask)
+            average.mul_(1 - alpha).add_(share.copy_(level).mul_(alpha))
+            torch.gt(change.copy_(average).round_().sub_(level).abs_(), threshold, out=mask)
     for start in range(1, count, _PACKED):
         _open_close(masks[start : start + _PACKED])
     return masks
