@@ -1,0 +1,89 @@
+"""The spectrogram front ends of the audio metrics against plain loops over frames, as ratios of CPU time.
+
+    python -m benchmarks.audio_frontends [NAME ...]
+
+A loop is what the formulas say, one frame after the other, in float64 and without torchaudio. Both sides get the
+same sound; they take turns in one process with one thread. A new front end is one entry of :data:`FRONT_ENDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pytest_vidmetrics.backbones.mel import kaldi_bank, passt_mel
+
+Samples = np.ndarray
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """``ours`` and ``loop`` map ``(N,)`` float32 samples at ``rate`` Hz to the same array."""
+
+    rate: int
+    ours: Callable[[Samples], np.ndarray]
+    loop: Callable[[Samples], np.ndarray]
+
+
+def passt_loop(samples: Samples) -> np.ndarray:
+    """PaSST: pre-emphasis, a Fourier transform per frame, mel bank, logarithm."""
+    bank = kaldi_bank(128, 1024, 32000, 0.0, 15000.0)
+    window = np.pad(np.hanning(800), 112)
+    exact = samples.astype(np.float64)
+    emphasised = exact[1:] - 0.97 * exact[:-1]
+    padded = np.pad(emphasised, 512, mode="reflect")
+    columns = []
+    for start in range(0, len(padded) - 1023, 320):
+        power = np.abs(np.fft.rfft(padded[start : start + 1024] * window)) ** 2
+        columns.append((np.log(bank @ power + 1e-5) + 4.5) / 5.0)
+    return np.stack(columns, axis=1)
+
+
+FRONT_ENDS = {
+    "passt_mel": FrontEnd(32000, passt_mel, passt_loop),
+}
+
+
+def sound(seconds: float, rate: int) -> Samples:
+    """Return a chirp with noise."""
+    t = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(0).standard_normal(len(t))
+    return (0.4 * np.sin(2 * np.pi * (200 * t + 150 * t**2)) + 0.02 * noise).astype(np.float32)
+
+
+def compare(name: str, seconds: float, rounds: int) -> None:
+    """Print the CPU time of both sides, their ratio, and by how much they differ."""
+    end = FRONT_ENDS[name]
+    samples = sound(seconds, end.rate)
+    gap = float(np.abs(np.asarray(end.ours(samples), np.float64) - end.loop(samples)).max())
+    times: dict[str, list[float]] = {"ours": [], "loop": []}
+    for _ in range(rounds):
+        for side in times:
+            start = time.process_time()
+            getattr(end, side)(samples)
+            times[side].append(time.process_time() - start)
+    ours, loop = (statistics.median(times[side]) for side in ("ours", "loop"))
+    times_text = f"{1e3 * ours:.1f} ms / {1e3 * loop:.1f} ms = {ours / loop:.2f}"
+    print(f"{name}: {seconds:g} s of sound in {times_text}; largest difference {gap:.1e}")
+
+
+def main() -> None:
+    """Print one line per front end."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=list(FRONT_ENDS), metavar="NAME")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=9)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in args.names:
+        compare(name, args.seconds, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
