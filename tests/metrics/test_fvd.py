@@ -193,3 +193,17 @@ def test_companions_score_the_same_clips(kind: type[SetMetric]) -> None:
     assert result.status == "scored"
     expected = {"common.prdc": ("coverage", 1.0), "common.kvd": ("p_value", 1.0)}[kind.name]
     assert result.details[expected[0]] == pytest.approx(expected[1], abs=0.05)
+
+
+@pytest.mark.parametrize("kind", [FVD, KVD, PRDC])
+def test_every_set_metric_says_how_much_each_clip_moves_it(kind: type[SetMetric]) -> None:
+    generator = np.random.default_rng(3)
+    rows, reference = generator.standard_normal((40, 37)) + 0.3, generator.standard_normal((30, 37))
+    metric = kind(extractor="motion_energy")  # type: ignore[call-arg]
+    sets = [FeatureSet(r, tuple(f"c{i:02d}" for i in range(len(r)))) for r in (rows, reference)]
+    details = metric.score_sets(*sets).details
+    assert tuple(details["influence"]) == sets[0].ids
+    shares = np.array(list(details["influence"].values()))
+    assert shares.sum() == pytest.approx(0, abs=1e-9)
+    assert details["se"] == pytest.approx(shares.std(ddof=1) * np.sqrt(40), rel=1e-9)
+    assert details["se"] > 0

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,23 +12,16 @@ from hypothesis import strategies as st
 
 from pytest_vidmetrics.stats.frechet import _from_covariances, checked, frechet
 from tests.oracle_inputs import feature_set
+from tests.recorded_sets import recorded
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "fvd" / "frechet.json").read_text())
-
-
-def call(text: str) -> np.ndarray:
-    """Evaluate ``feature_set(200, 16, 0, scale=1.2)`` as recorded."""
-    parts = re.fullmatch(r"feature_set\((.*)\)", text)[1].split(", ")  # type: ignore[index]
-    named: dict[str, Any] = dict(part.split("=") for part in parts if "=" in part)
-    numbers = {key: int(value) if key == "rank" else float(value) for key, value in named.items()}
-    return feature_set(*(int(part) for part in parts if "=" not in part), **numbers)
 
 
 @pytest.mark.parametrize("case", ORACLE["inputs"], ids=lambda case: case["case"])
 @pytest.mark.parametrize("ddof", [0, 1])
 def test_distance_matches_fifty_digits(case: dict[str, str], ddof: int) -> None:
     expected = ORACLE["expected"][case["case"]][f"ddof{ddof}_eps0"]["reference_value"]
-    result = frechet(call(case["generated"]), call(case["reference"]), ddof=ddof).distance
+    result = frechet(recorded(case["generated"]), recorded(case["reference"]), ddof=ddof).distance
     assert result == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 

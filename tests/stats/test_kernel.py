@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,18 +19,16 @@ from pytest_vidmetrics.stats.kernel import (
     polynomial_mmd,
 )
 from tests.oracle_inputs import feature_set
+from tests.recorded_sets import recorded
+
+ORACLE = json.loads((Path(__file__).parents[1] / "data" / "fvd" / "kvd_mmd.json").read_text())
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        (feature_set(120, 16, 30), feature_set(120, 16, 31, offset=0.3), 0.4598589379872129),
-        (feature_set(100, 32, 32), feature_set(100, 32, 33), -0.013534848606624461),
-        (feature_set(60, 16, 34), feature_set(60, 16, 34), -0.2798238039973411),
-    ],
-)
-def test_unbiased_mmd_matches_the_reference(first: np.ndarray, second: np.ndarray, expected: float) -> None:
-    assert polynomial_mmd(first, second) == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize("case", ORACLE["inputs"], ids=lambda case: case["case"])
+def test_recorded_cases(case: dict[str, str]) -> None:
+    expected = ORACLE["expected"][case["case"]]["mmd2_unbiased_full"]
+    found = polynomial_mmd(recorded(case["features_1"]), recorded(case["features_2"]))
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_p_value_is_small_for_a_shift_and_uniform_without_one() -> None:
@@ -86,3 +88,19 @@ def test_the_standard_error_from_the_influence_is_right() -> None:
     spread = np.std([mmd(rows, reference, kernel) for rows in sets], ddof=1)
     claimed = [np.std(mmd_influence(rows, reference, kernel), ddof=1) / np.sqrt(60) for rows in sets]
     assert np.mean(claimed) == pytest.approx(spread, rel=0.15)
+
+
+def _exact_p(first: np.ndarray, second: np.ndarray) -> float:
+    both = np.concatenate([first, second])
+    observed = polynomial_mmd(first, second)
+    chosen = [list(c) for c in itertools.combinations(range(len(both)), len(first))]
+    values = [polynomial_mmd(both[c], np.delete(both, c, axis=0)) for c in chosen]
+    return float(np.mean([value >= observed - 1e-12 for value in values]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_p_value_is_the_share_of_all_relabelings(seed: int) -> None:
+    first, second = feature_set(4, 3, 10 + seed), feature_set(5, 3, 20 + seed, offset=0.8)
+    estimate = permutation_p(first, second, permutations=4000)
+    exact = _exact_p(first, second)
+    assert estimate == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 4000) + 1e-3)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+import json
+from dataclasses import asdict
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pytest_vidmetrics.stats.prdc import prdc
+from pytest_vidmetrics.stats.prdc import coverage_influence, prdc
 from tests.oracle_inputs import feature_set
+from tests.recorded_sets import recorded
+
+ORACLE = json.loads((Path(__file__).parents[1] / "data" / "fvd" / "prdc.json").read_text())
 
 
-def test_overlapping_sets() -> None:
-    real, fake = feature_set(150, 8, 50), feature_set(120, 8, 51, offset=0.2)
-    assert astuple(prdc(fake, real, k=3)) == pytest.approx((0.875, 0.84, 1.136111111111111, 0.8266666666666667))
-    expected = (0.9333333333333333, 0.8866666666666667, 1.1066666666666667, 0.96)
-    assert astuple(prdc(fake, real, k=5)) == pytest.approx(expected)
-
-
-def test_separated_and_narrow_sets() -> None:
-    assert astuple(prdc(feature_set(80, 8, 53, offset=6.0), feature_set(80, 8, 52))) == (0, 0, 0, 0)
-    narrow = prdc(feature_set(100, 6, 55, scale=0.4), feature_set(100, 6, 54), k=5)
-    assert astuple(narrow) == pytest.approx((1.0, 0.13, 2.216, 0.78))
+@pytest.mark.parametrize("case", ORACLE["inputs"], ids=lambda case: case["case"])
+@pytest.mark.parametrize("k", [3, 5])
+def test_recorded_cases(case: dict[str, str], k: int) -> None:
+    expected = ORACLE["expected"][case["case"]][f"k{k}"]
+    assert asdict(prdc(recorded(case["generated"]), recorded(case["real"]), k=k)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_too_few_clips_are_refused() -> None:
     with pytest.raises(ValueError, match="k=5 neighbours"):
         prdc(feature_set(5, 3, 0), feature_set(50, 3, 1))
+
+
+def test_influence_on_coverage_is_what_leaving_a_clip_out_does() -> None:
+    real, fake = feature_set(90, 8, 50), feature_set(60, 8, 51, offset=0.2)
+    values = coverage_influence(fake, real, k=3)
+    whole = prdc(fake, real, k=3).coverage
+    without = np.array([prdc(np.delete(fake, i, axis=0), real, k=3).coverage for i in range(60)])
+    change = whole - without
+    np.testing.assert_allclose(values, 59 * (change - change.mean()), atol=1e-9)
+    assert values.std() > 0
+    with pytest.raises(ValueError, match="k=5 neighbours"):
+        coverage_influence(fake[:5], real)

@@ -15,16 +15,20 @@ class KVD(VideoSetMetric):
     """Unbiased squared MMD under the cubic kernel of KID (arXiv 1801.01401), on the features of ``common.fvd``.
 
     Lower is better; zero in expectation for equal distributions, so it can be negative. ``details["p_value"]`` is
-    the one-sided p-value of 1000 random relabelings with a fixed seed.
+    the one-sided p-value of 1000 random relabelings with a fixed seed, ``se`` the standard error for a fixed
+    reference, ``influence`` by how much each clip raises the score.
     """
 
     higher_is_better: ClassVar[bool] = False
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance. Raises ``ValueError`` for fewer than two clips on either side."""
-        from pytest_vidmetrics.stats.kernel import permutation_p, polynomial_mmd
+        from pytest_vidmetrics.stats.kernel import mmd_influence, permutation_p, polynomial, polynomial_mmd
 
         first, second = self.compared(candidate), self.compared(reference)
-        p_value = permutation_p(first, second, block=self.rules.rows_per_video)
-        details = {**self.facts(candidate, reference, first.shape[1]), "p_value": p_value}
+        details = {
+            **self.facts(candidate, reference, first.shape[1]),
+            "p_value": permutation_p(first, second, block=self.rules.rows_per_video),
+            **self.spread(candidate.ids, mmd_influence(first, second, polynomial)),
+        }
         return MetricResult(self.name, polynomial_mmd(first, second), details)

@@ -17,7 +17,8 @@ _NEIGHBOURS = 5
 class PRDC(VideoSetMetric):
     """Coverage (arXiv 2002.09797) as the score, in [0, 1], higher is better, on the features of ``common.fvd``.
 
-    ``details`` also holds ``precision``, ``recall`` (arXiv 1904.06991) and ``density``, all at 5 neighbours.
+    ``details`` also holds ``precision``, ``recall`` (arXiv 1904.06991) and ``density``, all at 5 neighbours, ``se``
+    (standard error of the coverage for a fixed reference), and ``influence``: by how much each clip raises it.
     """
 
     min_n: ClassVar[int] = _NEIGHBOURS + 1
@@ -25,9 +26,14 @@ class PRDC(VideoSetMetric):
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the coverage. Raises ``ValueError`` for fewer than six clips on either side."""
-        from pytest_vidmetrics.stats.prdc import prdc
+        from pytest_vidmetrics.stats.prdc import coverage_influence, prdc
 
         first, second = self.compared(candidate), self.compared(reference)
         values = prdc(first, second, k=_NEIGHBOURS)
-        details = {**self.facts(candidate, reference, first.shape[1]), **asdict(values), "k": _NEIGHBOURS}
+        details = {
+            **self.facts(candidate, reference, first.shape[1]),
+            **asdict(values),
+            "k": _NEIGHBOURS,
+            **self.spread(candidate.ids, coverage_influence(first, second, k=_NEIGHBOURS)),
+        }
         return MetricResult(self.name, values.coverage, details)
