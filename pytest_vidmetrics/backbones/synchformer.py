@@ -18,7 +18,7 @@ from pytest_vidmetrics.core.errors import UnavailableError
 SYNCHFORMER = Checkpoint(
     "synchformer_state_dict.pth",
     "https://github.com/hkchengrex/MMAudio/releases/download/v0.1/synchformer_state_dict.pth",
-    licence="MIT",
+    licence="MIT (Synchformer; the terms of the release that holds this copy were not checked)",
     override="VIDMETRICS_SYNCHFORMER",
 )
 SEGMENTS = 14

@@ -20,7 +20,6 @@ SEGMENTS = 14
 NEEDED_FRAMES = FRAMES + (SEGMENTS - 1) * FRAME_STEP
 NEEDED_SAMPLES = SAMPLES + (SEGMENTS - 1) * SAMPLE_STEP
 NEEDED_SECONDS = NEEDED_SAMPLES / RATE
-_RESIZED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,8 @@ def segments(
 
     shown = [[frames[n * FRAME_STEP + i] for i in range(FRAMES)] for n in numbers]
     used = sorted({number for row in shown for number in row})
-    pixels = torch.cat(
-        [_prepare(video[used[i : i + _RESIZED_AT_ONCE]], compat) for i in range(0, len(used), _RESIZED_AT_ONCE)]
-    )
+    # One frame at a time: half the time of 16, whose float copies leave the cache.
+    pixels = torch.cat([_prepare(video[number : number + 1], compat) for number in used])
     place = {number: i for i, number in enumerate(used)}
     rows = torch.tensor([[place[number] for number in row] for row in shown], device=pixels.device)
     for part in rows.split(size):
@@ -106,7 +104,7 @@ def _prepare(frames: torch.Tensor, compat: Compat) -> torch.Tensor:
     side = int(long) if exact else round(long)
     size = (SIDE, side) if height <= width else (side, SIDE)
     # Levels are rounded after each direction, as torchvision does: PyTorch has that for the CPU only.
-    out = frames.cpu() if exact else frames.float()
+    out = frames.cpu() if exact else frames.contiguous().float()
     if size != (height, width):
         out = F.interpolate(out, size=size, mode="bicubic", align_corners=False, antialias=True)
     top, left = ((round((n - SIDE) / 2) if exact else (n - SIDE) // 2) for n in size)
