@@ -48,7 +48,7 @@ class DPFlow:
 
 def _library(name: str = "ptlflow") -> ModuleType:
     if importlib.util.find_spec(name) is None:
-        raise UnavailableError(f"model_name='dpflow' needs {name}: pip install 'pytest-vidmetrics[flow]'")
+        raise UnavailableError(f"model_name='dpflow' needs {name}: pip install 'ptlflow>=0.4'")
     return importlib.import_module(name)
 
 

@@ -1,20 +1,23 @@
-"""Optical flow of a clip by one of several networks: computed once per sample, a few pairs of frames at a time."""
+"""Optical flow of a clip by one of several networks: computed once per pair of frames, a few pairs at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
 from pytest_vidmetrics.backbones import dpflow, raft_things, shared
-from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.backbones.flow_store import StoredPairs
+from pytest_vidmetrics.core.checkpoints import Checkpoint, weights_sha256
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]
 """``(n, 3, H, W)`` uint8 RGB frames to ``(n - 1, 2, h, w)`` float32 flow in pixels and the index of the clip in it."""
+
+Precision = Literal["float16", "float32"]
+"""How fields are kept. float16 takes half the space; a component is off by at most 1/2048 of itself."""
 
 VOLUME_LIMIT = 1 << 28
 """Most elements of a batch of correlation volumes: one pair of 720p frames takes 1.1 GB with its pyramid."""
@@ -69,48 +72,91 @@ def padded(network: Callable[[torch.Tensor], torch.Tensor]) -> Forward:
 
 
 class ClipFlow:
-    """Flow from each frame of a clip to the next, computed in order as it is asked for.
+    """Flow from each frame of a clip to the next, computed when it is asked for.
 
-    ``video`` is ``(T, 3, H, W)`` uint8. Fields are kept in float16: a component is off by at most 1/2048 of itself.
+    ``video`` is ``(T, 3, H, W)`` uint8. ``forward`` returns the network; it is called when a pair is in neither this
+    object nor ``stored``. With ``precision=None`` no fields are kept, only how much each pair moves.
     """
 
-    def __init__(self, video: torch.Tensor, forward: Forward, chunk_size: int, *, keep: bool = True) -> None:
-        self._video, self._forward, self._keep = video, forward, keep
+    def __init__(
+        self,
+        video: torch.Tensor,
+        forward: Callable[[], Forward],
+        chunk_size: int,
+        precision: Precision | None = "float16",
+        stored: StoredPairs | None = None,
+    ) -> None:
+        self._video, self._forward, self._stored = video, forward, stored
+        self._dtype = None if precision is None else getattr(torch, precision)
         self._step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1])
-        self._fields: list[npt.NDArray[np.float16]] = []
-        self._motion: list[tuple[float, float]] = []
+        self._fields: dict[int, npt.NDArray[Any]] = {}
+        self._motion: dict[int, tuple[float, float]] = {}
 
     def __len__(self) -> int:
         """How many pairs of consecutive frames there are."""
         return max(0, len(self._video) - 1)
 
-    def field(self, pair: int) -> npt.NDArray[np.float16]:
+    def field(self, pair: int) -> npt.NDArray[Any]:
         """Return the ``(H, W, 2)`` flow in pixels of one pair."""
-        self._until(pair)
+        if pair not in self._fields:
+            known = None if self._stored is None else self._stored.field(pair)
+            if known is None:
+                self._compute(pair)
+            else:
+                self._fields[pair] = known
         return self._fields[pair]
 
     def motion(self, pair: int) -> tuple[float, float]:
         """Return the largest motion of one pair in pixels: over the padded frame, and inside the frame."""
-        self._until(pair)
+        if pair not in self._motion:
+            known = None if self._stored is None else self._stored.motion(pair)
+            if known is None:
+                self._compute(pair)
+            else:
+                self._motion[pair] = known
         return self._motion[pair]
 
-    def _until(self, pair: int) -> None:
-        while len(self._motion) <= pair:
-            start = len(self._motion)
-            flow, inside = self._forward(self._video[start : start + self._step + 1])
-            cut = flow[inside]
-            whole = largest_motion(flow)
-            self._motion += zip(whole, whole if cut.shape == flow.shape else largest_motion(cut), strict=True)
-            if self._keep:
-                self._fields += list(cut.permute(0, 2, 3, 1).to(torch.float16).cpu().contiguous().numpy())
+    def _compute(self, start: int) -> None:
+        """Compute some pairs from ``start`` on, and keep them."""
+        flow, inside = self._forward()(self._video[start : start + self._step + 1])
+        cut = flow[inside]
+        whole = largest_motion(flow)
+        motion = zip(whole, whole if cut.shape == flow.shape else largest_motion(cut), strict=True)
+        self._motion.update(enumerate(motion, start))
+        shared.forwards["flow pairs"] += len(flow)
+        if self._dtype is None:
+            return
+        fields = cut.permute(0, 2, 3, 1).to(self._dtype).cpu().contiguous().numpy()
+        for pair, field in enumerate(fields, start):
+            self._fields[pair] = field
+            if self._stored is not None:
+                self._stored.put(pair, field, self._motion[pair])
 
 
 def clip_flow(
-    video: torch.Tensor, model: FlowModel, forward: Forward, device: torch.device | str, chunk_size: int
+    video: torch.Tensor,
+    model: FlowModel,
+    forward: Callable[[], Forward],
+    device: torch.device | str,
+    chunk_size: int,
+    precision: Precision = "float16",
+    *,
+    store: bool = True,
 ) -> ClipFlow:
-    """Return the flow of a clip, which all metrics of one sample share that use the same network."""
-    key = ("flow", model.model_name, model.ckpt, str(device))
-    return shared.once(key, lambda: ClipFlow(video, forward, chunk_size), of=video)
+    """Return the flow of a clip, which all metrics of one sample share that use the same network.
+
+    With ``store`` the pairs are read from and written to the store of the engine, if there is one.
+    """
+    keeper = shared.keeper() if store else None
+
+    def make() -> ClipFlow:
+        stored = None
+        if keeper is not None:
+            weights = weights_sha256(model.checkpoint())
+            stored = StoredPairs(keeper, video, (model.model_name, model.ckpt, weights, precision))
+        return ClipFlow(video, forward, chunk_size, precision, stored)
+
+    return shared.once(("flow", model, str(device), precision, keeper is None), make, of=video)
 
 
 def pairs_at_once(chunk_size: int, height: int, width: int) -> int:

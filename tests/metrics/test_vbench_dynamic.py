@@ -144,6 +144,8 @@ def test_unusable_samples_are_named():
     metric = get_metric("vbench.dynamic_degree")
     with pytest.raises(IncompatibleSampleError, match="frame rate above 0"):
         metric.compute({"video": torch.zeros(2, 3, 128, 128, dtype=torch.uint8), "fps": 0})
+    with pytest.raises(IncompatibleSampleError, match="frame rate above 0"):
+        metric.compute({"video": torch.zeros(2, 3, 128, 128, dtype=torch.uint8)})
     with pytest.raises(IncompatibleSampleError, match="at least 121 pixels"):
         metric.compute({"video": torch.zeros(2, 3, 120, 128, dtype=torch.uint8), "fps": 8})
 

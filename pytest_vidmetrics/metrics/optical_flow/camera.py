@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
+
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +24,34 @@ class Calibration:
     focal_length: float
     r_z: float = 0.0
     r_y: float = 0.0
+    init_pitch: float = 0.0
     frame_shape: tuple[int, int] | None = None
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Calibration:
-        """Return the calibration of a mapping; unknown keys are dropped. Raises ``TypeError`` for missing ones."""
-        names = {f.name for f in fields(cls)} - {"frame_shape"}
+        """Return the calibration of a mapping; unknown keys are dropped.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for missing ones.
+        """
+        known = [field for field in fields(cls) if field.name != "frame_shape"]
+        if missing := [field.name for field in known if field.default is MISSING and field.name not in values]:
+            raise IncompatibleSampleError(f"the calibration has no {', '.join(missing)}")
         shape = values.get("frame_shape")
         size = None if shape is None else (int(shape[0]), int(shape[1]))
-        return cls(**{k: float(v) for k, v in values.items() if k in names}, frame_shape=size)
+        return cls(**{f.name: float(values[f.name]) for f in known if f.name in values}, frame_shape=size)
+
+    def check(self) -> None:
+        """Raise ``IncompatibleSampleError`` for a calibration that would have to be guessed at or ignored in part."""
+        if self.frame_shape is None:
+            raise IncompatibleSampleError(
+                "the calibration has no frame_shape [height, width]: without it the focal length in pixels cannot be "
+                'rescaled to the clip (protocol = "fastvideo" takes it as it is)'
+            )
+        if self.init_pitch:
+            raise IncompatibleSampleError(
+                f"the calibration has init_pitch = {self.init_pitch:g}, but only a level camera is modelled "
+                '(protocol = "fastvideo" ignores it)'
+            )
 
     def focal(self, width: int, *, rescale: bool) -> float:
         """Return the focal length in pixels of a ``width`` pixels wide frame."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.common.pairs import pair_details
 from pytest_vidmetrics.metrics.registry import register
 
 if TYPE_CHECKING:
@@ -24,13 +26,16 @@ class _FlowMetric(BaseMetric):
     The score is the mean over pairs of the mean endpoint error in pixels; lower is better. ``protocol="v2"`` keeps
     the fastest pixels and bins both flows alike; ``"fastvideo"`` gives that project's numbers on the same flow.
     ``model_name`` and ``ckpt`` name the network, see :class:`pytest_vidmetrics.backbones.flow.FlowModel`.
-    ``chunk_size`` pairs go through it at a time. Fields are kept in float16.
+    ``chunk_size`` pairs go through it at a time. Fields are kept in ``precision``, float16 or, lossless, float32;
+    with ``store_fields`` also in the result store (4 or 8 bytes per pixel and pair), where both metrics here and
+    ``vbench.dynamic_degree`` find them.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     higher_is_better: ClassVar[bool] = False
     unit: ClassVar[str] = "px"
     backbone: ClassVar[str | None] = "raft-things"
+    neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size", "store_fields"})
 
     def __init__(
         self,
@@ -41,9 +46,13 @@ class _FlowMetric(BaseMetric):
         model_name: str = "raft_large",
         ckpt: str = "things",
         chunk_size: int = 4,
+        precision: Literal["float16", "float32"] = "float16",
+        store_fields: bool = True,
     ) -> None:
         if protocol not in ("v2", "fastvideo"):
             raise ValueError(f"protocol is 'v2' or 'fastvideo', not {protocol!r}")
+        if precision not in ("float16", "float32"):
+            raise ValueError(f"precision is 'float16' or 'float32', not {precision!r}")
         self.protocol: Literal["v2", "fastvideo"] = protocol
         self.min_mag = min_mag
         self.max_mag_pct = max_mag_pct
@@ -51,6 +60,8 @@ class _FlowMetric(BaseMetric):
         self.model_name = model_name
         self.ckpt = ckpt
         self.chunk_size = chunk_size
+        self.precision: Literal["float16", "float32"] = precision
+        self.store_fields = store_fields
 
     def _model(self) -> FlowModel:
         from pytest_vidmetrics.backbones.flow import FlowModel
@@ -70,9 +81,19 @@ class _FlowMetric(BaseMetric):
         from pytest_vidmetrics.backbones.flow import clip_flow
 
         model = self._model()
-        return clip_flow(video, model, model.load(self.device, self.name), self.device, self.chunk_size)
+        return clip_flow(
+            video,
+            model,
+            lambda: model.load(self.device, self.name),
+            self.device,
+            self.chunk_size,
+            self.precision,
+            store=self.store_fields,
+        )
 
     def _check(self, video: Tensor) -> None:
+        if video.ndim != 4 or video.shape[1] != 3:
+            raise IncompatibleSampleError(f"{self.name} needs RGB frames (T, 3, H, W), got {tuple(video.shape)}")
         height, width = video.shape[-2:]
         if len(video) < 2:
             raise IncompatibleSampleError(f"{self.name} needs at least two frames, got {len(video)}")
@@ -104,7 +125,8 @@ class GTOpticalFlow(_FlowMetric):
         count = min(len(video), len(reference))
         self._check(video[:count])
         first, second = self.flow(reference), self.flow(video)
-        return self._score((first.field(i), second.field(i)) for i in range(count - 1))
+        result = self._score((first.field(i), second.field(i)) for i in range(count - 1))
+        return replace(result, details={**result.details, **pair_details(sample)})
 
 
 @register("optical_flow.synthetic_optical_flow")
@@ -112,7 +134,8 @@ class SyntheticOpticalFlow(_FlowMetric):
     """Flow of ``video`` against the flow that its ``actions`` cause in a calibrated camera.
 
     ``actions`` holds ``keyboard`` ``(T, 4 or 6)`` and ``mouse`` ``(T, 2)``, one row per frame. ``calibration`` is a
-    mapping; its focal length is rescaled from its ``frame_shape`` to the clip (not with ``protocol="fastvideo"``).
+    mapping; its focal length is rescaled from the width of its ``frame_shape`` to that of the clip. With
+    ``protocol="fastvideo"`` it is not, ``init_pitch`` is ignored, and a short list of actions shortens the clip.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("video", "actions", "calibration")
@@ -127,7 +150,11 @@ class SyntheticOpticalFlow(_FlowMetric):
 
         video, actions = sample["video"], sample["actions"]
         self._check(video)
-        keyboard, mouse = np.asarray(actions["keyboard"]), np.asarray(actions["mouse"])
+        keyboard, mouse = np.asarray(actions["keyboard"], np.float64), np.asarray(actions["mouse"], np.float64)
+        if keyboard.ndim != 2 or keyboard.shape[1] not in (4, 6) or mouse.shape[1:] != (2,):
+            raise IncompatibleSampleError(
+                f"expected keyboard (T, 4 or 6) and mouse (T, 2), got {keyboard.shape} and {mouse.shape}"
+            )
         short = len(keyboard) < 2 if self.protocol == "fastvideo" else len(keyboard) < len(video)
         if short or len(mouse) != len(keyboard):
             raise IncompatibleSampleError(
@@ -135,6 +162,8 @@ class SyntheticOpticalFlow(_FlowMetric):
             )
         count = min(len(video), len(keyboard))
         calibration = Calibration.read(sample["calibration"])
+        if self.protocol == "v2":
+            calibration.check()
         sign = float(sample.get("mouse_pitch_sign", 1.0))
         size, rescale = (int(video.shape[2]), int(video.shape[3])), self.protocol == "v2"
         observed = self.flow(video)
@@ -142,4 +171,6 @@ class SyntheticOpticalFlow(_FlowMetric):
             synthetic_flow(keyboard[i : i + 2], mouse[i : i + 2], calibration, size, pitch_sign=sign, rescale=rescale)
             for i in range(count - 1)
         )
-        return self._score((flow[0], observed.field(i)) for i, flow in enumerate(expected))
+        result = self._score((flow[0], observed.field(i)) for i, flow in enumerate(expected))
+        focal = calibration.focal(size[1], rescale=rescale)
+        return replace(result, details={**result.details, "focal_length": focal})

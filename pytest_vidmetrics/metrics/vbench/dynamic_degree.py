@@ -26,7 +26,8 @@ class DynamicDegree(VBenchMetric):
 
     Frames are taken at about 8 per second (the step is ``round(fps / 8)``, halves to even). A pair moves when the
     mean of the largest 5 % of its flow magnitudes exceeds ``6 * min(H, W) / 256`` pixels; ``round(4 n / 16)`` of
-    the ``n`` frames' pairs must. ``fps`` is the clip's frame rate. One frame is not dynamic.
+    the ``n`` frames' pairs must. ``fps`` is the clip's frame rate, its file's unless it is given. One frame is not
+    dynamic.
 
     ``compat="upstream"`` keeps two defects that its published scores have: two frames need no moving pair, so
     that a still of two frames is dynamic, and flow over the padding to multiples of 8 counts. ``"fixed"`` asks
@@ -37,7 +38,7 @@ class DynamicDegree(VBenchMetric):
     Source: Vchitect/VBench ``dynamic_degree.py``, arXiv 2311.17982.
     """
 
-    requires: ClassVar[tuple[str, ...]] = ("video", "fps")
+    reads: ClassVar[tuple[str, ...]] = ("fps",)
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     binary: ClassVar[bool] = True
     backbone: ClassVar[str | None] = "raft-things"
@@ -65,7 +66,7 @@ class DynamicDegree(VBenchMetric):
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip."""
-        video, step = self.clip(sample), frame_step(float(sample["fps"]))
+        video, step = self.clip(sample), frame_step(float(sample.get("fps") or 0))
         # A slice is another tensor, whose flow nobody else asks for.
         video = video[::step] if step > 1 else video
         self._check(video)
@@ -90,16 +91,16 @@ class DynamicDegree(VBenchMetric):
     def pair_scores(self, video: torch.Tensor, *, keep: bool = False) -> Iterator[float]:
         """Yield how much each pair of consecutive ``(T, 3, H, W)`` uint8 frames moves, in pixels.
 
-        ``keep`` takes the flow from, or leaves it to, other metrics that look at the same frames.
+        ``keep`` takes the flow from, or leaves it to, other metrics that look at the same frames, now or later.
         """
         from pytest_vidmetrics.backbones.flow import ClipFlow, FlowModel, clip_flow, padded
 
         assert self._network is not None
         forward = padded(self._network)
         if keep:
-            flow = clip_flow(video, FlowModel(), forward, self.device, self.chunk_size)
+            flow = clip_flow(video, FlowModel(), lambda: forward, self.device, self.chunk_size)
         else:
-            flow = ClipFlow(video, forward, self.chunk_size, keep=False)
+            flow = ClipFlow(video, lambda: forward, self.chunk_size, precision=None)
         for pair in range(len(flow)):
             whole, inside = flow.motion(pair)
             yield whole if self.compat == "upstream" else inside
