@@ -11,6 +11,7 @@ from scipy.linalg import blas, eigvalsh, lapack
 
 Rows = NDArray[np.float64]
 _ROUNDING = 1e-9
+_CHUNK = 320
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -36,14 +37,12 @@ def frechet(first: Rows, second: Rows, *, ddof: int = 1) -> Frechet:
     Raises ``ValueError`` for fewer than two rows, other widths, or values that are not finite.
     """
     a, b = checked_pair(first, second)
-    means = a.mean(axis=0), b.mean(axis=0)
-    mean_term = float(np.square(means[0] - means[1]).sum())
-    a, b = a - means[0], b - means[1]
+    mean_term = float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum())
     if min(len(a), len(b)) > a.shape[1]:
         quick = _from_covariances(a, b, ddof, mean_term)
         if quick is not None:
             return Frechet(mean_term, quick)
-    fa, fb = a / np.sqrt(len(a) - ddof), b / np.sqrt(len(b) - ddof)
+    fa, fb = factor(a, ddof), factor(b, ddof)
     traces = float(np.square(fa).sum() + np.square(fb).sum())
     term = traces - 2.0 * float(np.linalg.svd(reduced(fa) @ reduced(fb).T, compute_uv=False).sum())
     if term < -_ROUNDING * max(traces, np.finfo(np.float64).tiny):
@@ -67,7 +66,9 @@ def checked(rows: Rows, owners: Sequence[str] | None = None) -> Rows:
     rows = np.asarray(rows, dtype=np.float64)
     if rows.ndim != 2 or len(rows) < 2:
         raise ValueError(f"at least 2 rows of features are needed on either side, got {rows.shape}")
-    if not np.isfinite(rows).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = rows.sum(axis=0)
+    if not (np.isfinite(sums).all() or np.isfinite(rows).all()):
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))[:5]
         names = [owners[i] for i in bad] if owners else [f"row {i}" for i in bad]
         raise ValueError(f"features are not finite: {', '.join(names)}")
@@ -81,12 +82,12 @@ def factor(rows: Rows, ddof: int = 1) -> Rows:
 
 
 def _from_covariances(a: Rows, b: Rows, ddof: int, mean_term: float) -> float | None:
-    """Return the covariance term of centred rows from ``L^T S2 L`` with ``S1 = L L^T``, all in lower triangles.
+    """Return the covariance term from ``L^T S2 L`` with ``S1 = L L^T``, all in lower triangles.
 
     Rounding moves the eigenvalues of the product by up to ``eps |S1| |S2|`` and the root of a small one by far more.
     ``None`` where these errors, taken as independent, are not small beside the distance.
     """
-    one, two = (blas.dsyrk(1.0 / (len(rows) - ddof), rows.T, lower=1) for rows in (a, b))
+    one, two = _lower_covariance(a, ddof), _lower_covariance(b, ddof)
     lower, info = lapack.dpotrf(one, lower=1)
     if info != 0:
         return None
@@ -98,6 +99,18 @@ def _from_covariances(a: Rows, b: Rows, ddof: int, mean_term: float) -> float | 
     term = float(np.trace(one) + np.trace(two) - 2.0 * roots.sum())
     error = _EPSILON * float(np.linalg.norm(one) * np.linalg.norm(two) * np.linalg.norm(1.0 / roots))
     return term if error <= _ROUNDING * (mean_term + term) else None
+
+
+def _lower_covariance(rows: Rows, ddof: int) -> Rows:
+    """Return the lower triangle of the covariance; centred rows are never held all at once."""
+    mean = rows.mean(axis=0)
+    total: Rows = np.zeros((rows.shape[1], rows.shape[1]), order="F")
+    space = np.empty((min(len(rows), _CHUNK), rows.shape[1]))
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        part = np.subtract(chunk, mean, out=space[: len(chunk)])
+        total = blas.dsyrk(1.0 / (len(rows) - ddof), part.T, beta=1.0, c=total, lower=1, overwrite_c=1)
+    return total
 
 
 def reduced(rows: Rows) -> Rows:

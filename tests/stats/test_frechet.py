@@ -35,6 +35,10 @@ def test_non_finite_rows_are_named() -> None:
     rows[1, 0] = np.nan
     with pytest.raises(ValueError, match="not finite: beta"):
         checked(rows, ["alpha", "beta", "gamma"])
+    rows[:2, 0] = np.inf, -np.inf
+    with pytest.raises(ValueError, match="not finite: row 0, row 1$"):
+        checked(rows)
+    assert checked(np.full((3, 2), 1e308)).shape == (3, 2)
 
 
 def test_widths_must_agree() -> None:
@@ -74,7 +78,7 @@ def test_any_shape_conditioning_and_rank(
 def test_common_sets_take_the_short_way_and_singular_ones_do_not() -> None:
     def short(a: np.ndarray, b: np.ndarray) -> bool:
         gap = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
-        return _from_covariances(a - a.mean(axis=0), b - b.mean(axis=0), 1, float(gap)) is not None
+        return _from_covariances(a, b, 1, float(gap)) is not None
 
     wide = feature_set(500, 100, 1, decay=0.5), feature_set(400, 100, 2, decay=0.5)
     assert short(*wide)
