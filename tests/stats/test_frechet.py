@@ -36,7 +36,7 @@ def test_non_finite_rows_are_named() -> None:
     with pytest.raises(ValueError, match="not finite: beta"):
         checked(rows, ["alpha", "beta", "gamma"])
     rows[:2, 0] = np.inf, -np.inf
-    with pytest.raises(ValueError, match="not finite: row 0, row 1$"):
+    with pytest.raises(ValueError, match=r"not finite: row 0, row 1$"):
         checked(rows)
     assert checked(np.full((3, 2), 1e308)).shape == (3, 2)
 
