@@ -63,6 +63,19 @@ def pretrained(cls: Any, config: Any, state: State, **options: Any) -> nn.Module
     return frozen(model)
 
 
+def from_folder(cls: Any, folder: str | Path) -> nn.Module:
+    """Return the model of class ``cls`` that a folder holds (settings and weights), frozen and in float32.
+
+    Nothing is fetched. Raises ``ValueError`` when the weights lack a tensor of the network or have another shape.
+    """
+    with _quiet():
+        model, info = cls.from_pretrained(folder, dtype=torch.float32, local_files_only=True, output_loading_info=True)
+    wrong = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "mismatched_keys") if info.get(kind)}
+    if wrong:
+        raise ValueError(f"the weights in {folder} do not fit {cls.__name__}: {wrong}")
+    return frozen(model)
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the progress bar of loading off the terminal, which is the test runner's."""

@@ -1,0 +1,165 @@
+"""Word error rate: whether the speech in the sound says what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.errors import NoAudioStreamError
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.audio.languages import by_character, by_character_in_fastvideo, language_code
+from pytest_vidmetrics.metrics.audio.transcripts import Errors, count, has_characters, normalise, units
+from pytest_vidmetrics.metrics.audio.waveform import waveform
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.registry import register
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from pytest_vidmetrics.backbones.asr import Recogniser
+
+    Samples = npt.NDArray[np.float32]
+
+Backend = Literal["whisper", "glm_asr", "sensevoice"]
+Compat = Literal["fixed", "fastvideo"]
+
+_BACKENDS = ("whisper", "glm_asr", "sensevoice")
+_COUNTS = ("hits", "substitutions", "deletions", "insertions")
+
+
+@register("audio.wer")
+class WordErrorRate(BaseMetric):
+    """Errors of a transcript of ``audio`` per word of ``reference_text``; lower is better, can exceed 1.
+
+    ``backend`` transcribes: ``"whisper"``, ``"glm_asr"`` or ``"sensevoice"`` (with the library funasr); ``model`` is
+    another repository or a folder of the same kind. Text in Chinese, Japanese or Korean is compared by character:
+    by the sample's ``language`` (a tag or an English name), else by the script of either text.
+
+    ``compat="fixed"``: sound beyond 30 s is cut where it is quiet and heard whole, Whisper is told the sample's
+    language, digital silence is an empty transcript, and ``text_prompt`` is the reference only where
+    ``auxiliary_info["prompt_is_transcript"]`` says so. ``compat="fastvideo"``: Whisper hears the first 30 s (GLM-ASR
+    630 s) and finds the language out, a missing reference is the prompt, and languages are looked up as FastVideo
+    does.
+
+    The corpus score is all errors over all reference words, not the mean of the clips' rates.
+    Details: ``transcription``, ``reference_text`` (as compared), ``char_level``, the four counts, ``chunks``
+    (heard: those of zeros are not), ``dropped_seconds`` (beyond the end of what is heard), ``truncated_chunks``
+    (which ran into ``max_new_tokens``), ``silent``.
+    Source: FastVideo ``audio.wer``; alignment by jiwer.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("audio",)
+    reads: ClassVar[tuple[str, ...]] = ("reference_text", "text_prompt", "language", "auxiliary_info")
+    requires_reference: ClassVar[bool] = False
+    higher_is_better: ClassVar[bool] = False
+    unit: ClassVar[str] = "errors per word"
+    noise_source: ClassVar[str] = "greedy transcripts of one machine are equal; one machine to another: not measured"
+    dependencies: ClassVar[Sequence[str]] = ("jiwer",)
+    backbone: ClassVar[str | None] = "asr"
+
+    def __init__(
+        self,
+        backend: Backend = "whisper",
+        model: str | None = None,
+        compat: Compat = "fixed",
+        max_new_tokens: int = 256,
+    ) -> None:
+        if backend not in _BACKENDS:
+            raise ValueError(f"backend is one of {', '.join(_BACKENDS)}, not {backend!r}")
+        if compat not in ("fixed", "fastvideo"):
+            raise ValueError(f"compat is 'fixed' or 'fastvideo', not {compat!r}")
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
+        self.backend: Backend = backend
+        self.model = model
+        self.compat: Compat = compat
+        self.max_new_tokens = max_new_tokens
+        self._recogniser: Recogniser | None = None
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return the files of the speech recogniser."""
+        from pytest_vidmetrics.backbones import asr
+
+        return asr.checkpoints(self.backend, self.model)
+
+    def setup(self) -> None:
+        """Load the speech recogniser."""
+        if self._recogniser is None:
+            from pytest_vidmetrics.backbones import asr
+
+            self._recogniser = asr.load(self.backend, self.model, self.device, self.max_new_tokens, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one sample; skipped with the reason without sound or without a text to compare with."""
+        spoken = self._reference(sample)
+        if spoken is None:
+            return self._skip(
+                sample,
+                "the sample has no reference_text (text_prompt counts as one only where "
+                "auxiliary_info['prompt_is_transcript'] is true)",
+            )
+        try:
+            heard = self._transcribe(sample["audio"], sample.get("language"))
+        except NoAudioStreamError as error:
+            return self._skip(sample, str(error))
+        reference, transcript = normalise(spoken), normalise(heard["transcription"])
+        characters = self._by_character(sample.get("language"), reference, transcript)
+        errors = count(units(reference, characters=characters), units(transcript, characters=characters))
+        details = {
+            **heard,
+            "reference_text": reference,
+            "asr_backend": self.backend,
+            "char_level": characters,
+            **{name: getattr(errors, name) for name in _COUNTS},
+            "reference_length": errors.reference_length,
+        }
+        return MetricResult(self.name, float(errors.rate), details)
+
+    def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
+        """Return all errors over all reference words (or characters, of clips that are compared by them)."""
+        scored = [result.details for result in results.values() if result.status == "scored"]
+        return Errors.sum(Errors(*(row[name] for name in _COUNTS)) for row in scored).rate if scored else None
+
+    def _reference(self, sample: Mapping[str, Any]) -> str | None:
+        """Return the text that should be heard, as the sample gives it."""
+        if sample.get("reference_text") is not None:
+            return str(sample["reference_text"])
+        info = sample.get("auxiliary_info") or {}
+        prompted = self.compat == "fastvideo" or (isinstance(info, Mapping) and info.get("prompt_is_transcript"))
+        prompt = sample.get("text_prompt")
+        return str(prompt) if prompted and prompt is not None else None
+
+    def _by_character(self, language: str | None, reference: str, transcript: str) -> bool:
+        known = by_character_in_fastvideo(language) if self.compat == "fastvideo" else by_character(language)
+        return known if known is not None else has_characters(reference) or has_characters(transcript)
+
+    def _transcribe(self, audio: Any, language: str | None) -> dict[str, Any]:
+        """Return the transcript and what was not heard."""
+        from pytest_vidmetrics.backbones.asr import SAMPLE_RATE
+
+        samples = waveform(audio, SAMPLE_RATE)
+        parts = self._parts(samples)
+        self.setup()
+        assert self._recogniser is not None
+        code = language_code(language) if self.compat == "fixed" else None
+        # About a chunk of zeros a recogniser makes up words.
+        found = [self._recogniser(part, code) for part in parts if self.compat == "fastvideo" or part.any()]
+        return {
+            "transcription": " ".join(one.text for one in found if one.text),
+            "chunks": len(found),
+            "dropped_seconds": (len(samples) - sum(map(len, parts))) / SAMPLE_RATE,
+            "truncated_chunks": sum(one.truncated for one in found),
+            "silent": not samples.any(),
+        }
+
+    def _parts(self, samples: Samples) -> list[Samples]:
+        """Return the pieces of sound that the recogniser hears one by one."""
+        from pytest_vidmetrics.backbones.asr import FIRST_S, SAMPLE_RATE, quiet_chunks
+
+        if self.compat == "fastvideo":
+            heard = FIRST_S.get(self.backend)
+            return [samples if heard is None else samples[: int(heard * SAMPLE_RATE)]]
+        # SenseVoice finds the speech in sound of any length by itself.
+        return [samples] if self.backend == "sensevoice" else quiet_chunks(samples)
