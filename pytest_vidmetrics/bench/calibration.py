@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.bench.baseline import Noise
 from pytest_vidmetrics.bench.model import MetricConfig
-from pytest_vidmetrics.bench.observe import Observed, observe
+from pytest_vidmetrics.bench.observe import Members, Observed, observe
 from pytest_vidmetrics.bench.samples import Corpus
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pytest_vidmetrics.evaluation.scoring import Scorer
 
 
-def scoring_noise(config: MetricConfig, metric: BaseMetric, corpus: Corpus, device: str, runs: int) -> Noise:
+def scoring_noise(
+    config: MetricConfig, metric: BaseMetric, corpus: Corpus, device: str, runs: int, members: Members | None = None
+) -> Noise:
     """Score the same clips ``runs`` times from scratch: the noise of the metric on this machine.
 
     Nothing is read from or written to the result store. Raises
@@ -32,17 +34,22 @@ def scoring_noise(config: MetricConfig, metric: BaseMetric, corpus: Corpus, devi
     for run in range(runs):
         with tempfile.TemporaryDirectory(prefix="vidmetrics-") as folder:
             scorer = Scorer(Store(Path(folder)), lambda: device)
-            scores.append(_score(observe(config, metric, corpus, scorer), f"run {run + 1}"))
+            scores.append(_score(observe(config, metric, corpus, scorer, members=members), f"run {run + 1}"))
     return Noise(statistics.stdev(scores), runs, "scoring")
 
 
-def generation_noise(config: MetricConfig, metric: BaseMetric, corpora: Sequence[Corpus], scorer: Scorer) -> Noise:
+def generation_noise(
+    config: MetricConfig, metric: BaseMetric, corpora: Sequence[Corpus], scorer: Scorer, members: Members | None = None
+) -> Noise:
     """Score several generations of the same prompts, such as other seeds: the noise of the model.
 
     Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when one of them gives no score.
     """
     scores = [
-        _score(observe(config, metric, corpus, scorer), corpus.samples[0].path if corpus.samples else "no clips")
+        _score(
+            observe(config, metric, corpus, scorer, members=members),
+            corpus.samples[0].path if corpus.samples else "no clips",
+        )
         for corpus in corpora
     ]
     return Noise(statistics.stdev(scores), len(scores), "generation")

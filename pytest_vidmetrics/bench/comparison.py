@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_vidmetrics.bench.baseline import Baseline, parse_baseline, read_baseline
 from pytest_vidmetrics.bench.gate import Verdict, judge
 from pytest_vidmetrics.bench.model import MetricConfig, Policy
-from pytest_vidmetrics.bench.observe import Observed, Problem
+from pytest_vidmetrics.bench.observe import Observed, Problem, keeps_influence, takes_mean
 from pytest_vidmetrics.bench.record import read_record
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.metrics import registry
@@ -63,7 +63,8 @@ def observed_of(scores: Baseline) -> Observed:
         paths={},
         sample_ids=scores.sample_ids,
         reference=scores.reference,
-        is_set=cls.is_set_metric if cls else False,
+        is_set=keeps_influence(cls) if cls else False,
+        is_mean=takes_mean(cls) if cls else False,
         binary=cls.binary if cls else False,
         noise_floor=cls.noise_floor if cls else 0.0,
         problems=() if scores.samples else (Problem("corpus", "failed", "no sample was recorded"),),

@@ -17,7 +17,8 @@ def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Inter
     """Return the interval of the harm, or ``None`` for fewer than two samples or clusters.
 
     Both bounds are one-sided at ``1 - alpha``. Per-sample metrics: Student's t on the paired differences, with a
-    cluster-robust error where the case names a ``cluster`` key. Set metrics: the paired influence interval. To
+    cluster-robust error where the case names a ``cluster`` key; around the harm itself where the corpus score is not
+    the mean. Set metrics: the paired influence interval. To
     first order a clip moves the score by its influence, so the differences of the recorded influences carry the
     standard error of the difference of the two scores (same clips, same reference).
     """
@@ -29,11 +30,12 @@ def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Inter
     clusters = [observed.clusters[id] for id in ids] if observed.clusters else None
     if len(set(clusters or ids)) < 2 or observed.score is None:
         return None
-    if not observed.is_set:
+    if observed.is_mean:
         return paired_interval(changes, clusters, alpha=alpha)
     harm = sign * (baseline.score - observed.score)
-    spread = paired_interval([len(ids) * change for change in changes], clusters, alpha=alpha)
-    return t_interval(harm, spread.se, spread.df, alpha=alpha, kind="paired influence")
+    scale = len(ids) if observed.is_set else 1
+    spread = paired_interval([scale * change for change in changes], clusters, alpha=alpha)
+    return t_interval(harm, spread.se, spread.df, alpha=alpha, kind="paired influence" if observed.is_set else "paired")
 
 
 def regression_p(observed: Observed, baseline: Baseline, interval: Interval | None, margin: float) -> float | None:

@@ -118,8 +118,15 @@ def blocked(config: MetricConfig, observed: Observed, *, has_baseline: bool) -> 
 
 
 def _problem_notes(problems: tuple[Problem, ...], limit: int = 8) -> tuple[str, ...]:
-    lines = [f"{p.sample}: {p.status}: {p.reason}" for p in problems[:limit]]
-    return (*lines, f"and {len(problems) - limit} more") if len(problems) > limit else tuple(lines)
+    """One line for each reason: a file that all clips need is missing once."""
+    samples: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        samples.setdefault((problem.status, problem.reason), []).append(problem.sample)
+    lines = [
+        f"{ids[0]}{f' and {len(ids) - 1} more' if ids[1:] else ''}: {status}: {reason}"
+        for (status, reason), ids in samples.items()
+    ]
+    return (*lines[:limit], f"and {len(lines) - limit} more") if len(lines) > limit else tuple(lines)
 
 
 def _missing(config: MetricConfig, observed: Observed, baseline: Baseline | None) -> Verdict | None:

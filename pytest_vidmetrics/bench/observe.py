@@ -15,6 +15,7 @@ from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.evaluation.clips import with_sound
 from pytest_vidmetrics.evaluation.masks import with_masks
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.composite import CompositeMetric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,20 +62,29 @@ class Observed:
         return len(self.samples)
 
 
-def observe(
-    config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: Scorer, cluster: str | None = None
-) -> Observed:
-    """Collect one gate's results, computing what the store does not hold.
+Members = Mapping[str, "BaseMetric | UnavailableError"]
 
+
+def observe(
+    config: MetricConfig,
+    metric: BaseMetric,
+    corpus: Corpus,
+    scorer: Scorer,
+    cluster: str | None = None,
+    members: Members | None = None,
+) -> Observed:
+    """Collect one gate's results on its samples of a case, computing what the store does not hold.
+
+    ``members`` are the parts of a composite metric, set up as the case wants them.
     ``cluster`` is the sample key whose equal values mark samples that are not independent, such as the prompt.
     """
-    observed = _observe(config, metric, corpus, scorer)
-    try:
-        scorer.weights(metric)
-    except UnavailableError:
-        pass  # every sample says so
-    except VidmetricsError as error:  # replaced since the first clip was scored: the identity may name either file
-        observed = replace(observed, problems=(*observed.problems, Problem("corpus", "failed", str(error))))
+    if isinstance(metric, CompositeMetric):
+        from pytest_vidmetrics.bench.composite import observe_composite
+
+        observed = observe_composite(metric, members or {}, corpus, lambda part, clips: _settled(part, clips, scorer))
+    else:
+        corpus = corpus.of(config.metric)
+        observed = _settled(metric, corpus, scorer)
     if cluster is None:
         return observed
     labels = {sample.id: str(sample.values.get(cluster)) for sample in corpus.samples}
@@ -86,9 +96,20 @@ def observe(
     return replace(observed, clusters=labels, problems=(*observed.problems, *lost))
 
 
-def _observe(config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
+def _settled(metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
+    observed = _observe(metric, corpus, scorer)
+    try:
+        scorer.weights(metric)
+    except UnavailableError:
+        pass  # every sample says so
+    except VidmetricsError as error:  # replaced since the first clip was scored: the identity may name either file
+        return replace(observed, problems=(*observed.problems, Problem("corpus", "failed", str(error))))
+    return observed
+
+
+def _observe(metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
     if isinstance(metric, SetMetric):
-        return _observe_set(config, metric, corpus, scorer)
+        return _observe_set(metric, corpus, scorer)
     scores: dict[str, float] = {}
     results: dict[str, MetricResult] = {}
     problems: list[Problem] = []
@@ -104,7 +125,7 @@ def _observe(config: MetricConfig, metric: BaseMetric, corpus: Corpus, scorer: S
     return _observed(metric, corpus, scores, score, problems, _reference_of(corpus.samples, metric))
 
 
-def _observe_set(config: MetricConfig, metric: SetMetric, corpus: Corpus, scorer: Scorer) -> Observed:
+def _observe_set(metric: SetMetric, corpus: Corpus, scorer: Scorer) -> Observed:
     problems: list[Problem] = []
     generated = _rows(metric, corpus.samples, scorer, problems, "")
     reference = _rows(metric, corpus.references, scorer, problems, "reference ")
@@ -168,14 +189,24 @@ def _observed(
         paths={sample.id: sample.path for sample in corpus.samples},
         sample_ids=_sample_digest(corpus.samples, metric),
         reference=reference,
-        is_set=metric.is_set_metric,
         binary=metric.binary,
-        is_mean=not metric.is_set_metric and type(metric).corpus_score is BaseMetric.corpus_score,
+        is_set=keeps_influence(type(metric)),
+        is_mean=takes_mean(type(metric)),
         noise_floor=metric.noise_floor,
         min_n=metric.min_n,
         problems=tuple(problems),
         details=details or {},
     )
+
+
+def keeps_influence(cls: type[BaseMetric]) -> bool:
+    """Whether a metric's numbers by clip are influences on the score, not scores."""
+    return cls.is_set_metric or issubclass(cls, CompositeMetric)
+
+
+def takes_mean(cls: type[BaseMetric]) -> bool:
+    """Whether a metric's corpus score is the mean of its clips' scores."""
+    return not keeps_influence(cls) and cls.corpus_score is BaseMetric.corpus_score
 
 
 def full_identity(metric: BaseMetric) -> dict[str, Any]:

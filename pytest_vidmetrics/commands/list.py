@@ -73,7 +73,7 @@ def _row(one: dict[str, Any]) -> list[str]:
         one["name"],
         "higher" if one["higher_is_better"] else "lower",
         one["unit"] or "-",
-        ("set of " if one["set_metric"] else "") + "+".join(one["requires"]),
+        ("set of " if one["set_metric"] else "") + ("+".join(one["requires"]) or "other metrics"),
         total,
         ", ".join(dict.fromkeys(weight["licence"] for weight in weights)) or "-",
         ", ".join(one["missing_dependencies"]),

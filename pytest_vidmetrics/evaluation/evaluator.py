@@ -7,7 +7,9 @@ from types import TracebackType
 from typing import Any, Self, overload
 
 from pytest_vidmetrics.backbones import shared
+from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import EvalResults, MetricResult
+from pytest_vidmetrics.evaluation import combining
 from pytest_vidmetrics.evaluation.clips import CLIP_KEYS, requests_for
 from pytest_vidmetrics.evaluation.devices import resolve_devices
 from pytest_vidmetrics.evaluation.inputs import as_video, check_frames
@@ -52,15 +54,19 @@ class Evaluator:
         metric_kwargs: Params | None = None,
     ) -> None:
         selection = [metrics] if isinstance(metrics, str) else list(metrics)
-        self._names = registry.expand(selection)
-        self._explicit = frozenset(selection) & frozenset(self._names) - {
+        chosen = registry.expand(selection)
+        self._explicit = frozenset(selection) & frozenset(chosen) - {
             name for name in selection if registry.resolve_group(name)
         }
+        self._composites = combining.composites(chosen)
+        self._names = [name for name in combining.with_parts(chosen) if name not in self._composites]
         if unknown := set(metric_kwargs or {}) - set(self._names):
             raise ValueError(f"metric_kwargs names metrics that are not selected: {', '.join(sorted(unknown))}")
         self._devices = resolve_devices(device, num_gpus)
         self._compile, self._pre_upload, self._params = compile, pre_upload, dict(metric_kwargs or {})
-        self._optional = frozenset(self._names) - (frozenset() if skip_missing_deps else self._explicit)
+        named = frozenset() if skip_missing_deps else self._explicit
+        self._optional = frozenset(self._names) - named
+        self._optional_composites = frozenset(self._composites) - named
         self._loader_threads, self._prefetch = max(1, loader_threads), max(1, prefetch_factor)
         self._prefetch_bytes = prefetch_bytes
         self._workers: list[EvalWorker] = []
@@ -80,7 +86,10 @@ class Evaluator:
     @property
     def metric_names(self) -> list[str]:
         """The metrics that are loaded; empty after :meth:`unload`."""
-        return list(self._workers[0].metrics) if self._workers else []
+        if not self._workers:
+            return []
+        usable = [name for name in self._composites if name not in self.unavailable]
+        return [*self._workers[0].metrics, *usable]
 
     @property
     def explicit_metrics(self) -> frozenset[str]:
@@ -108,6 +117,11 @@ class Evaluator:
         for worker in workers:
             worker.metrics = {name: worker.metrics[name] for name in names}
         self._workers = workers
+        for name, metric in self._composites.items():
+            if why := combining.lacking(metric, self._names, self.unavailable):
+                if name not in self._optional_composites:
+                    raise UnavailableError(why)
+                self.unavailable[name] = why
 
     def unload(self) -> None:
         """Free the metrics and their networks. :meth:`reload` brings them back."""
@@ -196,7 +210,7 @@ class Evaluator:
         if not sample:
             raise TypeError("evaluate() needs samples=[...], or one sample as keywords: evaluate(video=..., ...)")
         metrics = self._workers[0].metrics
-        sets = [name for name in names if metrics[name].is_set_metric]
+        sets = [name for name in names if name in self._composites or metrics[name].is_set_metric]
         wanted = self._explicit if asked is None else {asked} if isinstance(asked, str) else set(asked)
         if named := [name for name in sets if name in wanted]:
             raise ValueError(f"{', '.join(named)}: a set metric needs samples=[...] with at least 2 entries")
@@ -207,6 +221,8 @@ class Evaluator:
 
     def _run(self, samples: Iterable[Mapping[str, Any]], names: list[str]) -> EvalResults:
         first = self._workers[0].metrics
+        composites = [name for name in names if name in self._composites]
+        names = [name for name in combining.with_parts(names) if name not in self._composites]
         sets = [name for name in names if first[name].is_set_metric]
         for worker in self._workers:
             worker.reset(sets)
@@ -220,7 +236,9 @@ class Evaluator:
             pin=any(device.startswith("cuda") for device in self._devices),
         )
         results = drain(pool, self._workers, names)
-        return EvalResults(results, {name: self._finalize(name, results) for name in sets})
+        corpus = {name: self._finalize(name, results) for name in sets}
+        corpus |= {name: combining.combine(self._composites[name], first, results) for name in composites}
+        return EvalResults(results, corpus)
 
     def _finalize(self, name: str, results: list[dict[str, MetricResult]]) -> MetricResult:
         """Join the workers' parts of a set metric and score them."""

@@ -14,6 +14,7 @@ from pytest_vidmetrics.bench.samples import Corpus, Sample, resolve_samples
 from pytest_vidmetrics.bench.selection import gates_of
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.metrics.composite import CompositeMetric, absent_text, present
 from pytest_vidmetrics.plugin.items import BrokenItem, GateItem, ScoreItem
 from pytest_vidmetrics.plugin.run import RUN, Run
 
@@ -79,6 +80,7 @@ class CaseNode(pytest.Collector):
     def _scores(self, run: Run, corpus: Corpus, gates: tuple[MetricConfig, ...]) -> Iterator[pytest.Item]:
         if not gates or run.settings.judge:
             return
+        gates = self._with_parts(gates)
         sets = tuple(gate for gate in gates if registry.metric_class(gate.metric).is_set_metric)
         units = [(sample, tuple(g for g in gates if sample.concerns(g.metric))) for sample in corpus.samples]
         units = [unit for unit in units if unit[1]]
@@ -91,6 +93,18 @@ class CaseNode(pytest.Collector):
             if part is None or number % part[1] == part[0] - 1:
                 work = [part for unit in chunk for part in _with_reference(unit, paired, sets)]
                 yield ScoreItem.make(self, self.case, _chunk_name(chunk), work)
+
+    def _with_parts(self, gates: tuple[MetricConfig, ...]) -> tuple[MetricConfig, ...]:
+        """Return the gates that clips are scored for: composite ones are replaced by their parts."""
+        found: dict[tuple[str, str], MetricConfig] = {}
+        for gate in gates:
+            cls = registry.metric_class(gate.metric)
+            parts = [gate]
+            if issubclass(cls, CompositeMetric):  # nothing is scored for a sum that this version cannot give
+                parts = [] if absent_text(cls) else [self.case.part(name) for name in present(cls)]
+            for one in parts:
+                found.setdefault((one.metric, repr(sorted(one.params.items()))), one)
+        return tuple(found.values())
 
 
 Unit = tuple[Sample, tuple[MetricConfig, ...]]

@@ -204,7 +204,9 @@ class GateItem(_Item):
             word = "UNAVAILABLE" if self.gate.listed or path.exists() else "SKIPPED"
             return Verdict(word, str(error), metric=self.gate.metric)  # type: ignore[arg-type]
         before = asdict(run.scorer.counts)
-        observed = observe(self.gate, metric, self.corpus.of(self.gate.metric), run.scorer, self.case.cluster)
+        observed = observe(
+            self.gate, metric, self.corpus, run.scorer, self.case.cluster, run.members(metric, self.case)
+        )
         run.scorer.release()
         self.vidmetrics_facts["work"] = _spent(before, run.scorer.counts)
         try:
@@ -250,7 +252,7 @@ class GateItem(_Item):
             verdict = judge(self.gate, observed, old)
             if old is None or verdict.word in ("MISSING", "STALE"):
                 return verdict
-        noise = run.noise(self.gate, self.case, self.corpus.of(self.gate.metric))
+        noise = run.noise(self.gate, self.case, self.corpus)
         base = (
             old
             if old is not None and not run.settings.update

@@ -17,7 +17,7 @@ from pytest_vidmetrics.bench.calibration import generation_noise, scoring_noise
 from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
 from pytest_vidmetrics.bench.samples import Corpus, resolve_samples
 from pytest_vidmetrics.core.cache import get_cache_dir
-from pytest_vidmetrics.core.errors import StoreError
+from pytest_vidmetrics.core.errors import StoreError, UnavailableError
 from pytest_vidmetrics.evaluation.scoring import Scorer
 from pytest_vidmetrics.evaluation.store import Store
 from pytest_vidmetrics.metrics import registry
@@ -68,13 +68,25 @@ class Run:
             self._metrics[key] = registry.get_metric(config.metric, **config.params)
         return self._metrics[key]
 
+    def members(self, metric: BaseMetric, case: Case) -> dict[str, BaseMetric | UnavailableError]:
+        """Return the parts of a composite metric as the case configures them; nothing for another metric."""
+        from pytest_vidmetrics.metrics.composite import CompositeMetric, present
+
+        found: dict[str, BaseMetric | UnavailableError] = {}
+        for name in present(metric) if isinstance(metric, CompositeMetric) else ():
+            try:
+                found[name] = self.metric(case.part(name))
+            except UnavailableError as error:
+                found[name] = error
+        return found
+
     def noise(self, config: MetricConfig, case: Case, corpus: Corpus) -> Noise:
         """Measure a gate's noise as ``--vidmetrics-calibrate`` asks for it."""
         metric, wanted = self.metric(config), self.settings.calibrate
         if isinstance(wanted, tuple):
-            corpora = [resolve_samples(case, name).of(config.metric) for name in wanted]
-            return generation_noise(config, metric, corpora, self.scorer)
-        return scoring_noise(config, metric, corpus, self.scorer.device, wanted or 0)
+            corpora = [resolve_samples(case, name) for name in wanted]
+            return generation_noise(config, metric, corpora, self.scorer, self.members(metric, case))
+        return scoring_noise(config, metric, corpus, self.scorer.device, wanted or 0, self.members(metric, case))
 
     def claim(self, manifest: Manifest) -> Path | None:
         """Reserve a manifest's baseline folder; return the other manifest that already has it."""

@@ -9,8 +9,9 @@ from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
-from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
+from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric
 from pytest_vidmetrics.metrics.vbench.frames import clip_pillow, encode
+from pytest_vidmetrics.metrics.vbench.totals import Compat
 
 if TYPE_CHECKING:
     import torch
@@ -22,16 +23,14 @@ CONTEXT = 77
 
 
 @register("vbench.appearance_style")
-class AppearanceStyle(VBenchMetric):
+class AppearanceStyle(FrameWeightedMetric):
     """Mean over all frames of the cosine of the frame and the style phrase, in [-1, 1]; about 0.2 to 0.3.
 
     The phrase is ``auxiliary_info["appearance_style"]`` (such as "Van Gogh style"), not the prompt; a sample
     without one is skipped. Frames are resized with Pillow's antialiased bicubic. Upstream runs CLIP in float16 on
-    CUDA; here it is float32 everywhere. Upstream's aggregate of one process is the mean over all frames; of
-    several processes it is, by mistake, the mean of each clip's last frame: ``details["frame_results"]`` holds
-    what both need. Source: Vchitect/VBench ``appearance_style.py``, arXiv 2311.17982.
-
-    ``chunk_size`` frames are held as floating point at a time; it does not change the score.
+    CUDA; here it is float32 everywhere. Upstream's corpus score is the mean over all frames with one process; with
+    several it is, by mistake, the mean of each clip's last frame, which no ``compat`` follows. Arguments: see
+    :class:`FrameWeightedMetric`. Source: Vchitect/VBench ``appearance_style.py``, arXiv 2311.17982.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("video", "auxiliary_info")
@@ -41,8 +40,8 @@ class AppearanceStyle(VBenchMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    def __init__(self, chunk_size: int = 32) -> None:
-        self.chunk_size = chunk_size
+    def __init__(self, compat: Compat = "upstream", chunk_size: int = 32) -> None:
+        super().__init__(compat, chunk_size)
         self._image: ClipImage | None = None
         self._text: ClipText | None = None
         self._tokenizer: ClipTokenizer | None = None

@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
-from pytest_vidmetrics.metrics.vbench.base import VBenchMetric, temporal_consistency
+from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric, temporal_consistency
 from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode
+from pytest_vidmetrics.metrics.vbench.totals import Compat
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.backbones.clip import ClipImage
 
 
 @register("vbench.background_consistency")
-class BackgroundConsistency(VBenchMetric):
+class BackgroundConsistency(FrameWeightedMetric):
     """Mean cosine of each frame's CLIP embedding with the previous and the first frame's, in [0, 1].
 
-    Negative cosines count as 0. A clip of one frame has no score (upstream divides by zero). The upstream
-    aggregate weights clips by their frames: ``details["video_sim"]`` and ``details["cnt_per_video"]`` are its
-    parts. Upstream runs CLIP in float16 on CUDA; here it is float32 everywhere.
+    Negative cosines count as 0. A clip of one frame has no score (upstream divides by zero). Upstream runs CLIP in
+    float16 on CUDA; here it is float32 everywhere. Arguments: see :class:`FrameWeightedMetric`.
     Source: Vchitect/VBench ``background_consistency.py``, arXiv 2311.17982.
-
-    ``chunk_size`` frames are held as floating point at a time; it does not change the score.
     """
 
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
@@ -33,8 +31,8 @@ class BackgroundConsistency(VBenchMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    def __init__(self, chunk_size: int = 32) -> None:
-        self.chunk_size = chunk_size
+    def __init__(self, compat: Compat = "upstream", chunk_size: int = 32) -> None:
+        super().__init__(compat, chunk_size)
         self._image: ClipImage | None = None
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.vbench.frames import as_uint8
+from pytest_vidmetrics.metrics.vbench.totals import Compat, aggregate
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +45,25 @@ class VBenchMetric(BaseMetric):
         if not text:
             raise IncompatibleSampleError(f"{self.name} needs a text_prompt, got an empty one")
         return text
+
+
+class FrameWeightedMetric(VBenchMetric):
+    """A dimension whose upstream score of a corpus is a mean over frames.
+
+    ``compat="upstream"``: a corpus weights each clip by its frames, as one process of upstream does;
+    ``"fixed"``: the mean over clips. ``chunk_size`` frames go through the
+    network at a time; it does not change the score.
+    """
+
+    def __init__(self, compat: Compat = "upstream", chunk_size: int = 16) -> None:
+        if compat not in ("upstream", "fixed"):
+            raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
+        self.compat: Compat = compat
+        self.chunk_size = chunk_size
+
+    def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
+        """Return the mean over all frames of all clips, or over clips with ``compat="fixed"``."""
+        return aggregate(self.name, list(results.values()), self.compat) if results else None
 
 
 def temporal_consistency(features: torch.Tensor) -> tuple[float, dict[str, Any]]:

@@ -8,24 +8,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
-from pytest_vidmetrics.metrics.vbench.base import VBenchMetric, temporal_consistency
+from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric, temporal_consistency
 from pytest_vidmetrics.metrics.vbench.frames import dino, encode
+from pytest_vidmetrics.metrics.vbench.totals import Compat
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.backbones.dino import Dino
 
 
 @register("vbench.subject_consistency")
-class SubjectConsistency(VBenchMetric):
+class SubjectConsistency(FrameWeightedMetric):
     """Mean cosine of each frame's DINO feature with the previous and the first frame's, in [0, 1].
 
     Frames keep their aspect ratio (shorter side 224, bilinear, no antialias, no crop). Negative cosines count as
-    0. A clip of one frame has no score (upstream divides by zero). Upstream's aggregate of one process weights
-    clips by their frames, that of several processes is the mean of clips: ``details["video_sim"]`` and
-    ``details["cnt_per_video"]`` are the parts of the first.
+    0. A clip of one frame has no score (upstream divides by zero). Arguments: see :class:`FrameWeightedMetric`.
     Source: Vchitect/VBench ``subject_consistency.py``, arXiv 2311.17982.
-
-    ``chunk_size`` frames go through the network at a time; it does not change the score.
     """
 
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
@@ -34,8 +31,8 @@ class SubjectConsistency(VBenchMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    def __init__(self, chunk_size: int = 16) -> None:
-        self.chunk_size = chunk_size
+    def __init__(self, compat: Compat = "upstream", chunk_size: int = 16) -> None:
+        super().__init__(compat, chunk_size)
         self._network: Dino | None = None
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:

@@ -1,0 +1,71 @@
+"""vbench.quality, .semantic and .total as metrics: the leaderboard's formula, complete or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.metrics.composite import CompositeMetric, absent_text, present, with_parts
+from pytest_vidmetrics.metrics.vbench import totals
+
+ROWS = json.loads((Path(__file__).parents[1] / "data" / "vbench" / "vbench_totals.json").read_text())["rows"]
+NAMES = ("vbench.quality", "vbench.semantic", "vbench.total")
+MISSING = ["color", "multiple_objects", "object_class", "scene", "spatial_relationship"]
+
+
+def made(name: str) -> CompositeMetric:
+    metric = registry.get_metric(name)
+    assert isinstance(metric, CompositeMetric)
+    return metric
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["model"])
+@pytest.mark.parametrize("name", NAMES)
+def test_published_scores_are_reproduced(name, row):
+    metric = made(name)
+    raw = {f"vbench.{dimension.replace(' ', '_')}": value for dimension, value in row["dims"].items()}
+    found = metric.combine({part: raw[part] for part in metric.parts})
+    assert 100 * found == pytest.approx(row["published"][name.removeprefix("vbench.")], abs=0.015)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_slopes_are_the_formula(name):
+    metric = made(name)
+    raw = {part: 0.3 + 0.01 * index for index, part in enumerate(metric.parts)}
+    zero = metric.combine(dict.fromkeys(metric.parts, 0.0))
+    linear = zero + sum(slope * raw[part] for part, slope in metric.slopes().items())
+    assert metric.combine(raw) == pytest.approx(linear, abs=1e-12)
+    details = metric.describe(raw)
+    assert details["raw"] == raw
+    assert set(details["normalised"]) == {part.removeprefix("vbench.") for part in metric.parts}
+
+
+def test_dynamic_degree_counts_half():
+    slopes = made("vbench.quality").slopes()
+    assert slopes["vbench.dynamic_degree"] == pytest.approx(0.5 / 6.5)
+    assert slopes["vbench.aesthetic_quality"] == pytest.approx(1 / 6.5)
+
+
+def test_what_this_version_lacks_is_named():
+    assert absent_text(made("vbench.quality")) == ""
+    for name in ("vbench.semantic", "vbench.total"):
+        text = absent_text(made(name))
+        assert [dimension for dimension in MISSING if f"vbench.{dimension}" in text] == MISSING
+        assert "vbench.human_action" not in text
+
+
+def test_the_group_holds_eleven_dimensions_and_three_scores():
+    names = registry.expand(["vbench"])
+    assert len(names) == 14
+    assert set(NAMES) < set(names)
+    assert not {f"vbench.{dimension}" for dimension in MISSING} & set(names)
+    assert set(with_parts(["vbench.total"])) == set(names) - {"vbench.quality", "vbench.semantic"}
+    assert present(made("vbench.quality")) == tuple(f"vbench.{name}" for name in totals.QUALITY)
+
+
+def test_weights_are_those_of_the_parts():
+    every = {one for part in present(made("vbench.quality")) for one in registry.get_metric(part).checkpoints()}
+    assert set(made("vbench.quality").checkpoints()) == every

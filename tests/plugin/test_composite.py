@@ -1,0 +1,83 @@
+"""Gates on scores that are made of other gates' scores."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import Bench, verdicts
+
+CONFTEST = """
+from pytest_vidmetrics.metrics.composite import CompositeMetric
+
+class Both(CompositeMetric):
+    requires_reference = True
+    parts = ("common.ssim", "vbench.temporal_flickering")
+
+    def combine(self, scores):
+        return scores["common.ssim"] + scores["vbench.temporal_flickering"]
+
+def pytest_vidmetrics_register_metrics(registry):
+    registry.register("mine.both")(Both)
+"""
+MANIFEST = """\
+schema = 1
+
+[case.demo]
+video = "clips/{checkpoint}/*.mp4"
+checkpoint = "candidate"
+reference = "clips/reference/*.mp4"
+metrics = ["mine.both"]
+
+[case.demo.gate.default]
+abs = 0.001
+"""
+
+
+@pytest.fixture
+def both(bench: Bench) -> Bench:
+    bench.manifest(MANIFEST)
+    bench.pytester.makeconftest(CONFTEST)
+    return bench
+
+
+def test_a_composite_is_recorded_compared_and_names_the_clip(both: Bench) -> None:
+    both.run("--update-baselines").assert_outcomes(passed=5)
+    both.run().stdout.fnmatch_lines(["work: 0 decoded, 0 computed, *"])
+    both.degrade("c")
+    result = both.run()
+    assert verdicts(result) == {"mine.both": "REGRESSED"}
+    result.stdout.fnmatch_lines(["*clips that got worse, worst first:*", "* c *candidate/c.mp4"])
+    stored = both.baseline("mine.both")
+    assert set(stored["metric"]["parts"]) == {"common.ssim", "vbench.temporal_flickering"}
+
+
+def test_a_composite_shares_the_work_of_its_parts(both: Bench) -> None:
+    both.manifest(MANIFEST.replace('["mine.both"]', '["mine.both", "common.ssim", "vbench.temporal_flickering"]'))
+    both.run().stdout.fnmatch_lines(["work: 8 decoded, 8 computed, *"])
+
+
+def test_parameters_of_a_part_are_those_of_the_case(both: Bench) -> None:
+    both.run("--update-baselines").assert_outcomes(passed=5)
+    both.manifest(MANIFEST + '\n[case.demo.metric."common.ssim"]\nchannels = "luma"\n')
+    result = both.run()
+    assert verdicts(result) == {"common.ssim": "MISSING", "mine.both": "STALE"}
+    result.stdout.fnmatch_lines(["*channels*rgb*luma*"])
+
+
+def test_a_broken_clip_is_an_error_of_the_composite(both: Bench) -> None:
+    both.run("--update-baselines")
+    both.candidate("b").write_bytes(b"not a clip")
+    assert verdicts(both.run()) == {"mine.both": "ERROR"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("semantic", "vbench.color"), ("quality", "vbench.aesthetic_quality: a and 3 more")]
+)
+def test_a_total_that_cannot_be_given_is_unavailable_and_red(bench: Bench, name: str, reason: str) -> None:
+    bench.manifest(MANIFEST.replace("mine.both", f"vbench.{name}"))
+    result = bench.run()
+    assert verdicts(result) == {f"vbench.{name}": "UNAVAILABLE"}, result.stdout.str()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"*{reason}*"])
+    if name == "semantic":
+        result.stdout.fnmatch_lines(["work: 0 decoded, 0 computed, *"])
