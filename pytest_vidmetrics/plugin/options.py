@@ -138,7 +138,7 @@ def _calibration(text: str | None) -> tuple[str, ...] | int | None:
 _SHARD_VARIABLES = (("SLURM_PROCID", 0, "SLURM_NTASKS"), ("CI_NODE_INDEX", 1, "CI_NODE_TOTAL"))
 
 
-# The step of a SLURM job that runs the batch script itself, or none: its SLURM_PROCID says nothing about work.
+# SLURM numbers the steps of its own from here: the batch script, an interactive shell.
 _FIRST_RESERVED_STEP = 0xFFFFFFF0
 
 
@@ -154,7 +154,7 @@ def sharded(settings: Settings) -> Settings:
         here, all_ = os.environ.get(index, ""), os.environ.get(total, "")
         if not (here.isdigit() and all_.isdigit() and int(all_) > 1):
             continue
-        if index == "SLURM_PROCID" and not _in_srun():
+        if index == "SLURM_PROCID" and not _in_srun(all_):
             continue
         part = int(here) - first + 1
         source = f"{index}={here}, {total}={all_}"
@@ -168,9 +168,16 @@ def sharded(settings: Settings) -> Settings:
     return settings
 
 
-def _in_srun() -> bool:
-    step = os.environ.get("SLURM_STEP_ID", os.environ.get("SLURM_STEPID", ""))
-    return step.isdigit() and int(step) < _FIRST_RESERVED_STEP
+def _in_srun(total: str) -> bool:
+    """Whether this process is one of ``total`` tasks that ``srun`` started.
+
+    A batch script has SLURM_PROCID and SLURM_NTASKS too, but runs once: its place says nothing about work. It has no
+    step of its own; one submitted from within ``srun`` inherits that step, and its number of tasks gives it away.
+    """
+    step = os.environ.get("SLURM_STEP_ID", "")
+    return (
+        step.isdigit() and int(step) < _FIRST_RESERVED_STEP and os.environ.get("SLURM_STEP_NUM_TASKS", total) == total
+    )
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.plugin.conftest import Bench
 
-SLURM = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0"}
+SLURM = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
 CI_NODES = {"CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "2"}
 
 
@@ -42,17 +42,17 @@ def test_an_idle_run_does_not_look_at_the_variables(bench: Bench, monkeypatch: p
     bench.run(selection=None).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("step", [None, "4294967291", "batch"])
+@pytest.mark.parametrize(
+    "step",
+    [{}, {"SLURM_STEP_ID": "4294967291"}, {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "1"}],
+    ids=["no step", "the batch step", "the step of the shell it was submitted from"],
+)
 def test_the_batch_script_of_a_slurm_job_is_no_shard(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str | None
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: dict[str, str]
 ) -> None:
     bench.record()
-    for name, value in SLURM.items():
+    for name, value in {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", **step}.items():
         monkeypatch.setenv(name, value)
-    if step is None:
-        monkeypatch.delenv("SLURM_STEP_ID")
-    else:
-        monkeypatch.setenv("SLURM_STEP_ID", step)
     bench.run().assert_outcomes(passed=6)
 
 
