@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
-import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 
 from pytest_vidmetrics.backbones import hf, shared
 from pytest_vidmetrics.core.checkpoints import Checkpoint, resolve
@@ -141,11 +141,7 @@ class SenseVoice:
     """SenseVoice with FSMN voice activity detection, by the optional library funasr; sound of any length."""
 
     def __init__(self, folder: str | Path, vad: str | Path, device: torch.device | str) -> None:
-        try:
-            library = importlib.import_module("funasr")
-            post = importlib.import_module("funasr.utils.postprocess_utils")
-        except (ImportError, OSError) as error:
-            raise UnavailableError(f"the backend 'sensevoice' needs funasr ({error}): pip install funasr") from error
+        library, post = _funasr()
         self._clean: Callable[[str], str] = post.rich_transcription_postprocess
         with _untouched():
             self._model: Any = library.AutoModel(
@@ -172,29 +168,48 @@ def checkpoints(backend: Backend, model: str | None = None) -> tuple[Checkpoint,
     Without ``model``, the folder in ``$VIDMETRICS_WHISPER``, ``$VIDMETRICS_GLM_ASR`` or ``$VIDMETRICS_SENSEVOICE``
     stands for the published repository.
     """
-    source = model or os.environ.get(f"VIDMETRICS_{backend.upper()}") or REPOSITORIES[backend]
-    name = (model or REPOSITORIES[backend]).rstrip("/").rsplit("/", 1)[-1]
-    licence = _LICENCES[backend] if model in (None, REPOSITORIES[backend]) else "unknown"
+    source = model or REPOSITORIES[backend]
+    name = source.rstrip("/").rsplit("/", 1)[-1]
+    licence = _LICENCES[backend] if source == REPOSITORIES[backend] else "unknown"
+    override = None if model else f"VIDMETRICS_{backend.upper()}"
     if backend == "whisper":
-        return tuple(Checkpoint(f"{name}/{file}", source, file, licence=licence) for file in _WHISPER_FILES)
-    one = Checkpoint(name, source, licence=licence)
+        return tuple(
+            Checkpoint(f"{name}/{file}", source, file, licence=licence, override=override) for file in _WHISPER_FILES
+        )
+    one = Checkpoint(name, source, licence=licence, override=override)
     return (one, Checkpoint("fsmn-vad", _VAD, override="VIDMETRICS_FSMN_VAD")) if backend == "sensevoice" else (one,)
 
 
 def load(
     backend: Backend, model: str | None, device: torch.device | str, max_new_tokens: int, metric: str | None = None
 ) -> Recogniser:
-    """Return the shared recogniser; ``metric`` is who asks, for the error message."""
+    """Return the shared recogniser; ``metric`` is who asks, for the error message.
+
+    Raises :class:`UnavailableError` for files, or a library, that are missing, and for files of something else.
+    """
+    if backend == "sensevoice":
+        _funasr()
     paths = [resolve(one, metric) for one in checkpoints(backend, model)]
 
     def build() -> Recogniser:
-        if backend == "whisper":
-            return Whisper(paths[0].parent, device, max_new_tokens)
-        if backend == "glm_asr":
-            return GlmAsr(paths[0], device, max_new_tokens)
+        try:
+            if backend == "whisper":
+                return Whisper(paths[0].parent, device, max_new_tokens)
+            if backend == "glm_asr":
+                return GlmAsr(paths[0], device, max_new_tokens)
+        except (ValueError, OSError, SafetensorError) as error:
+            raise UnavailableError(f"{paths[0]} does not belong to a {backend} that can be read ({error})") from error
         return SenseVoice(paths[0], paths[1], device)
 
     return shared.load(backend, device, build, *map(str, paths), max_new_tokens)
+
+
+def _funasr() -> tuple[Any, Any]:
+    """Return the optional library and its module that cleans transcripts."""
+    try:
+        return importlib.import_module("funasr"), importlib.import_module("funasr.utils.postprocess_utils")
+    except (ImportError, OSError) as error:
+        raise UnavailableError(f"the backend 'sensevoice' needs funasr ({error}): pip install funasr") from error
 
 
 def _greedy(settings: Any, max_new_tokens: int | None, max_length: int | None) -> Any:

@@ -37,7 +37,7 @@ class Checkpoint:
     size: int | None = None
     licence: str = "unknown"
     override: str | None = None
-    """Environment variable that holds a local path to use instead of the download."""
+    """Environment variable that holds a local path to use instead of the download: the file, or a folder with it."""
 
     def kind(self) -> str:
         """Return ``"url"``, ``"path"`` or ``"hub"``; ``""`` when the source is none of them.
@@ -55,9 +55,12 @@ class Checkpoint:
         return "path" if path.exists() else ""
 
     def overridden(self) -> Path | None:
-        """Return the local path that the override variable holds, if it is set."""
+        """Return the local path that the override variable holds, if it is set; in a folder, that of ``filename``."""
         value = os.environ.get(self.override) if self.override else None
-        return Path(value).expanduser() if value else None
+        if not value:
+            return None
+        path = Path(value).expanduser()
+        return path / self.filename if self.filename and path.is_dir() else path
 
 
 def ensure_checkpoint(

@@ -37,6 +37,16 @@ def test_whisper_hears_the_sound_and_is_told_the_language(whisper):
     assert whisper(sounds[0], "fr") == whisper(sounds[0])
 
 
+def test_loading_draws_no_random_number(whisper, tmp_path):
+    folders = write_whisper(tmp_path / "whisper"), write_glm(tmp_path / "glm")
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    asr.Whisper(folders[0], "cpu", 3)
+    asr.GlmAsr(folders[1], "cpu", 3)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()
+    assert random.getstate() == before[2]
+
+
 def test_an_english_whisper_takes_no_language(tmp_path):
     whisper = asr.Whisper(write_whisper(tmp_path, multilingual=False), "cpu", 3)
     assert whisper._task("en") == {}
@@ -62,15 +72,19 @@ def test_two_threads_hear_the_same_and_draw_nothing(whisper):
     assert random.getstate() == before[2]
 
 
-def test_a_folder_that_lacks_a_tensor_is_refused(tmp_path):
+def test_a_folder_that_lacks_a_tensor_is_refused(tmp_path, monkeypatch):
     from safetensors.torch import load_file, save_file
 
     write_whisper(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     del weights["model.encoder.conv1.weight"]
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match=r"missing_keys.*encoder\.conv1\.weight"):
-        asr.Whisper(tmp_path, "cpu", 3)
+    monkeypatch.setenv("VIDMETRICS_WHISPER", str(tmp_path))
+    with pytest.raises(UnavailableError, match=r"missing_keys.*encoder\.conv1\.weight"):
+        asr.load("whisper", None, "cpu", 3)
+    (tmp_path / "model.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(UnavailableError, match="does not belong to a whisper that can be read"):
+        asr.load("whisper", None, "cpu", 3)
 
 
 def test_cuts_lie_where_it_is_quiet():
@@ -132,5 +146,16 @@ def test_sensevoice_leaves_the_process_as_it_was(funasr, tmp_path):
 
 def test_sensevoice_without_its_library(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "funasr", None)
+    # Said before anything is fetched.
+    monkeypatch.setenv("VIDMETRICS_SENSEVOICE", str(tmp_path / "absent"))
     with pytest.raises(UnavailableError, match="pip install funasr"):
-        asr.SenseVoice(tmp_path, tmp_path, "cpu")
+        asr.load("sensevoice", None, "cpu", 3)
+
+
+def test_a_named_model_goes_before_the_variable(monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDMETRICS_WHISPER", str(tmp_path))
+    default, named = asr.checkpoints("whisper")[0], asr.checkpoints("whisper", "openai/whisper-large-v3")[0]
+    assert default.overridden() == tmp_path / "config.json"
+    assert (named.overridden(), named.source, named.licence) == (None, "openai/whisper-large-v3", "unknown")
+    with pytest.raises(UnavailableError, match=r"\$VIDMETRICS_WHISPER names .*config\.json, which does not exist"):
+        asr.load("whisper", None, "cpu", 3)

@@ -112,6 +112,15 @@ def test_offline_uses_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ensure_checkpoint("w.bin", URL) == first
 
 
+def test_the_override_may_be_a_folder_with_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VIDMETRICS_W", str(tmp_path))
+    (tmp_path / "w.bin").write_bytes(b"w")
+    assert resolve(Checkpoint("one", "org/name", "w.bin", override="VIDMETRICS_W")) == tmp_path / "w.bin"
+    assert resolve(Checkpoint("all", "org/name", override="VIDMETRICS_W")) == tmp_path
+    with pytest.raises(UnavailableError, match="which does not exist"):
+        resolve(Checkpoint("other", "org/name", "x.bin", override="VIDMETRICS_W"))
+
+
 def test_the_override_wins_and_is_the_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     checkpoint = Checkpoint("w.bin", URL, sha256=sha(b"w"), override="VIDMETRICS_W")
     assert weights_sha256(checkpoint) == sha(b"w")

@@ -182,7 +182,9 @@ def test_missing_files_are_named_with_the_command(monkeypatch, tmp_path):
     monkeypatch.delenv("VIDMETRICS_WHISPER", raising=False)
     monkeypatch.setenv("VIDMETRICS_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UnavailableError, match=r"openai/whisper-base.*vidmetrics fetch audio\.wer"):
+    with pytest.raises(
+        UnavailableError, match=r"openai/whisper-base.*vidmetrics fetch audio\.wer, or set \$VIDMETRICS_WHISPER"
+    ):
         get_metric("audio.wer").setup()
     names = [one.name for one in get_metric("audio.wer", backend="sensevoice").checkpoints()]
     assert names == ["SenseVoiceSmall", "fsmn-vad"]
