@@ -80,5 +80,6 @@ def _observed(
         noise_floor=math.fsum(abs(slopes[name]) * part.noise_floor for name, part in parts.items()),
         min_n=metric.min_n,
         problems=problems,
+        remarks=tuple(f"{name}: {text}" for name, part in parts.items() for text in part.remarks),
         details=metric.describe(raw) if complete else {},
     )

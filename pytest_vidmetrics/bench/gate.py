@@ -138,6 +138,7 @@ def _missing(config: MetricConfig, observed: Observed, baseline: Baseline | None
         metric=config.metric,
         now=observed.score,
         n=observed.n,
+        notes=observed.remarks,
         details=dict(observed.details),
     )
 
@@ -196,7 +197,7 @@ def _notes(
     policy: Policy, observed: Observed, baseline: Baseline, margin: float, interval: Interval | None
 ) -> tuple[str, ...]:
     """Return what a reader should know besides the verdict: doubt, changed sides, noise above the margin."""
-    notes: list[str] = []
+    notes = list(observed.remarks)
     if interval is not None and interval.low <= margin < interval.high:
         enough = settling_size(interval, margin, observed.n)
         text = f"the interval [{interval.low:.6g}, {interval.high:.6g}] of the harm holds the margin"
@@ -272,5 +273,6 @@ def recorded(observed: Observed, new: Baseline, old: Baseline | None) -> Verdict
         baseline=old.score if old else None,
         now=observed.score,
         n=observed.n,
+        notes=observed.remarks,
         details=dict(observed.details),
     )

@@ -51,6 +51,7 @@ class Observed:
     noise_floor: float = 0.0
     min_n: int = 1
     problems: tuple[Problem, ...] = ()
+    remarks: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
     binary: bool = False
@@ -110,7 +111,6 @@ def _settled(metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
 def _observe(metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
     if isinstance(metric, SetMetric):
         return _observe_set(metric, corpus, scorer)
-    scores: dict[str, float] = {}
     results: dict[str, MetricResult] = {}
     problems: list[Problem] = []
     for sample in corpus.samples:
@@ -118,11 +118,13 @@ def _observe(metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> Observed:
         if result.score is None:
             problems.append(Problem(sample.id, result.status, result.reason))
         else:
-            scores[sample.id], results[sample.id] = result.score, result
+            results[sample.id] = result
     score = metric.corpus_score(results) if results else None
     if results and score is None:
         problems.append(Problem("corpus", "failed", "the score of this corpus is undefined"))
-    return _observed(metric, corpus, scores, score, problems, _reference_of(corpus.samples, metric))
+    scores = {id: result.score for id, result in metric.counted(results).items() if result.score is not None}
+    seen = _observed(metric, corpus, scores, score, problems, _reference_of(corpus.samples, metric))
+    return replace(seen, remarks=metric.remarks(results))
 
 
 def _observe_set(metric: SetMetric, corpus: Corpus, scorer: Scorer) -> Observed:

@@ -103,12 +103,21 @@ class BaseMetric:
         """Score one sample whose required keys are present."""
         raise NotImplementedError(f"{type(self).__name__} must implement compute(sample)")
 
+    def counted(self, results: Mapping[str, MetricResult]) -> Mapping[str, MetricResult]:
+        """Return those of a corpus's scored results, by sample id, that make up its score: all unless overridden."""
+        return results
+
+    def remarks(self, results: Mapping[str, MetricResult]) -> tuple[str, ...]:
+        """Return what a reviewer of the corpus score should know, one sentence each."""
+        del results
+        return ()
+
     def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
-        """Return the score of a whole corpus from its scored results by sample id: their mean unless overridden.
+        """Return the score of a whole corpus from its scored results by sample id: the mean of those that count.
 
         ``None`` when there is none. A benchmark that reduces its samples in another way does so here.
         """
-        scores = [result.score for result in results.values() if result.score is not None]
+        scores = [result.score for result in self.counted(results).values() if result.score is not None]
         return math.fsum(scores) / len(scores) if scores else None
 
     def _skip(self, sample: Mapping[str, Any], reason: str) -> MetricResult:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.vbench.static_filter import KEPT, is_static
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.backbones.flow import Forward
 
 
 @register("vbench.temporal_flickering")
@@ -17,12 +22,56 @@ class TemporalFlickering(BaseMetric):
     Source: VBench (Huang et al. 2024), dimension ``temporal_flickering``. Differences are exact integer sums over
     all pixels and channels, then the mean over frame pairs. A clip of one frame has no pair and is skipped: the
     original yields NaN. ``details["per_pair_mae"]`` lists the differences in grey levels.
+
+    ``static_filter=True`` is the benchmark's own protocol: of each ``text_prompt`` only the first five clips count
+    that hardly move (:func:`~.static_filter.is_static`, by RAFT). A prompt with fewer is remarked upon. Every clip
+    is scored all the same; ``details["static"]`` says whether it is one of them.
+    ``chunk_size`` pairs go through RAFT at a time; it does not change the score.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     requires_reference: ClassVar[bool] = False
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
+
+    def __init__(self, static_filter: bool = False, chunk_size: int = 4) -> None:
+        self.static_filter = static_filter
+        self.chunk_size = chunk_size
+        self._forward: Forward | None = None
+
+    def required_keys(self) -> tuple[str, ...]:
+        """Return the video, and the prompt where clips are chosen by prompt."""
+        return (*super().required_keys(), "text_prompt") if self.static_filter else super().required_keys()
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return RAFT with the "things" weights for the static filter, else nothing."""
+        if not self.static_filter:
+            return ()
+        from pytest_vidmetrics.backbones.raft_things import RAFT_THINGS
+
+        return (RAFT_THINGS,)
+
+    def setup(self) -> None:
+        """Load the network of the static filter."""
+        if self.static_filter and self._forward is None:
+            from pytest_vidmetrics.backbones.flow import FlowModel
+
+            self._forward = FlowModel().load(self.device, self.name)
+
+    def counted(self, results: Mapping[str, MetricResult]) -> Mapping[str, MetricResult]:
+        """Return the first five static clips of each prompt, or all without the filter."""
+        if not self.static_filter:
+            return results
+        return {id: results[id] for ids in _static_by_prompt(results).values() for id in ids[:KEPT]}
+
+    def remarks(self, results: Mapping[str, MetricResult]) -> tuple[str, ...]:
+        """Name the prompts with too few static clips."""
+        if not self.static_filter:
+            return ()
+        few = {prompt: len(ids) for prompt, ids in _static_by_prompt(results).items() if len(ids) < KEPT}
+        named = ", ".join(f"{prompt!r} ({count})" for prompt, count in list(few.items())[:3])
+        more = f" and {len(few) - 3} more" if len(few) > 3 else ""
+        return (f"{len(few)} prompts have fewer than {KEPT} static clips: {named}{more}",) if few else ()
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score ``video``, ``(T, 3, H, W)`` uint8."""
@@ -37,4 +86,20 @@ class TemporalFlickering(BaseMetric):
         sums = [int((after.short() - before.short()).abs_().sum()) for before, after in pairs]
         per_pair = [total / frames[0].numel() for total in sums]
         score = (255.0 - math.fsum(per_pair) / len(per_pair)) / 255.0
-        return MetricResult(self.name, score, {"per_pair_mae": per_pair})
+        details: dict[str, Any] = {"per_pair_mae": per_pair}
+        if self.static_filter:
+            self.setup()
+            assert self._forward is not None
+            still = is_static(frames, self._forward, self.chunk_size)
+            details |= {"static": still, "text_prompt": str(sample["text_prompt"])}
+        return MetricResult(self.name, score, details)
+
+
+def _static_by_prompt(results: Mapping[str, MetricResult]) -> dict[str, list[str]]:
+    """Return the sorted ids of the static clips of every prompt, also of one that has none."""
+    found: dict[str, list[str]] = {}
+    for id, result in sorted(results.items()):
+        ids = found.setdefault(str(result.details["text_prompt"]), [])
+        if result.details["static"]:
+            ids.append(id)
+    return found
