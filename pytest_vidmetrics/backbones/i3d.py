@@ -83,7 +83,7 @@ class InceptionI3d:
         """Return the ``(1, 1024, T', 7, 7)`` output of the last block."""
         for layer in _LAYERS:
             if not isinstance(layer, str):
-                x = F.max_pool3d(_same(x, layer[:3], layer[3:]), layer[:3], layer[3:])
+                x = _pool(x, layer[:3], layer[3:])
             elif layer.startswith("Mixed"):
                 x = self._mixed(x, layer)
             elif layer == "Conv3d_1a_7x7":
@@ -106,7 +106,7 @@ class InceptionI3d:
                 first,
                 _unit(second.contiguous(memory_format=last), self._units[f"{layer}.b1b"]),
                 _unit(third.contiguous(memory_format=last), self._units[f"{layer}.b2b"]),
-                _unit(F.max_pool3d(x, 3, stride=1, padding=1), self._units[f"{layer}.b3b"]),
+                _unit(_neighbourhood(x), self._units[f"{layer}.b3b"]),
             ],
             dim=1,
         )
@@ -156,10 +156,32 @@ def _unit(x: torch.Tensor, folded: Folded, stride: int = 1, padding: int | None 
     return out.relu_()
 
 
+def _missing(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> list[int]:
+    """Return what TensorFlow's SAME pads in each direction in all; the larger half goes behind."""
+    return [max((-(-size // s) - 1) * s + k - size, 0) for size, k, s in zip(x.shape[2:], kernel, stride, strict=True)]
+
+
 def _same(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
-    """Pad with zeros as TensorFlow's SAME: the larger half behind."""
-    pads: list[int] = []
-    for size, k, s in zip(x.shape[2:], kernel, stride, strict=True):
-        total = max((-(-size // s) - 1) * s + k - size, 0)
-        pads = [total // 2, total - total // 2, *pads]
+    """Pad with zeros as TensorFlow's SAME."""
+    pads = [side for total in reversed(_missing(x, kernel, stride)) for side in (total // 2, total - total // 2)]
     return F.pad(x, pads)
+
+
+def _pool(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+    """Return the maxima of a map padded as SAME. Maps are not negative, so windows that end early give the same."""
+    front = [total // 2 for total in _missing(x, kernel, stride)]
+    return F.max_pool3d(x, kernel, stride, padding=front, ceil_mode=True)
+
+
+def _neighbourhood(x: torch.Tensor) -> torch.Tensor:
+    """Return the maxima of 3x3x3 neighbourhoods: on a CPU direction by direction, in half the time."""
+    if x.device.type != "cpu":
+        return F.max_pool3d(x, 3, stride=1, padding=1)
+    for axis in (4, 3, 2):
+        rest = x.shape[axis] - 1
+        wide = x.clone()
+        tail, head = wide.narrow(axis, 1, rest), wide.narrow(axis, 0, rest)
+        torch.maximum(tail, x.narrow(axis, 0, rest), out=tail)
+        torch.maximum(head, x.narrow(axis, 1, rest), out=head)
+        x = wide
+    return x

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones.i3d import InceptionI3d, load_i3d
+from pytest_vidmetrics.backbones.i3d import InceptionI3d, _neighbourhood, _pool, load_i3d
 from pytest_vidmetrics.backbones.torchscript import read_torchscript
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from tests.oracle_fill import clip_uint8, fill_array
@@ -62,6 +62,21 @@ def test_nine_frames_are_enough_and_eight_are_not(state: dict[str, torch.Tensor]
     assert network.features(_input(9, 0)).shape == (1024,)
     with pytest.raises(IncompatibleSampleError, match="8 frames, i3d needs at least 9"):
         network.features(_input(8, 0))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2), (2, 7, 7), (3, 9, 5), (4, 14, 14)])
+def test_maxima_are_those_of_zero_padded_maps(shape: tuple[int, int, int]) -> None:
+    x = torch.rand((1, 5, *shape), generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last_3d)
+    around = torch.nn.functional.pad(x, (1,) * 6)
+    assert torch.equal(_neighbourhood(x), torch.nn.functional.max_pool3d(around, 3, 1))
+    for kernel, stride in [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2))]:
+        pads = []
+        for size, k, s in reversed(list(zip(shape, kernel, stride, strict=True))):
+            total = max(k - s if size % s == 0 else k - size % s, 0)
+            pads += [total // 2, total - total // 2]
+        expected = torch.nn.functional.max_pool3d(torch.nn.functional.pad(x, pads), kernel, stride)
+        assert torch.equal(_pool(x, kernel, stride), expected)
 
 
 def test_another_network_is_refused() -> None:
