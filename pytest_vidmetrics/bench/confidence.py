@@ -18,11 +18,13 @@ def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Inter
 
     Both bounds are one-sided at ``1 - alpha``. Per-sample metrics: Student's t on the paired differences, with a
     cluster-robust error where the case names a ``cluster`` key; around the harm itself where the corpus score is not
-    the mean. Set metrics: the paired influence interval. To
-    first order a clip moves the score by its influence, so the differences of the recorded influences carry the
-    standard error of the difference of the two scores (same clips, same reference).
+    the mean; no narrower than the exact bound for zeros and ones without clusters; Welch's for two samples where the
+    two runs counted other clips. Set metrics: the paired influence interval. To first order a clip moves the score by
+    its influence, so the differences of the recorded influences carry the standard error of the difference of the two
+    scores (same clips, same reference).
     """
-    from pytest_vidmetrics.stats.intervals import paired_interval, t_interval
+    from pytest_vidmetrics.stats.binary import paired_shares
+    from pytest_vidmetrics.stats.intervals import paired_interval, t_interval, welch_interval
 
     sign = 1.0 if observed.higher_is_better else -1.0
     ids = [id for id in observed.samples if id in baseline.samples]
@@ -30,6 +32,12 @@ def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Inter
     clusters = [observed.clusters[id] for id in ids] if observed.clusters else None
     if len(set(clusters or ids)) < 2 or observed.score is None:
         return None
+    if observed.is_mean and observed.samples.keys() != baseline.samples.keys():
+        was, now = list(baseline.samples.values()), list(observed.samples.values())
+        return welch_interval(was, now, alpha=alpha) if sign > 0 else welch_interval(now, was, alpha=alpha)
+    if _has_exact_test(observed, baseline):
+        lost, won = changed_sides(observed, baseline)
+        return paired_shares(lost, won, len(ids), alpha=alpha)
     if observed.is_mean:
         return paired_interval(changes, clusters, alpha=alpha)
     harm = sign * (baseline.score - observed.score)
@@ -41,17 +49,24 @@ def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Inter
 def regression_p(observed: Observed, baseline: Baseline, interval: Interval | None, margin: float) -> float | None:
     """Return the p-value against "not worse by more than the margin", or ``None`` without an interval.
 
-    For a metric of zeros and ones without a margin it is McNemar's exact test of the clips that changed sides.
+    For a metric of zeros and ones without a margin or clusters it is McNemar's exact one-sided test of the clips
+    that changed sides.
     """
-    from pytest_vidmetrics.stats.intervals import mcnemar, p_inferior
+    from pytest_vidmetrics.stats.binary import mcnemar_worse
+    from pytest_vidmetrics.stats.intervals import p_inferior
 
-    if observed.binary and margin == 0.0:
+    if margin == 0.0 and _has_exact_test(observed, baseline):
         lost, won = changed_sides(observed, baseline)
-        return mcnemar(won, lost) if lost > won else 1.0
+        return mcnemar_worse(won, lost)
     if interval is None:
         return None
     gain = replace(interval, estimate=-interval.estimate, low=-interval.high, high=-interval.low)
     return p_inferior(gain, margin)
+
+
+def _has_exact_test(observed: Observed, baseline: Baseline) -> bool:
+    same = observed.samples.keys() == baseline.samples.keys()
+    return observed.binary and observed.is_mean and same and not observed.clusters
 
 
 def changed_sides(observed: Observed, baseline: Baseline) -> tuple[int, int]:
