@@ -39,6 +39,10 @@ MAX_SAMPLES = 321600
 """Most samples at 32 kHz for which the network has time positions: 10.05 s."""
 
 
+class TooShortError(IncompatibleSampleError):
+    """The sound fills no patch of the network."""
+
+
 @dataclass(frozen=True)
 class Audio:
     """``logits`` is ``(527,)`` and ``embedding`` ``(768,)``, both float32."""
@@ -57,11 +61,11 @@ class Passt:
     def __call__(self, samples: npt.NDArray[np.float32]) -> Audio:
         """Return logits and embedding of ``(N,)`` samples at 32 kHz; the mean of the two tokens is the embedding.
 
-        Raises :class:`IncompatibleSampleError` for less than 0.15 s or more than 10.05 s.
+        Raises :class:`TooShortError` for less than 0.15 s, :class:`IncompatibleSampleError` for more than 10.05 s.
         """
         count = len(samples)
         if not MIN_SAMPLES <= count <= MAX_SAMPLES:
-            raise IncompatibleSampleError(
+            raise (TooShortError if count < MIN_SAMPLES else IncompatibleSampleError)(
                 f"the audio lasts {count / SAMPLE_RATE:.3f} s: PaSST reads {MIN_SAMPLES / SAMPLE_RATE:.2f} s "
                 f"to {MAX_SAMPLES / SAMPLE_RATE:.2f} s at once"
             )

@@ -35,7 +35,7 @@ class KLDivergence(BaseMetric):
     (:class:`~pytest_vidmetrics.metrics.audio.passt_protocol.Protocol`), ``collect="max"`` takes the largest logit of
     the windows instead of the mean, ``weights`` is a local file to use instead of the published weights.
 
-    A clip without sound is skipped, and so is silence where the peak is normalised. Less than 0.15 s is refused.
+    A clip without sound is skipped, and so are silence where the peak is normalised, and less than 0.15 s.
 
     ``details``: ``kl_softmax`` (the score), ``kl_sigmoid`` (the same sum over sigmoids: not a divergence, it can be
     negative), ``windows`` and ``reference_windows``, ``unread_s`` and ``reference_unread_s`` (seconds in no window).
@@ -95,10 +95,14 @@ class KLDivergence(BaseMetric):
         Raises :class:`~pytest_vidmetrics.core.errors.NoAudioStreamError` and its subclass ``SilentAudioError``
         (skips) and :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`, each naming the side.
         """
+        from pytest_vidmetrics.backbones.passt import TooShortError
         from pytest_vidmetrics.metrics.audio.passt_sound import hear
 
         network = self._loaded()
-        generated, reference = (hear(network, sample[key], key, self.rules) for key in self.requires)
+        try:
+            generated, reference = (hear(network, sample[key], key, self.rules) for key in self.requires)
+        except TooShortError as error:
+            return self._skip(sample, str(error))
         first, second = self._collected(generated), self._collected(reference)
         details = {
             "kl_softmax": _divergence(_log_softmax(second), _log_softmax(first)),
