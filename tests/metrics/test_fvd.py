@@ -18,6 +18,7 @@ from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.common import fvd_extractors
 from pytest_vidmetrics.metrics.common.fvd import FVD
 from pytest_vidmetrics.metrics.common.fvd_extractors import Extractor
+from pytest_vidmetrics.metrics.common.fvd_features import VideoSetMetric
 from pytest_vidmetrics.metrics.common.kvd import KVD
 from pytest_vidmetrics.metrics.common.prdc import PRDC
 from tests.oracle_fill import clip_uint8, fill_array, fill_state_dict
@@ -75,6 +76,19 @@ def test_preprocessing_of_a_small_wide_clip(weights: str, protocol: str, key: st
         np.testing.assert_allclose(logits, expected[f"16x96x128_seed3_{key}"], atol=2e-6, rtol=0)
 
 
+def test_one_stored_row_serves_both_layers(weights: str) -> None:
+    logits, pooled = (FVD(protocol={"layer": layer}, weights=weights) for layer in ("logits", "pooled"))
+    assert logits.feature_identity() == pooled.feature_identity()
+    assert logits.identity() != pooled.identity()
+    rows = FeatureSet(np.random.default_rng(0).random((3, 1024)), ("a", "b", "c"))
+    state = torch.load(weights, weights_only=True)
+    weight, bias = (
+        state[f"logits.conv3d.{part}"].double().flatten(1 if part == "weight" else 0) for part in ("weight", "bias")
+    )
+    np.testing.assert_allclose(logits.compared(rows), rows.rows @ weight.numpy().T + bias.numpy(), atol=1e-12)
+    np.testing.assert_array_equal(pooled.compared(rows), rows.rows)
+
+
 def test_short_clip_names_the_needed_length(weights: str) -> None:
     with pytest.raises(IncompatibleSampleError, match="12 frames, protocol 'fvd2048_16f' needs at least 16"):
         FVD(protocol="fvd2048_16f", weights=weights).features({"video": _clip(12, 32, 32, 0)})
@@ -110,27 +124,31 @@ ROWS = {name: np.random.default_rng(i).standard_normal((1, 37)) for i, name in e
 REFERENCE = np.random.default_rng(99).standard_normal((6, 1, 37))
 
 
-def _holding(clips: dict[str, np.ndarray]) -> FVD:
-    metric = FVD("motion_energy", cache_mode="off")
+def _holding(kind: type[VideoSetMetric], clips: dict[str, np.ndarray]) -> VideoSetMetric:
+    metric = kind("motion_energy", cache_mode="off")
     metric.reset()
     metric._sets["generated"] = clips
     return metric
 
 
-@settings(deadline=None, max_examples=30)
+@pytest.mark.parametrize("kind", [FVD, KVD, PRDC])
+@settings(deadline=None, max_examples=20)
 @given(parts=st.lists(st.integers(0, 4), min_size=9, max_size=9), order=st.permutations(range(5)), named=st.booleans())
-def test_merging_any_parts_in_any_order_is_bit_identical(parts: list[int], order: list[int], named: bool) -> None:
+def test_merging_any_parts_in_any_order_is_bit_identical(
+    kind: type[VideoSetMetric], parts: list[int], order: list[int], named: bool
+) -> None:
     workers: list[dict[str, np.ndarray]] = [{} for _ in range(5)]
     for name, part in zip(NAMES, parts, strict=True):
         workers[part][name if named else f"{len(workers[part]):08d}"] = ROWS[name]
-    whole = _holding({})
+    whole = _holding(kind, {})
     whole._sets["reference"] = {str(i): rows for i, rows in enumerate(REFERENCE)}
     for index in order:
-        whole.merge_from(_holding(workers[index]))
-    direct = _holding(dict(ROWS))
+        whole.merge_from(_holding(kind, workers[index]))
+    direct = _holding(kind, dict(ROWS))
     direct._sets["reference"] = {str(i): rows for i, rows in enumerate(REFERENCE)}
     merged, expected = whole.finalize(), direct.finalize()
     assert merged.score == expected.score
+    assert merged.details["se"] == expected.details["se"]
     assert merged.details["n_generated"] == 9
     assert sorted(merged.details["influence"].values()) == sorted(expected.details["influence"].values())
 

@@ -109,9 +109,11 @@ def test_a_mapping_changes_a_named_protocol() -> None:
     assert (changed.name, changed.frames, changed.ddof) == ("fvd2048_16f*", 16, 0)
     assert choose("i3d", {"base": "fvd2048_16f", "frames": 16}) == PROTOCOLS["fvd2048_16f"]
     assert choose("clip", {"frames": 8}).extractor == "clip"
-    for bad in ({"layer": "pooled"}, {"fps": 3}):
-        with pytest.raises(ValueError, match="protocol has no rule"):
-            choose("i3d", bad)
+    with pytest.raises(ValueError, match="protocol has no rule 'fps'"):
+        choose("i3d", {"fps": 3})
+    for extractor in ("i3d", "clip"):
+        with pytest.raises(ValueError, match=f"layer of extractor '{extractor}' must be one of"):
+            choose(extractor, {"layer": "tokens"})
     with pytest.raises(ValueError, match="protocol of extractor 'i3d' must be one of"):
         choose("i3d", {"base": "clip"})
 

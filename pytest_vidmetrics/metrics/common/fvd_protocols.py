@@ -16,8 +16,9 @@ _READING = {
     "aggregate": ("mean", "each"),
     "short": ("refuse", "repeat"),
 }
-_OWN = ("frames", "stride", "clip", "clips", "seed", "aggregate", "short", "ddof")
-"""Rules that a caller may set: how a video is read. The others belong to the network."""
+_OWN = ("frames", "stride", "clip", "clips", "seed", "aggregate", "short", "ddof", "layer")
+"""Rules that a caller may set: how a video is read, and what of a row is compared. The others are the network's."""
+_LAYERS = {"i3d": ("logits", "pooled")}
 
 
 @dataclass(frozen=True)
@@ -163,5 +164,7 @@ def choose(extractor: str, protocol: str | Mapping[str, Any] | None) -> Protocol
     if unknown := sorted(set(changes) - set(_OWN)):
         raise ValueError(f"protocol has no rule {unknown[0]!r}: {', '.join(('base', *_OWN))}")
     base = PROTOCOLS[name]
+    if changes.get("layer", base.layer) not in (layers := _LAYERS.get(extractor, (base.layer,))):
+        raise ValueError(f"layer of extractor {extractor!r} must be one of {', '.join(layers)}")
     changed = {key: value for key, value in changes.items() if value != getattr(base, key)}
     return replace(base, name=f"{name}*", **changed) if changed else base
