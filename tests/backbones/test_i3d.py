@@ -31,7 +31,7 @@ def _input(frames: int, seed: int) -> torch.Tensor:
     return clip.permute(3, 0, 1, 2).float() / 255 * 2 - 1
 
 
-@pytest.mark.parametrize(("frames", "seed"), [(16, 0), (10, 2)])
+@pytest.mark.parametrize(("frames", "seed"), [(16, 0), (16, 1), (10, 2), (33, 4)])
 def test_features_and_logits_match_the_published_network(
     state: dict[str, torch.Tensor], frames: int, seed: int
 ) -> None:

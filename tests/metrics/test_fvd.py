@@ -67,13 +67,16 @@ def test_i3d_score_matches_the_reference_implementation(weights: str) -> None:
     assert result.details["dimension"] == 400
 
 
-@pytest.mark.parametrize(("protocol", "key"), [("fastvideo", "logits400"), ("videogpt", "videogpt_logits400")])
+@pytest.mark.parametrize(
+    ("protocol", "key"),
+    [("fastvideo", "logits400"), ("videogpt", "videogpt_logits400"), ("usage-guide", "features1024")],
+)
 def test_preprocessing_of_a_small_wide_clip(weights: str, protocol: str, key: str) -> None:
     metric = FVD(protocol=protocol, weights=weights)
     row = metric.features({"video": _clip(16, 96, 128, 3)})
-    logits = metric.compared(FeatureSet(np.concatenate([row, row]), ("a", "b")))[0]
+    compared = metric.compared(FeatureSet(np.concatenate([row, row]), ("a", "b")))[0]
     with np.load(DATA / "i3d.npz") as expected:
-        np.testing.assert_allclose(logits, expected[f"16x96x128_seed3_{key}"], atol=2e-6, rtol=0)
+        np.testing.assert_allclose(compared, expected[f"16x96x128_seed3_{key}"], atol=2e-6, rtol=0)
 
 
 def test_one_stored_row_serves_both_layers(weights: str) -> None:
@@ -117,6 +120,15 @@ def test_identical_sets_score_zero_and_details_add_up() -> None:
     assert sum(other.details["influence"].values()) == pytest.approx(0, abs=1e-9)
     assert other.details["null_floor_n"] == 3
     json.dumps(other.details)
+
+
+@pytest.mark.parametrize(("count", "there"), [(46, False), (47, True)])
+def test_extrapolation_only_from_a_quarter_more_clips_than_dimensions(count: int, there: bool) -> None:
+    generator = np.random.default_rng(5)
+    sets = [FeatureSet(generator.standard_normal((n, 37)), tuple(f"c{i:02d}" for i in range(n))) for n in (count, 60)]
+    for first, second in (sets, sets[::-1]):
+        details = FVD("motion_energy").score_sets(first, second).details
+        assert ("fvd_infinity" in details) == there
 
 
 NAMES = [f"n{i:02d}" for i in range(9)]
