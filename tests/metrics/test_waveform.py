@@ -11,8 +11,10 @@ import pytest
 from pytest_vidmetrics.backbones.shared import forwards, sample_scope
 from pytest_vidmetrics.core.errors import MediaError, NoAudioStreamError, SilentAudioError
 from pytest_vidmetrics.core.types import Video
+from pytest_vidmetrics.media.audio import load_audio
 from pytest_vidmetrics.media.resample import resample
 from pytest_vidmetrics.metrics.audio.waveform import peak_normalise, waveform
+from tests.audio_weights import write_wav
 from tests.media.clips import gray_ramp, write_video
 from tests.oracle_fill import tone
 
@@ -46,11 +48,32 @@ def test_samples_in_memory_are_mixed_and_resampled() -> None:
 
 
 def test_a_file_is_decoded_once_for_the_metrics_of_one_sample(clip: str) -> None:
-    before = forwards["audio", clip, True]
+    before = forwards["audio", clip]
     with sample_scope():
         assert waveform(clip, 16000) is waveform(clip, 16000)
         waveform(clip, 32000)
-    assert forwards["audio", clip, True] == before + 1
+        waveform(clip, 16000, mono=False)
+    assert forwards["audio", clip] == before + 1
+
+
+def test_samples_in_memory_are_prepared_once_for_the_metrics_of_one_sample() -> None:
+    value = (tone(0.1, 24000, 1), 24000)
+    with sample_scope():
+        first = waveform(value, 16000)
+        assert waveform(value, 16000) is first
+        assert waveform((value[0], 48000), 16000) is not first
+        assert waveform((value[0].copy(), 24000), 16000) is not first
+
+
+def test_the_mean_of_the_channels_and_the_channels_come_from_one_decode(tmp_path: Path) -> None:
+    sound = np.stack([tone(0.5, 48000, 1), tone(0.5, 48000, 2)])
+    path = write_wav(tmp_path / "two.wav", sound, 48000)
+    expected = load_audio(path, rate=16000).samples[0]
+    for order in ((True, False), (False, True)):
+        with sample_scope():
+            found = {mono: waveform(path, 16000, mono=mono) for mono in order}
+        assert np.array_equal(found[True], expected)
+        assert np.array_equal(found[False], load_audio(path, rate=16000, mono=False).samples)
 
 
 def test_a_clip_without_sound(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def waveform(value: Any, rate: int, *, mono: bool = True) -> Samples:
 
     ``value`` is the path of an audio or video file, a ``(samples, rate)`` pair, or a :class:`Video` with audio or
     with a source; ``samples`` is ``(N,)`` or ``(C, N)`` floating point, nominally in [-1, 1]. The result is float32,
-    ``(N,)`` (the mean of the channels) for ``mono``, else ``(C, N)``; its values are as recorded: no gain. A file is
-    decoded once for all metrics of a sample, so the array must not be changed in place.
+    ``(N,)`` (the mean of the channels) for ``mono``, else ``(C, N)``; its values are as recorded: no gain. A sound
+    is decoded once for all metrics of a sample, so the array must not be changed in place.
 
     Raises :class:`NoAudioStreamError` for a file or clip without sound, :class:`MediaError` for a file that cannot
     be read and for samples that are none or not finite, ``TypeError`` and ``ValueError`` for another kind of value.
@@ -37,7 +37,8 @@ def waveform(value: Any, rate: int, *, mono: bool = True) -> Samples:
         return once(("waveform", path, rate, mono), lambda: _resampled(*_decoded(path, mono), rate, mono))
     if isinstance(value, tuple | list) and len(value) == 2:
         samples, native = value
-        return _resampled(_checked(samples, mono), int(native), rate, mono)
+        how = ("waveform", int(native), rate, mono)
+        return once(how, lambda: _resampled(_checked(samples, mono), int(native), rate, mono), of=samples)
     raise TypeError(f"audio is a {type(value).__name__}: expected a path, (samples, rate) or a Video")
 
 
@@ -68,10 +69,17 @@ def _of_video(video: Video) -> Any:
 
 
 def _decoded(path: str, mono: bool) -> tuple[Samples, int]:
+    import numpy as np
+
     from pytest_vidmetrics.media.audio import load_audio
 
-    clip = once(("audio", path, mono), lambda: load_audio(path, mono=mono))
-    return clip.samples, clip.rate
+    # With all channels, whoever asks first: metrics of the mean and of single channels share the decode.
+    clip = once(("audio", path), lambda: load_audio(path, mono=False))
+    if not mono:
+        return clip.samples, clip.rate
+    return once(
+        ("mono", path), lambda: clip.samples.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    ), clip.rate
 
 
 def _resampled(samples: Samples, native: int, rate: int, mono: bool) -> Samples:
