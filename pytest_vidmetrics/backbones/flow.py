@@ -75,7 +75,8 @@ class ClipFlow:
     """Flow from each frame of a clip to the next, computed when it is asked for.
 
     ``video`` is ``(T, 3, H, W)`` uint8. ``forward`` returns the network; it is called when a pair is in neither this
-    object nor ``stored``. With ``precision=None`` no fields are kept, only how much each pair moves.
+    object nor ``stored``. With ``precision=None`` no fields are kept, only how much each pair moves; with ``stored``
+    only those of the last few pairs.
     """
 
     def __init__(
@@ -100,10 +101,9 @@ class ClipFlow:
         """Return the ``(H, W, 2)`` flow in pixels of one pair."""
         if pair not in self._fields:
             known = None if self._stored is None else self._stored.field(pair)
-            if known is None:
-                self._compute(pair)
-            else:
-                self._fields[pair] = known
+            if known is not None:
+                return known
+            self._compute(pair)
         return self._fields[pair]
 
     def motion(self, pair: int) -> tuple[float, float]:
@@ -127,6 +127,8 @@ class ClipFlow:
         if self._dtype is None:
             return
         fields = cut.permute(0, 2, 3, 1).to(self._dtype).cpu().contiguous().numpy()
+        if self._stored is not None:
+            self._fields.clear()  # the store has them: two clips of 121 frames at 720p would take 0.9 GB
         for pair, field in enumerate(fields, start):
             self._fields[pair] = field
             if self._stored is not None:

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from pytest_vidmetrics.stats.flow_histogram import MOVING, Histogram, divergence
+
 Array = npt.NDArray[Any]
 Protocol = Literal["fastvideo", "v2"]
-MOVING = 0.5
-"""Pixels per frame above which a direction means something."""
-_ANGLES, _SPEEDS = 36, 20
+_BLOCK = 1 << 16
+"""Pixels at a time."""
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,121 @@ class FlowOptions:
 
 
 def compare_flows(reference: Array, generated: Array, options: FlowOptions) -> dict[str, float]:
-    """Return the twelve values of one frame pair; all are errors but ``mf_cosine`` and ``mf_mag_ratio``."""
-    a, b = reference.astype(np.float32, copy=False), generated.astype(np.float32, copy=False)
-    speed_a, speed_b = _length(a), _length(b)
-    mask = _mask(np.maximum(speed_a, speed_b), options)
-    error = np.hypot(a[..., 0] - b[..., 0], a[..., 1] - b[..., 1])
-    inside = error[mask]
-    cells = _cells(error, mask, options.grid_size)
-    # FastVideo sums in float32, whose rounding shows in the fifth digit.
-    wide = np.float32 if options.protocol == "fastvideo" else np.float64
-    return {
-        **_mean_flow(a[mask].mean(axis=0, dtype=wide), b[mask].mean(axis=0, dtype=wide)),
-        "pixel_epe_mean": float(inside.mean(dtype=np.float64)),
-        "pixel_epe_max": float(inside.max()),
-        "px_angle_rmse": _angle_rmse(a, b, speed_a, speed_b, mask),
-        "grid_epe_mean": float(cells.mean()),
-        "grid_epe_max": float(cells.max()),
-        "fl_all": float(((inside > 3) & (inside > 0.05 * speed_a[mask])).mean()),
-        "foe_dist": float(np.linalg.norm(focus(a) - focus(b))),
-        "flow_kl_2d": _divergence(a, b, speed_a, speed_b, options.protocol),
-    }
+    """Return the twelve values of one frame pair; all are errors but ``mf_cosine`` and ``mf_mag_ratio``.
+
+    Raises ``ValueError`` for flow that is not finite, or smaller than the grid.
+    """
+    height, width = reference.shape[:2]
+    if min(height, width) < options.grid_size:
+        raise ValueError(f"a {height}x{width} flow has no {options.grid_size}x{options.grid_size} grid")
+    speeds = _speed(reference), _speed(generated)
+    fastest = np.maximum(*speeds)
+    if not np.isfinite(fastest.max()):
+        raise ValueError("the flow is not finite")
+    mask = _mask(fastest, options)
+    totals = _Totals(reference.shape, speeds, options)
+    step = max(1, _BLOCK // width)
+    for start in range(0, height, step):
+        rows = slice(start, min(start + step, height))
+        totals.add(rows, mask[rows], reference[rows], generated[rows])
+    distance = float(np.linalg.norm(focus(reference) - focus(generated)))
+    return {**totals.values(), "foe_dist": distance, "flow_kl_2d": totals.divergence()}
+
+
+class _Totals:
+    """What the twelve values are made of, summed over blocks of rows that stay in the processor's cache."""
+
+    def __init__(self, shape: tuple[int, ...], speeds: tuple[Array, Array], options: FlowOptions) -> None:
+        self._speeds, self._options = speeds, options
+        self._seed = options.protocol == "fastvideo"
+        tops = [speed.max() for speed in speeds]
+        # FastVideo takes the logarithm of a float32, after which the fastest pixel may be in no bin.
+        self._histograms = [Histogram(np.float32(top) if self._seed else float(max(tops))) for top in tops]
+        # FastVideo sums in float32, one pixel after another, whose rounding shows in the fifth digit.
+        self._sums = np.zeros((2, 2), np.float32 if self._seed else np.float64)
+        self._count = self._turned = self._outliers = 0
+        self._error = self._largest = self._turns = 0.0
+        # Per row and column of the grid: masked pixels, their error, the error of all pixels.
+        self._rows = np.zeros((3, shape[0], options.grid_size))
+
+    def add(self, rows: slice, mask: Array, reference: Array, generated: Array) -> None:
+        """Count some rows of both fields."""
+        first, second = _planes(reference), _planes(generated)
+        speed_a, speed_b = (speed[rows] for speed in self._speeds)
+        error = np.sqrt((first[0] - second[0]) ** 2 + (first[1] - second[1]) ** 2)
+        inside = error * mask
+        self._count += int(np.count_nonzero(mask))
+        self._error += float(inside.sum(dtype=np.float64))
+        self._largest = max(self._largest, float(inside.max()))
+        self._outliers += int(np.count_nonzero((inside > 3) & (inside > 0.05 * speed_a)))
+        for sums, planes in zip(self._sums, (first, second), strict=True):
+            self._add_mean(sums, planes, mask)
+        self._add_cells(rows, mask, inside, error)
+        angles = [np.arctan2(v, u, dtype=np.float64) for u, v in (first, second)]
+        for histogram, angle, speed in zip(self._histograms, angles, (speed_a, speed_b), strict=True):
+            histogram.add(angle, speed)
+        both = mask & (speed_a > MOVING) & (speed_b > MOVING)
+        turn = np.abs(angles[1] - angles[0])
+        turn = np.minimum(turn, 2 * np.pi - turn) * both
+        self._turned += int(np.count_nonzero(both))
+        self._turns += float(np.vdot(turn, turn))
+
+    def _add_mean(self, sums: Array, planes: tuple[Array, Array], mask: Array) -> None:
+        for i, plane in enumerate(planes):
+            if not self._seed:
+                sums[i] += (plane * mask).sum(dtype=np.float64)
+            elif len(kept := plane[mask]):
+                kept[0] += sums[i]
+                sums[i] = np.add.accumulate(kept)[-1]
+
+    def _add_cells(self, rows: slice, *planes: Array) -> None:
+        grid = self._options.grid_size
+        width = planes[0].shape[1] // grid
+        for total, plane in zip(self._rows, planes, strict=True):
+            total[rows] = plane[:, : grid * width].reshape(-1, grid, width).sum(axis=2, dtype=np.float64)
+
+    def values(self) -> dict[str, float]:
+        """Return all values but those that follow from the shape of the flow."""
+        means = (self._sums / self._count).astype(self._sums.dtype)
+        cells = self._cells()
+        turned = np.degrees(np.sqrt(self._turns / self._turned)) if self._turned else 0.0
+        return {
+            **_mean_flow(*means),
+            "pixel_epe_mean": self._error / self._count,
+            "pixel_epe_max": self._largest,
+            "px_angle_rmse": float(turned),
+            "grid_epe_mean": float(cells.mean()),
+            "grid_epe_max": float(cells.max()),
+            "fl_all": self._outliers / self._count,
+        }
+
+    def divergence(self) -> float:
+        """Return how much the distributions of directions and speeds differ."""
+        first, second = self._histograms
+        return divergence(first, second, shared_bins=not self._seed)
+
+    def _cells(self) -> Array:
+        """Return the mean error of each cell: of its masked pixels, of all when it has none."""
+        grid, (height, width) = self._options.grid_size, self._speeds[0].shape
+        cut = self._rows[:, : height // grid * grid].reshape(3, grid, height // grid, grid).sum(axis=2)
+        counts, inside, whole = cut
+        means: Array = np.where(counts > 0, inside / np.maximum(counts, 1), whole / (height // grid * (width // grid)))
+        return means
+
+
+def _planes(flow: Array) -> tuple[Array, Array]:
+    """Return ``u`` and ``v`` in float32: contiguous planes are several times faster than pairs."""
+    return np.ascontiguousarray(flow[..., 0], np.float32), np.ascontiguousarray(flow[..., 1], np.float32)
+
+
+def _speed(flow: Array) -> Array:
+    """Return the length of each pixel's motion in float32."""
+    speed = np.empty(flow.shape[:2], np.float32)
+    step = max(1, _BLOCK // flow.shape[1])
+    for start in range(0, len(flow), step):
+        u, v = _planes(flow[start : start + step])
+        np.sqrt(u * u + v * v, out=speed[start : start + step])
+    return speed
 
 
 def _mask(speed: Array, options: FlowOptions) -> Array:
@@ -77,30 +173,6 @@ def _mean_flow(a: Array, b: Array) -> dict[str, float]:
     }
 
 
-def _angle_rmse(a: Array, b: Array, speed_a: Array, speed_b: Array, mask: Array) -> float:
-    both = mask & (speed_a > MOVING) & (speed_b > MOVING)
-    if not both.any():
-        return 0.0
-    first, second = a[both].astype(np.float64), b[both].astype(np.float64)
-    cross = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
-    angles = np.degrees(np.arctan2(np.abs(cross), (first * second).sum(axis=1)))
-    return float(np.sqrt((angles**2).mean()))
-
-
-def _cells(error: Array, mask: Array, grid: int) -> Array:
-    """Return the mean error of each cell: of its masked pixels, of all when it has none."""
-    height, width = error.shape[0] // grid, error.shape[1] // grid
-    if not height or not width:
-        raise ValueError(f"a {error.shape[0]}x{error.shape[1]} flow has no {grid}x{grid} grid")
-    shape = (grid, height, grid, width)
-    cut = error[: grid * height, : grid * width].astype(np.float64).reshape(shape)
-    kept = mask[: grid * height, : grid * width].reshape(shape)
-    counts = kept.sum(axis=(1, 3))
-    masked = (cut * kept).sum(axis=(1, 3)) / np.maximum(counts, 1)
-    means: Array = np.where(counts > 0, masked, cut.mean(axis=(1, 3)))
-    return means
-
-
 def focus(flow: Array) -> Array:
     """Return the ``(x, y)`` focus of expansion; the centre of the frame when fewer than ten points move."""
     height, width = flow.shape[:2]
@@ -113,39 +185,6 @@ def focus(flow: Array) -> Array:
     u, v, x, y = u[moving], v[moving], x[moving], y[moving]
     found: Array = np.linalg.lstsq(np.stack([v, -u], axis=1), v * x - u * y, rcond=None)[0]
     return found
-
-
-def _divergence(a: Array, b: Array, speed_a: Array, speed_b: Array, protocol: Protocol) -> float:
-    moving_a, moving_b = speed_a >= MOVING, speed_b >= MOVING
-    few_a, few_b = moving_a.sum() < 10, moving_b.sum() < 10
-    if (few_a or few_b) if protocol == "fastvideo" else (few_a and few_b):
-        return 0.0
-    tops = [max(float(s.max()), 1.5) for s in (speed_a, speed_b)]
-    if protocol == "v2":
-        tops = [max(tops)] * 2
-    p = _histogram(a[moving_a], speed_a[moving_a], tops[0], protocol)
-    q = _histogram(b[moving_b], speed_b[moving_b], tops[1], protocol)
-    return float((p * np.log(p / q)).sum())
-
-
-def _histogram(flow: Array, speed: Array, top: float, protocol: Protocol) -> Array:
-    """Return the smoothed shares of directions and speeds, ``numpy.histogram2d``'s counts.
-
-    The angle is taken in float64, the speed in float32. With ``"fastvideo"`` the topmost edge comes from a float32
-    logarithm.
-    """
-    angle = np.arctan2(flow[:, 1], flow[:, 0], dtype=np.float64)
-    log_top = np.log10(np.float32(top)) if protocol == "fastvideo" else np.log10(top)
-    edges = [np.linspace(-np.pi, np.pi, _ANGLES + 1), np.logspace(np.log10(MOVING), log_top, _SPEEDS + 1)]
-    if protocol == "fastvideo":
-        # The last edge may round to less than the fastest pixel, which then is in no bin.
-        inside = speed <= edges[1][-1]
-        angle, speed = angle[inside], speed[inside]
-    which = [np.searchsorted(e, v, side="right") - 1 for e, v in zip(edges, (angle, speed), strict=True)]
-    row, column = np.clip(which[0], 0, _ANGLES - 1), np.clip(which[1], 0, _SPEEDS - 1)
-    counts = np.bincount(row * _SPEEDS + column, minlength=_ANGLES * _SPEEDS) + 1.0
-    smoothed: Array = counts / counts.sum()
-    return smoothed
 
 
 def summarise(frames: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -166,8 +205,3 @@ def summarise(frames: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     summary["divergence_onset_frame"] = int(late[0]) if len(late) else None
     summary["divergence_threshold"] = limit
     return summary
-
-
-def _length(flow: Array) -> Array:
-    length: Array = np.sqrt(flow[..., 0] ** 2 + flow[..., 1] ** 2)
-    return length
