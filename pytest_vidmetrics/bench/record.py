@@ -32,7 +32,7 @@ def write_record(
 
 
 def read_record(path: Path) -> dict[str, dict[str, Any]]:
-    """Return ``{baseline file below its folder: gate}`` of a run record.
+    """Return ``{baseline file below its folder: gate}`` of a run record, each observation with the run's environment.
 
     Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` for a file that is no record of this version.
     """
@@ -40,6 +40,9 @@ def read_record(path: Path) -> dict[str, dict[str, Any]]:
         tree = json.loads(path.read_text(encoding="utf-8"))
         if tree["schema"] != SCHEMA:
             raise ValueError(f"it has schema {tree['schema']!r}, this version reads {SCHEMA}")
+        for gate in tree["gates"]:
+            if gate.get("observed"):
+                gate["observed"]["environment"] = tree["environment"]
         return {"/".join(Path(gate["file"]).parts[-3:]): gate for gate in tree["gates"]}
     except OSError as error:
         raise BaselineError(f"cannot read the run record {path}: {error.strerror}") from error

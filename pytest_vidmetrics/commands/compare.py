@@ -10,26 +10,26 @@ from pytest_vidmetrics.bench.gate import Verdict
 from pytest_vidmetrics.commands._text import table, to_json
 
 HELP = "compare two run records or baseline folders"
+_POLICY = ("abs", "rel", "decide", "alpha")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("old", type=Path, metavar="A", help="run record (--vidmetrics-report) or baseline folder")
     parser.add_argument("new", type=Path, metavar="B", help="what is compared with A")
-    parser.add_argument("--abs", type=float, default=0.0, help="absolute margin (default: 0)")
-    parser.add_argument("--rel", type=float, default=0.0, help="margin relative to A (default: 0)")
-    parser.add_argument("--decide", choices=("point", "strict", "lenient"), default="point", help="rule of decision")
-    parser.add_argument("--alpha", type=float, default=0.05, help="level of the intervals (default: 0.05)")
+    parser.add_argument("--abs", type=float, help="absolute margin (default: the one recorded in B, else 0)")
+    parser.add_argument("--rel", type=float, help="margin relative to A (default: the one recorded in B, else 0)")
+    parser.add_argument("--decide", choices=("point", "strict", "lenient"), help="rule of decision (default: recorded)")
+    parser.add_argument("--alpha", type=float, help="level of the intervals (default: recorded, else 0.05)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a row per gate; return 1 when one of them does not pass."""
     from pytest_vidmetrics.bench.comparison import compare, load_scores
-    from pytest_vidmetrics.bench.model import Policy
 
-    policy = Policy(abs=args.abs, rel=args.rel, decide=args.decide, alpha=args.alpha)
-    verdicts = compare(load_scores(args.old), load_scores(args.new), policy)
+    given = {name: value for name in _POLICY if (value := getattr(args, name)) is not None}
+    verdicts = compare(load_scores(args.old), load_scores(args.new), given)
     if args.json:
         sys.stdout.write(to_json({key: verdict.to_json() for key, verdict in verdicts.items()}))
     else:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_vidmetrics.bench.baseline import write_baseline
-from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.bench.baseline import parse_baseline, read_baseline, write_baseline
+from pytest_vidmetrics.core.errors import BaselineError, VidmetricsError
 
 HELP = "accept or reject changed scores, one by one"
 _CHANGED = ("REGRESSED", "IMPROVED", "MISSING", "STALE")
@@ -55,10 +57,18 @@ def review(
         if answer == "q":
             break
         if answer == "a":
-            write_baseline(folder / key, gate["observed"])
+            write_baseline(folder / key, _accepted(folder / key, gate["observed"]))
             open_gates -= 1
             say(f"  written: {folder / key}\n")
     return 1 if open_gates else 0
+
+
+def _accepted(path: Path, observed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the baseline to write: as ``--update-baselines`` does, with the noise measured for the same metric."""
+    new, old = parse_baseline(dict(observed), "the run record"), None
+    with contextlib.suppress(BaselineError):  # a damaged one is replaced
+        old = read_baseline(path)
+    return replace(new, noise=old.noise if old is not None and old.metric == new.metric else None).to_json()
 
 
 def _describe(key: str, verdict: Mapping[str, Any]) -> str:

@@ -216,7 +216,9 @@ class GateItem(_Item):
                 return Verdict("ERROR", str(error), metric=self.gate.metric, now=observed.score, n=observed.n)
             baseline = None
         if run.settings.report is not None and observed.score is not None:
-            self.vidmetrics_facts["observed"] = Baseline.of(observed, {}).to_json()
+            clusters = {"clusters": dict(observed.clusters)} if observed.clusters else {}
+            self.vidmetrics_facts["observed"] = Baseline.of(observed, {}).to_json() | clusters
+            self.vidmetrics_facts["policy"] = asdict(self.gate.policy)
         if run.settings.calibrate is not None:
             return self._calibrate(run, observed, baseline)
         if run.settings.update:
@@ -239,10 +241,14 @@ class GateItem(_Item):
         new = Baseline.of(observed, environment(self.config, run.settings), noise)
         verdict = recorded(observed, new, old)
         if verdict.word != "UNCHANGED":
-            target = str(self._path(run, run.settings.cohort))
-            self.vidmetrics_facts["file"] = target
-            self.vidmetrics_facts["records"] = {target: new.to_json()}
+            self._write(run, new)
         return verdict
+
+    def _write(self, run: Run, baseline: Baseline) -> None:
+        """Ask the controller to write a baseline: that of the cohort, where one is named."""
+        target = str(self._path(run, run.settings.cohort))
+        cohort = run.settings.cohort or "common"
+        self.vidmetrics_facts |= {"file": target, "cohort": cohort, "records": {target: baseline.to_json()}}
 
     def _calibrate(self, run: Run, observed: Observed, old: Baseline | None) -> Verdict:
         """Measure the noise of this gate and record it in its baseline."""
@@ -258,8 +264,7 @@ class GateItem(_Item):
             if old is not None and not run.settings.update
             else Baseline.of(observed, environment(self.config, run.settings))
         )
-        target = str(self._path(run, run.settings.cohort))
-        self.vidmetrics_facts["records"] = {target: replace(base, noise=noise).to_json()}
+        self._write(run, replace(base, noise=noise))
         reason = f"the noise is {noise.sigma:.6g} (standard deviation of {noise.runs} runs, {noise.kind})"
         word: Word = "RECORDED" if old is None else "UPDATED"
         return Verdict(word, reason, metric=self.gate.metric, baseline=base.score, now=observed.score, n=observed.n)

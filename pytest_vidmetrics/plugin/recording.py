@@ -59,6 +59,8 @@ class Recording:
             problems += self._update(stopped=exitstatus in _STOPPED)
         if self.settings.prune:
             problems += self._prune(session, exitstatus)
+        elif not self.config.option.collectonly and not self._partial(session, exitstatus):
+            self._name_surplus()
         if self.settings.report is not None:
             problems += self._report(self.settings.report)
         self.lines += [f"ERROR: {problem}" for problem in problems]
@@ -98,6 +100,13 @@ class Recording:
             path.unlink()
             self.lines.append(f"deleted {self._shown(path)}")
         return []
+
+    def _name_surplus(self) -> None:
+        """Say which baselines no gate of a full run uses, as after a case was renamed."""
+        surplus = surplus_baselines(self.settings.baseline_dir, map(Path, self.collected.gates))
+        if surplus:
+            names = ", ".join(map(self._shown, surplus[:3])) + (f" and {len(surplus) - 3} more" if surplus[3:] else "")
+            self.lines.append(f"{len(surplus)} baselines belong to no gate: {names}; --prune-baselines deletes them")
 
     def _partial(self, session: pytest.Session, exitstatus: int) -> str:
         """Return why this run did not see every gate, or nothing."""
@@ -143,13 +152,21 @@ class Recording:
                 terminalreporter.line(line)
             if self.config.option.verbose > 0:
                 self._clips(terminalreporter, gates)
-            if self.family:
-                terminalreporter.line(self.family)
+            for line in filter(None, (self._cohort(gates), self.family)):
+                terminalreporter.line(line)
             counts = ", ".join(f"{value} {key}" for key, value in self.work.items())
             terminalreporter.line(f"work: {counts}")
         for line in [*self.lines, self._next(gates)]:
             if line:
                 terminalreporter.line(line)
+
+    def _cohort(self, gates: list[dict[str, Any]]) -> str:
+        """Return which baselines the cohort of this run has."""
+        if not (name := self.settings.cohort):
+            return ""
+        own = sum(gate["cohort"] == name for gate in gates)
+        rest = "" if own == len(gates) else "; the others are judged by the common ones"
+        return f"cohort {name}: {own} of {len(gates)} gates have baselines of its own{rest}"
 
     def _holm(self, gates: list[dict[str, Any]]) -> str:
         """Return how many regressions stand when all gates of the run are judged together."""

@@ -95,6 +95,26 @@ def test_compare_reads_records_and_folders_and_fails_like_a_gate(bench: Bench, c
     assert json.loads(capsys.readouterr().out)["bench/demo/common.psnr.json"]["word"] == "REGRESSED"
 
 
+def test_compare_judges_as_the_run_did(bench: Bench, capsys, monkeypatch) -> None:
+    """With the margins, the rule and the clusters that the second record holds."""
+    rows = [{"id": name, "prompt": name in "ab"} for name in bench.clips]
+    (bench.root / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    text = MANIFEST.replace("metrics =", 'samples = "rows.jsonl"\ncluster = "prompt"\nmetrics =')
+    bench.manifest(text.replace("abs = 0.001", 'abs = 0.01\nalpha = 0.1\ndecide = "lenient"'))
+    _two_records(bench)
+    monkeypatch.chdir(bench.root)
+    judged = {gate["file"]: gate["verdict"] for gate in json.loads((bench.root / "b.json").read_text())["gates"]}
+    assert {verdict["word"] for verdict in judged.values()} == {"PASS"}
+    for first in ("a.json", "baselines"):
+        capsys.readouterr()
+        assert main(["compare", first, "b.json", "--json"]) == 0
+        compared = json.loads(capsys.readouterr().out)
+        for key, verdict in compared.items():
+            for fact in ("word", "harm", "margin", "interval", "p", "decide"):
+                assert verdict[fact] == judged[f"baselines/{key}"][fact]
+    assert main(["compare", "a.json", "b.json", "--decide=point"]) == 1
+
+
 def test_compare_never_passes_what_a_side_lacks(bench: Bench, capsys, monkeypatch) -> None:
     bench.record()
     bench.run("--vidmetrics-report=all.json")
@@ -114,7 +134,9 @@ def test_review_writes_what_is_accepted_and_nothing_else(bench: Bench) -> None:
     _two_records(bench)
     from pytest_vidmetrics.bench.record import read_record
 
+    bench.run("--vidmetrics-calibrate=2", "-k", "psnr")
     before = bench.baseline("vbench.temporal_flickering")
+    noise, environment = (bench.baseline("common.psnr")[key] for key in ("noise", "environment"))
     answers = iter(["what?", "a", "r"])
     said: list[str] = []
     status = review(
@@ -123,6 +145,10 @@ def test_review_writes_what_is_accepted_and_nothing_else(bench: Bench) -> None:
     assert status == 1
     assert "REGRESSED: bench/demo/common.psnr" in "".join(said)
     assert bench.baseline("vbench.temporal_flickering") == before
+    accepted = bench.baseline("common.psnr")
+    bench.run("--update-baselines", "-k", "psnr")
+    assert accepted == bench.baseline("common.psnr")
+    assert (accepted["noise"], accepted["environment"]) == (noise, environment)
     assert verdicts(bench.run()) == {"common.psnr": "PASS", "vbench.temporal_flickering": "REGRESSED"}
 
 

@@ -49,13 +49,14 @@ def test_a_cohort_has_baselines_of_its_own_and_falls_back(bench: Bench) -> None:
     bench.record()
     result = bench.run("--vidmetrics-cohort=h100")
     assert set(verdicts(result).values()) == {"PASS"}
+    result.stdout.fnmatch_lines(["cohort h100: 0 of 2 gates have baselines of its own; the others are judged by *"])
     bench.degrade("a")
     assert bench.run("--vidmetrics-cohort=h100", "--update-baselines", "-k", "psnr").ret == 0
     assert (bench.baselines / "common.psnr@h100.json").exists()
     assert bench.run("-k", "psnr").ret == 1
     on_cohort = bench.run("--vidmetrics-cohort=h100", "-k", "psnr")
     assert on_cohort.ret == 0
-    on_cohort.stdout.fnmatch_lines(["*common.psnr @h100 *PASS"])
+    on_cohort.stdout.fnmatch_lines(["*common.psnr @h100 *PASS", "cohort h100: 1 of 1 gates have baselines of its own"])
 
 
 def test_shards_fill_one_store_and_a_judge_reads_it(bench: Bench) -> None:

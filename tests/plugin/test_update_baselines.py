@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vidmetrics.plugin import run
 from tests.plugin.conftest import MANIFEST, PLAIN, Bench, verdicts
 
 
@@ -107,6 +109,99 @@ def _wait_for(path: Path, seconds: float = 60) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_ctrl_c_with_workers_records_nothing(bench: Bench) -> None:
+    bench.record()
+    before = {path.name: path.read_bytes() for path in bench.baselines.iterdir()}
+    bench.degrade("a")
+    bench.pytester.makeconftest(
+        """
+        import pathlib, time
+
+        def pytest_runtest_setup(item):
+            if item.name == "vbench.temporal_flickering":
+                while not pathlib.Path("done").exists():
+                    time.sleep(0.05)
+                pathlib.Path("ready").touch()
+                while not pathlib.Path("interrupted").exists():
+                    time.sleep(0.05)
+
+        def pytest_runtest_logreport(report):
+            if report.nodeid.endswith("psnr") and report.when == "teardown":
+                pathlib.Path("done").touch()
+        """
+    )
+    command = [sys.executable, "-m", "pytest", *PLAIN, "-n", "2", "--vidmetrics=all", "--update-baselines"]
+    process = subprocess.Popen(command, cwd=bench.root, stdout=subprocess.PIPE, text=True)
+    _wait_for(bench.root / "ready")
+    process.send_signal(signal.SIGINT)
+    time.sleep(1.0)  # the worker must not finish its gate before the controller has heard
+    (bench.root / "interrupted").touch()
+    process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert {path.name: path.read_bytes() for path in bench.baselines.iterdir()} == before
+
+
+def test_last_failed_records_only_what_failed(bench: Bench) -> None:
+    bench.record()
+    before = _stamps(bench)
+    text = MANIFEST.replace("abs = 0.001", 'abs = 0.001\n[case.demo.gate."vbench.temporal_flickering"]\nabs = 1.0')
+    bench.manifest(text)
+    bench.degrade("a")
+    assert verdicts(bench.run()) == {"common.psnr": "REGRESSED", "vbench.temporal_flickering": "PASS"}
+    assert verdicts(bench.run("--lf", "--update-baselines")) == {"common.psnr": "UPDATED"}
+    assert {name for name, stamp in _stamps(bench).items() if before[name] != stamp} == {"common.psnr.json"}
+
+
+def test_a_renamed_case_is_missing_and_its_old_baselines_are_named_until_pruned(bench: Bench) -> None:
+    bench.record()
+    bench.manifest(MANIFEST.replace("case.demo", "case.other"))
+    renamed = bench.run()
+    assert renamed.ret == 1
+    renamed.stdout.fnmatch_lines(
+        [
+            "*other::common.psnr* MISSING",
+            "2 baselines belong to no gate: baselines/bench/demo/common.psnr.json, *; --prune-baselines deletes them",
+        ]
+    )
+    updated = bench.run("--update-baselines")
+    updated.stdout.fnmatch_lines(["2 baselines written*", "2 baselines belong to no gate: *"])
+    assert len(list(bench.baselines.iterdir())) == 2
+    for partial in (("-k", "psnr"), ("--collect-only",), ("--vidmetrics-shard=1/2",)):
+        assert "belong to no gate" not in bench.run(*partial).stdout.str()
+    assert bench.run("--prune-baselines").ret == 0
+    assert not list(bench.baselines.iterdir())
+    assert "belong to no gate" not in bench.run().stdout.str()
+
+
+def test_a_removed_metric_leaves_a_baseline_that_is_named(bench: Bench) -> None:
+    bench.record()
+    bench.manifest(MANIFEST.replace(', "vbench.temporal_flickering"', ""))
+    result = bench.spawn("-n", "2")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["1 baselines belong to no gate: *vbench.temporal_flickering.json; --prune-*"])
+
+
+def test_a_read_only_tree_is_judged_and_an_update_of_it_refused_before_scoring(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.record()
+    before = {path.name: path.read_bytes() for path in bench.baselines.iterdir()}
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    bench.baselines.chmod(0o555)
+    monkeypatch.setattr(run.tempfile, "TemporaryFile", read_only)
+    assert set(verdicts(bench.run()).values()) == {"PASS"}
+    result = bench.run("--update-baselines")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*cannot write baselines below *: Read-only file system; name another folder*"])
+    monkeypatch.undo()
+    bench.baselines.chmod(0o755)
+    assert {path.name: path.read_bytes() for path in bench.baselines.iterdir()} == before
 
 
 def test_two_updates_at_once_leave_whole_files(bench: Bench) -> None:
