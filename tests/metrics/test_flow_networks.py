@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import shared
+from pytest_vidmetrics.backbones import raft_things, shared
 from pytest_vidmetrics.backbones.flow import FlowModel, clip_flow, pairs_at_once
 from pytest_vidmetrics.backbones.raft_things import pad
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
@@ -45,6 +45,12 @@ def weights(tmp_path_factory):
         yield path
 
 
+@pytest.fixture(autouse=True)
+def fewer_iterations(monkeypatch):
+    """Most tests compare RAFT with itself."""
+    monkeypatch.setattr(raft_things, "ITERATIONS", 2)
+
+
 @pytest.fixture(scope="module")
 def clips():
     return frames(4, *SIDES, seed=3), frames(4, *SIDES, seed=4)
@@ -69,7 +75,8 @@ def still(part):
     return torch.zeros(len(part) - 1, 2, *part.shape[-2:])
 
 
-def test_scores_are_those_of_torchvisions_own_flow(clips) -> None:
+def test_scores_are_those_of_torchvisions_own_flow(clips, monkeypatch) -> None:
+    monkeypatch.setattr(raft_things, "ITERATIONS", 20)
     video, reference = clips[0][:2], clips[1][:2]
     result = get_metric(GT, precision="float32").compute({"video": video, "reference": reference})
     fields = []
