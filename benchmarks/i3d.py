@@ -116,6 +116,8 @@ def stand_in(seed: int = 0) -> Plain:
     for part in module.modules():
         if isinstance(part, nn.Conv3d):
             part.weight.data.normal_(0.0, (2.0 / part.weight[0].numel()) ** 0.5, generator=generator)
+            if part.bias is not None:
+                part.bias.data.zero_()
         if isinstance(part, nn.BatchNorm3d):
             part.running_var.uniform_(0.5, 1.5, generator=generator)  # type: ignore[union-attr]
             part.running_mean.normal_(0.0, 0.1, generator=generator)  # type: ignore[union-attr]

@@ -29,7 +29,7 @@ class FVD(VideoSetMetric):
 
     higher_is_better: ClassVar[bool] = False
     noise_floor: ClassVar[float] = 1e-4
-    noise_source: ClassVar[str] = "float32 descriptors on 1, 2 and 4 threads differ by less"
+    noise_source: ClassVar[str] = "i3d with AVX-512, AVX2 and SSE4.1: 2e-5 on a distance of 3; thread counts: none"
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance.

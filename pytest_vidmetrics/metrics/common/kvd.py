@@ -20,6 +20,8 @@ class KVD(VideoSetMetric):
     """
 
     higher_is_better: ClassVar[bool] = False
+    noise_floor: ClassVar[float] = 1e-5
+    noise_source: ClassVar[str] = "i3d with AVX-512, AVX2 and SSE4.1: 3e-6 on a distance of 0.1; thread counts: none"
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance. Raises ``ValueError`` for fewer than two clips on either side."""

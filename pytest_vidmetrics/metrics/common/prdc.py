@@ -21,6 +21,7 @@ class PRDC(VideoSetMetric):
     (standard error of the coverage for a fixed reference), and ``influence``: by how much each clip raises it.
     """
 
+    noise_source: ClassVar[str] = "counts: i3d with AVX-512, AVX2 and SSE4.1 gave the same"
     min_n: ClassVar[int] = _NEIGHBOURS + 1
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
 
