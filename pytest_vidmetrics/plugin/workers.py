@@ -57,14 +57,15 @@ def worker_environment(
 def visible_devices(caller: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
     """Return the caller's GPUs as opaque names: indices, UUIDs or MIG ids. Imports no torch and starts nothing.
 
-    An entry ``-1`` hides itself and all that follow it, as the CUDA driver reads the variable.
+    An entry ``-1`` hides itself and all that follow it, as the CUDA driver reads the variable. ``NoDevFiles`` is what
+    SLURM writes into jobs without a GPU.
     """
     listed = caller.get(_VISIBLE)
     if listed is None:
         return [str(index) for index in range(len(list(proc.iterdir())))] if proc.is_dir() else []
     names: list[str] = []
     for name in listed.split(","):
-        if not name.strip() or name.strip() == "-1":
+        if name.strip() in ("", "-1", "NoDevFiles"):
             break
         names.append(name.strip())
     return names

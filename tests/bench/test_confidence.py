@@ -17,6 +17,7 @@ from pytest_vidmetrics.bench.confidence import harm_interval, regression_p, sett
 from pytest_vidmetrics.bench.gate import judge
 from pytest_vidmetrics.bench.model import MetricConfig, Policy
 from pytest_vidmetrics.bench.observe import Observed
+from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.stats.intervals import mcnemar, t_interval
 from pytest_vidmetrics.stats.power import paired_power
 
@@ -173,3 +174,9 @@ def test_the_clustered_gate_sees_more_than_two_means() -> None:
     found = alarms(World(prompts=36, clips=4), 0.015, 200)
     assert found["cluster-t"] > 0.8
     assert found["two means"] < found["cluster-t"] - 0.2
+
+
+def test_every_noise_floor_names_the_measurement_behind_it() -> None:
+    for name in registry.selectable():
+        cls = registry.metric_class(name)
+        assert cls.noise_floor == 0.0 or cls.noise_source, f"{name} has a noise floor that nobody measured"

@@ -1,0 +1,97 @@
+"""One GPU a worker, without GPUs: lists of device names as callers have them, and workers that are started again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.workers import auto_workers, devices_of, worker_environment
+from tests.plugin.conftest import Bench
+
+SEEN = """
+import os, pathlib
+worker = os.environ.get("PYTEST_XDIST_WORKER")
+if worker:
+    pathlib.Path(f"{worker}.seen").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
+"""
+LISTS = {
+    "indices": "2,5",
+    "uuids": "GPU-8f1c3a2e-0000,GPU-11d2b4aa-0000",
+    "mig ids": "MIG-GPU-8f1c3a2e/1/0,MIG-5c0c7a3e-0000",
+    "one": "3",
+    "spaces": " 4 , 6 ",
+    "hidden behind -1": "7,-1,0",
+}
+
+
+@pytest.fixture
+def device_list(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def plain() -> Settings:
+    names = (field for field in Settings.__dataclass_fields__ if field != "device")
+    return Settings(**dict.fromkeys(names), device="auto")
+
+
+@pytest.mark.parametrize("device_list", LISTS.values(), ids=LISTS, indirect=True)
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_worker_gets_one_name_of_the_callers_list(device_list: str, plain: Settings, workers: int) -> None:
+    devices = devices_of(plain)
+    assert devices
+    assert auto_workers(plain) == len(devices)
+    given = [worker_environment(number, workers, devices, os.environ, 8) for number in range(workers)]
+    visible = [entry["CUDA_VISIBLE_DEVICES"] for entry in given]
+    assert set(visible) <= {name.strip() for name in device_list.split(",")} - {"-1", "0"}
+    assert all("," not in name and name for name in visible)
+    shares = [visible.count(name) for name in devices]
+    assert max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize("device_list", ["", " ", "-1", "NoDevFiles"], indirect=True)
+def test_no_gpu_leaves_the_variable_and_the_number_of_workers_alone(device_list: str, plain: Settings) -> None:
+    assert devices_of(plain) == []
+    assert auto_workers(plain) is None
+    assert "CUDA_VISIBLE_DEVICES" not in worker_environment(0, 2, [], os.environ, 8)
+
+
+@pytest.mark.parametrize("device_list", ["0,1,2"], indirect=True)
+def test_cpu_runs_are_not_pinned_and_a_number_given_to_xdist_counts(
+    device_list: str, plain: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert devices_of(replace(plain, device="cpu")) == []
+    assert auto_workers(replace(plain, device="cpu")) is None
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "6")
+    assert auto_workers(plain) == 6
+
+
+def test_a_worker_that_is_started_again_keeps_its_device(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-aa,MIG-bb,MIG-cc")
+    bench.pytester.makeconftest(
+        SEEN
+        + """
+def pytest_runtest_setup(item):
+    if worker == "gw1" and "score" in item.name:
+        os._exit(9)
+"""
+    )
+    result = bench.spawn("-n", "3")
+    result.stdout.fnmatch_lines(["*worker 'gw1' crashed while running*"])
+    seen = {path.stem: path.read_text() for path in bench.root.glob("gw*.seen")}
+    assert seen == {"gw0": "MIG-aa", "gw1": "MIG-bb", "gw2": "MIG-cc", "gw3": "MIG-bb"}
+
+
+def test_more_workers_than_devices_share_them_and_an_empty_list_stays_empty(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.pytester.makeconftest(SEEN)
+    for listed, expected in (("5", ["5", "5"]), ("", ["", ""])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+        bench.spawn("-n", "2", "-k", "no_such_item")
+        assert sorted(path.read_text() for path in bench.root.glob("gw*.seen")) == expected
