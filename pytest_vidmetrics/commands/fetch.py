@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 
 from pytest_vidmetrics.commands._text import size, table
-from pytest_vidmetrics.core.checkpoints import Checkpoint, resolve
+from pytest_vidmetrics.core.checkpoints import Checkpoint, forget_failures, resolve
 from pytest_vidmetrics.core.errors import UnavailableError, closest
 
 HELP = "fetch weights ahead of time"
@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(table(rows) if wanted else "nothing to fetch: no weights are needed\n")
     if args.dry_run:
         return 0
+    forget_failures()
     failed = 0
     for one in wanted:
         try:

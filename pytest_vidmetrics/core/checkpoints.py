@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,11 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _UNSAFE = re.compile(r"[^\w.-]+")
 # Formats of other frameworks, which nothing here reads.
 _FOREIGN = ["*.h5", "*.msgpack", "*.ot", "*.onnx", "*.tflite", "*.mlmodel", "onnx/*", "openvino/*"]
+
+_GIVEN_UP = 600.0
+"""For how many seconds a fetch that failed is not tried again: a run asks for the same weights for every clip."""
+_failed: dict[str, tuple[float, str]] = {}
+_repositories: dict[Checkpoint, Path] = {}
 
 _SWITCHED_OFF = "not in the cache, and $VIDMETRICS_OFFLINE or $HF_HUB_OFFLINE forbids fetching"
 
@@ -148,33 +155,77 @@ def _from_path(checkpoint: Checkpoint) -> Path:
 def _from_url(checkpoint: Checkpoint) -> Path:
     # Two addresses, or two pins of one address, never share a file.
     key = digest_json([checkpoint.source, checkpoint.sha256])[:16]
+    url = mirrored(checkpoint.source)
     name = _UNSAFE.sub("_", checkpoint.name)[-100:] or "weights"
     target = get_cache_dir() / "models" / key / name
-    if not target.exists() and is_offline():
+    if target.exists():
+        return target
+    if is_offline():
         raise DownloadError(_SWITCHED_OFF)
-    return Download(mirrored(checkpoint.source), checkpoint.sha256, checkpoint.size, name=checkpoint.name).to(target)
+    download = Download(url, checkpoint.sha256, checkpoint.size, name=checkpoint.name)
+    return _unless_given_up(url, url, lambda: download.to(target))
 
 
 def _from_hub(checkpoint: Checkpoint) -> Path:
+    """Return the file or folder; the hub is asked only for a file that its cache does not hold.
+
+    A repository without a revision is not looked up again: its scores must not change between two runs by themselves.
+    """
     import huggingface_hub
 
-    offline = is_offline()
+    if checkpoint.filename:
+        cached = huggingface_hub.try_to_load_from_cache(
+            checkpoint.source, checkpoint.filename, revision=checkpoint.revision
+        )
+        if isinstance(cached, str):
+            return Path(cached)
+    elif (known := _repositories.get(checkpoint)) is not None and known.is_dir():
+        return known
+    if is_offline():
+        found = _ask_hub(checkpoint, offline=True)
+    else:
+        found = _unless_given_up(repr(checkpoint), "hub", lambda: _ask_hub(checkpoint, offline=False))
+    if not checkpoint.filename:
+        _repositories[checkpoint] = found
+    return found
+
+
+def _ask_hub(checkpoint: Checkpoint, *, offline: bool) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    where = {"revision": checkpoint.revision, "local_files_only": offline}
     try:
         if checkpoint.filename:
-            found = huggingface_hub.hf_hub_download(
-                checkpoint.source, checkpoint.filename, revision=checkpoint.revision, local_files_only=offline
-            )
-        else:
-            found = huggingface_hub.snapshot_download(
-                checkpoint.source,
-                revision=checkpoint.revision,
-                local_files_only=offline,
-                ignore_patterns=_FOREIGN,
-            )
+            return Path(huggingface_hub.hf_hub_download(checkpoint.source, checkpoint.filename, **where))
+        return Path(huggingface_hub.snapshot_download(checkpoint.source, ignore_patterns=_FOREIGN, **where))
     except Exception as error:  # its errors have no common base: HTTP, file system, validation
         text = " ".join(str(error).split()) or type(error).__name__
-        raise DownloadError(_SWITCHED_OFF if offline else text) from error
-    return Path(found)
+        kind = _UnreachableError if isinstance(error, LocalEntryNotFoundError) else DownloadError
+        raise (DownloadError(_SWITCHED_OFF) if offline else kind(text)) from error
+
+
+class _UnreachableError(DownloadError):
+    """The server did not answer: neither will it for the next file."""
+
+
+def _unless_given_up(file: str, server: str, fetch: Callable[[], Path]) -> Path:
+    """Run a fetch, or repeat the error of a file or a server that could not be had a short while ago."""
+    for key in (file, server):
+        since, reason = _failed.get(key, (float("-inf"), ""))
+        if time.monotonic() - since < _GIVEN_UP:
+            raise DownloadError(reason)
+    try:
+        return fetch()
+    except DownloadError as error:
+        _failed[server if isinstance(error, _UnreachableError) else file] = time.monotonic(), str(error)
+        raise
+
+
+def forget_failures() -> None:
+    """Let every file be tried anew, and every repository be looked up again."""
+    _failed.clear()
+    _repositories.clear()
 
 
 def _unavailable(checkpoint: Checkpoint, metric: str | None, reason: str) -> UnavailableError:

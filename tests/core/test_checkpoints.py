@@ -7,9 +7,16 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from pytest_vidmetrics.core import checkpoints as module
-from pytest_vidmetrics.core.checkpoints import Checkpoint, ensure_checkpoint, resolve, weights_sha256
+from pytest_vidmetrics.core.checkpoints import (
+    Checkpoint,
+    ensure_checkpoint,
+    forget_failures,
+    resolve,
+    weights_sha256,
+)
 from pytest_vidmetrics.core.errors import UnavailableError
 
 URL = "https://example.invalid/some/w.bin"
@@ -21,6 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.delenv("VIDMETRICS_OFFLINE", raising=False)
     monkeypatch.chdir(tmp_path)
+    forget_failures()
     return tmp_path / "cache"
 
 
@@ -171,6 +179,50 @@ def test_a_whole_repository_and_its_failure(monkeypatch: pytest.MonkeyPatch, tmp
     assert ensure_checkpoint("net", "org/net") == str(tmp_path)
     with pytest.raises(UnavailableError, match=r"org/gone@v1 .*no such repository"):
         ensure_checkpoint("net", "org/gone", revision="v1")
+
+
+def test_what_the_hubs_cache_holds_is_used_without_asking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cached = {("org/here", "w.bin", "abc"): str(tmp_path)}
+    monkeypatch.setattr(
+        huggingface_hub,
+        "try_to_load_from_cache",
+        lambda repo, filename, revision: cached.get((repo, filename, revision)),
+    )
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **options: pytest.fail("asked the hub"))
+    assert ensure_checkpoint("net", "org/here", "w.bin", revision="abc") == str(tmp_path)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once_for_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def download(repo: str, filename: str, **options: object) -> str:
+        asked.append(filename)
+        if filename == "gone.bin":
+            raise RuntimeError("404")
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    for name, reason in [("gone.bin", "404"), ("gone.bin", "404"), ("a.bin", "no connection"), ("b.bin", "no conn")]:
+        with pytest.raises(UnavailableError, match=reason):
+            ensure_checkpoint("net", "org/silent", name)
+    assert asked == ["gone.bin", "a.bin"]
+    forget_failures()
+    with pytest.raises(UnavailableError, match="no connection"):
+        ensure_checkpoint("net", "org/silent", "b.bin")
+    assert asked == ["gone.bin", "a.bin", "b.bin"]
+
+
+def test_a_repository_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def snapshot(repo: str, **options: object) -> str:
+        asked.append(repo)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    for _ in range(3):
+        assert ensure_checkpoint("net", "org/whole") == str(tmp_path)
+    assert asked == ["org/whole"]
 
 
 def test_a_repository_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
