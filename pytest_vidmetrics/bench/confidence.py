@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Interval | None:
-    """Return the interval of the harm, or ``None`` for fewer than two samples or clusters.
+    """Return the interval of the harm, or ``None`` for fewer than two samples or clusters, or without influences.
 
     Both bounds are one-sided at ``1 - alpha``. Per-sample metrics: Student's t on the paired differences, with a
     cluster-robust error where the case names a ``cluster`` key; around the harm itself where the corpus score is not
@@ -40,6 +40,8 @@ def harm_interval(observed: Observed, baseline: Baseline, alpha: float) -> Inter
         return paired_shares(lost, won, len(ids), alpha=alpha)
     if observed.is_mean:
         return paired_interval(changes, clusters, alpha=alpha)
+    if observed.is_set and not (any(observed.samples.values()) and any(baseline.samples.values())):
+        return None  # a metric that does not say what each clip does to it
     harm = sign * (baseline.score - observed.score)
     scale = len(ids) if observed.is_set else 1
     spread = paired_interval([scale * change for change in changes], clusters, alpha=alpha)
