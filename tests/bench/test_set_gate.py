@@ -89,6 +89,24 @@ def test_two_sided_intervals_hold_the_change_as_often_as_they_say() -> None:
     assert 0.92 <= held <= 0.97
 
 
+def test_a_regression_names_the_clips_that_hurt_most() -> None:
+    before, _ = pair(np.random.default_rng(4), 64)
+    after = before.copy()
+    after[[5, 40]] += 4 * SCALE
+    verdict = judge(MetricConfig("common.fvd", "fvd", {}, Policy()), observe(after), recorded(observe(before)))
+    assert verdict.word == "REGRESSED"
+    assert {clip.id for clip in verdict.worst[:2]} == {"c005", "c040"}
+    assert verdict.worst[0].harm > 0
+
+
+def test_another_protocol_is_stale_and_not_compared() -> None:
+    before, after = (observe(rows) for rows in pair(np.random.default_rng(5), 16))
+    other = replace(before, metric=FVD("motion_energy", {"frames": 8}).identity())
+    verdict = judge(MetricConfig("common.fvd", "fvd", {}, Policy()), after, recorded(other))
+    assert verdict.word == "STALE"
+    assert verdict.harm is None
+
+
 def test_a_metric_without_influences_has_no_interval() -> None:
     before, after = (observe(rows) for rows in pair(np.random.default_rng(3), 16))
     blank = replace(after, samples=dict.fromkeys(after.samples, 0.0))
