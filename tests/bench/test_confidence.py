@@ -177,6 +177,6 @@ def test_the_clustered_gate_sees_more_than_two_means() -> None:
 
 
 def test_every_noise_floor_names_the_measurement_behind_it() -> None:
-    for name in registry.selectable():
+    for name in registry.list_metrics():
         cls = registry.metric_class(name)
         assert cls.noise_floor == 0.0 or cls.noise_source, f"{name} has a noise floor that nobody measured"
