@@ -1,118 +1,186 @@
-"""The damaged sounds of one clip, ordered by the metrics of sound: with published weights, on a clip of your own.
+"""Corrupted sounds keep the order that they have by ear: everything of it that needs no published weights.
 
-``VIDMETRICS_TEST_SPEECH`` is a video of at least 6 s in which somebody is seen speaking, ``_SPEECH_TEXT`` what is said,
-``_SPEECH_PROMPT`` a description of the sound, ``VIDMETRICS_TEST_OTHER`` a file with the sound of something else::
-
-    VIDMETRICS_TEST_SPEECH=... pytest -m weights tests/metrics/test_audio_orderings.py
+The networks are replaced by listeners that say what the front ends hand them: mean and spread of each mel band for
+PaSST, loudness over time for Synchformer.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from pytest_vidmetrics.media.audio import load_audio
-from pytest_vidmetrics.media.video import read_clip
+from pytest_vidmetrics.backbones import shared, synchformer
+from pytest_vidmetrics.backbones.mel import passt_mel
+from pytest_vidmetrics.backbones.passt import Audio
+from pytest_vidmetrics.core.errors import SilentAudioError
+from pytest_vidmetrics.metrics.audio.desync import GRID
+from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.oracle_fill import tone
+from tests.audio_sounds import CORRUPTIONS, clipped, flashes, low_pass, noisy, voice
+from tests.audio_weights import write_weights
 
-RATE = 48000
-SHIFTED = ("delay", "advance")
-NO_SPEECH = ("noise", "reversed", "unrelated")
+RATE = 32000
+CLIPS = 10
+SECONDS = 2.0
 
 
-def variants(sound: np.ndarray, other: np.ndarray) -> dict[str, np.ndarray]:
-    """Return damaged copies of ``(N,)`` samples at 48 kHz, all of the same length."""
-    noise = np.random.Generator(np.random.PCG64(0)).standard_normal(len(sound)) * 0.1
-    still = np.zeros(RATE, np.float32)
-    found = {
-        "original": sound,
-        "silence": np.zeros_like(sound),
-        "noise": noise.astype(np.float32),
-        "low_volume": sound * np.float32(0.1),
-        "reversed": sound[::-1].copy(),
-        "delay": np.concatenate([still, sound[:-RATE]]),
-        "advance": np.concatenate([sound[RATE:], still]),
-        "unrelated": np.resize(other, len(sound)),
+class Listener:
+    """Stands for PaSST: the bands' means and spreads as embedding, the mean spectrum's contrast as logits."""
+
+    def __call__(self, samples: np.ndarray) -> Audio:
+        mel = passt_mel(samples).astype(np.float64)
+        means, spreads = mel.mean(axis=1), mel.std(axis=1)
+        embedding = np.zeros(768, np.float32)
+        embedding[:256] = np.concatenate([means, spreads])
+        logits = np.interp(np.linspace(0, 127, 527), np.arange(128), means)
+        return Audio((8 * logits).astype(np.float32), embedding)
+
+
+class Watcher:
+    """Stands for Synchformer: compares when it is bright with when it is loud, at the 21 offsets of its grid."""
+
+    def video(self, frames: torch.Tensor) -> torch.Tensor:
+        return _tokens(frames.unflatten(1, (8, 2)).mean(dim=(2, 3, 4, 5)))
+
+    def audio(self, mel: torch.Tensor) -> torch.Tensor:
+        return _tokens(mel.mean(dim=1).unflatten(1, (6, 11)).mean(dim=2))
+
+    def compare(self, video: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        # Segments overlap by half: the first halves, one after the other, are the clip.
+        grid = np.arange(0, 14 * 0.32, 0.02)
+        bright, loud = (_series(row[0, :, :, 0].numpy(), grid) for row in (video, audio))
+        return torch.tensor([[_agreement(bright, loud, round(offset / 0.02)) for offset in GRID]])
+
+
+def _tokens(levels: torch.Tensor) -> torch.Tensor:
+    return levels[..., None].expand(-1, -1, 768)
+
+
+def _series(levels: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    half = levels.shape[1] // 2
+    values = levels[:, :half].reshape(-1)
+    return np.interp(grid, (np.arange(len(values)) + 0.5) * 0.32 / half, values)
+
+
+def _agreement(bright: np.ndarray, loud: np.ndarray, lag: int) -> float:
+    """Return the correlation of the parts that overlap when the sound comes ``lag`` steps too late."""
+    first = bright[: len(bright) - lag] if lag >= 0 else bright[-lag:]
+    second = loud[lag:] if lag >= 0 else loud[:lag]
+    a, b = first - first.mean(), second - second.mean()
+    return float((a @ b) / (np.sqrt((a @ a) * (b @ b)) + 1e-9))
+
+
+def listening(name: str, network: Any, **params: Any) -> Any:
+    metric = get_metric(name, **params)
+    metric._network = network
+    return metric
+
+
+def divergences() -> dict[str, float]:
+    metric, original = listening("audio.kl_divergence", Listener()), voice(3.0, RATE, 0)
+    return {
+        name: metric.compute({"audio": (corrupt(original, RATE), RATE), "reference_audio": (original, RATE)}).score
+        for name, corrupt in CORRUPTIONS.items()
+        if name != "silence"
     }
-    assert {len(one) for one in found.values()} == {len(sound)}
-    return found
 
 
-def test_variants_are_what_their_names_say() -> None:
-    sound, other = tone(3.0, RATE, 1), tone(2.0, RATE, 2)
-    made = variants(sound, other)
-    assert all(one.dtype == np.float32 for one in made.values())
-    assert 20 * np.log10(np.abs(sound).max() / np.abs(made["low_volume"]).max()) == pytest.approx(20, abs=1e-4)
-    assert np.array_equal(made["delay"][RATE:], sound[:-RATE])
-    assert np.array_equal(made["advance"][:-RATE], sound[RATE:])
-    assert np.array_equal(made["unrelated"][: len(other)], other)
+def test_divergence_of_the_corruptions_of_one_clip() -> None:
+    found = divergences()
+    assert found["original"] == 0.0
+    assert found["low_volume"] == pytest.approx(0.0, abs=1e-9)
+    mild = [found[name] for name in ("reversed", "delay", "advance")]
+    assert min(mild) > 0
+    assert min(found["white_noise"], found["unrelated"]) > 5 * max(mild)
+    # A pitch moves bands, which only the trained network hears as the same speech.
+    assert max(mild) < found["pitch_up"] < min(found["white_noise"], found["unrelated"])
 
 
-def given(name: str) -> str:
-    value = os.environ.get(f"VIDMETRICS_TEST_{name}")
-    if not value:
-        pytest.skip(f"$VIDMETRICS_TEST_{name} is not set")
-    return value
+def test_silence_has_no_divergence() -> None:
+    metric, original = listening("audio.kl_divergence", Listener()), voice(1.0, RATE, 0)
+    pair = {"audio": (CORRUPTIONS["silence"](original, RATE), RATE), "reference_audio": (original, RATE)}
+    with pytest.raises(SilentAudioError, match="every sample is zero"):
+        metric.compute(pair)
 
 
-def scores(metric: str, *names: str, **values: Any) -> dict[str, float | None]:
-    """Return the scores of some variants (default: all) of the clip's sound."""
-    path = given("SPEECH")
-    sound, other = (load_audio(where, rate=RATE).samples[0] for where in (path, given("OTHER")))
-    scorer, made, sample = get_metric(metric), variants(sound, other), dict(values)
-    if "video" in scorer.requires:
-        clip = read_clip(path)
-        sample |= {"video": clip.frames, "fps": clip.fps}
-    if "reference_audio" in scorer.requires:
-        sample["reference_audio"] = (sound, RATE)
-    return {name: scorer.compute({**sample, "audio": (made[name], RATE)}).score for name in names or made}
+@pytest.mark.parametrize("compat", ["fastvideo", "av-benchmark"])
+def test_the_offset_of_a_shifted_sound(compat: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synchformer, "load", lambda *_: Watcher())
+    metric = get_metric("audio.desync", compat=compat)
+    frames, sound = flashes(8.0, 16000, 25, 3)
+    found = {
+        name: metric.compute({"video": frames, "fps": 25.0, "audio": (corrupt(sound, 16000), 16000)})
+        for name, corrupt in CORRUPTIONS.items()
+    }
+    assert found["original"].score == found["low_volume"].score == 0.0
+    assert found["delay"].score == pytest.approx(1.0, abs=0.2)
+    assert found["advance"].score == pytest.approx(1.0, abs=0.2)
+    assert found["delay"].details["offset_s"] == -found["advance"].details["offset_s"]
+    assert all(found[name].score > 0.2 for name in ("silence", "white_noise", "unrelated", "reversed"))
 
 
-@pytest.mark.weights
-def test_imagebind_hears_what_is_seen() -> None:
-    found = scores("audio.imagebind_score")
-    strangers = max(found.pop(name) for name in ("silence", "noise", "unrelated"))
-    assert min(found.values()) - strangers >= 0.1
+def corpus(corrupt: Callable[[np.ndarray, int], np.ndarray], first: int = 0) -> FeatureSet:
+    """Return what the listener says of ten voices, at the level that the metrics bring them to."""
+    metric = listening("audio.frechet_distance", Listener())
+    ids = [f"{i:02d}" for i in range(CLIPS)]
+    rows = [
+        metric.features({"audio": (corrupt(voice(SECONDS, RATE, first + i), first + i), RATE)}) for i in range(CLIPS)
+    ]
+    return FeatureSet(np.concatenate(rows), tuple(ids))
 
 
-@pytest.mark.weights
-def test_whisper_understands_speech_alone() -> None:
-    found = scores("audio.wer", reference_text=given("SPEECH_TEXT"))
-    assert found["original"] == found["low_volume"] <= 0.1
-    assert found["silence"] == 1.0
-    assert min(found[name] for name in NO_SPEECH) >= 0.9
-    assert max(found[name] for name in SHIFTED) < 0.9
+LADDERS: dict[str, list[Callable[[np.ndarray, int], np.ndarray]]] = {
+    "noise": [lambda sound, seed, db=db: noisy(sound, db, seed) for db in (30, 20, 10, 0)],
+    "low-pass": [lambda sound, seed, hz=hz: low_pass(sound, hz, RATE) for hz in (8000, 4000, 2000, 1000)],
+    "clipping": [lambda sound, seed, share=share: clipped(sound, share) for share in (0.5, 0.25, 0.1, 0.03)],
+}
 
 
-@pytest.mark.weights
-def test_synchformer_finds_a_shift_of_a_second() -> None:
-    found = scores("audio.desync")
-    assert found["original"] <= 0.2
-    assert all(abs(found[name] - 1.0) <= 0.2 for name in SHIFTED)
-    assert min(found[name] for name in ("silence", "noise", "unrelated")) > found["original"]
+@pytest.fixture(scope="module")
+def reference() -> FeatureSet:
+    return corpus(lambda sound, seed: sound, first=100)
 
 
-@pytest.mark.weights
-def test_noise_has_the_lowest_quality() -> None:
-    found = scores("audio.audiobox_aesthetics", "original", "noise", "low_volume", "reversed", "unrelated")
-    noise = found.pop("noise")
-    assert noise < min(found.values())
-    assert max(found["reversed"], found["unrelated"]) < found["original"]
+@pytest.mark.parametrize("ladder", LADDERS)
+def test_distances_of_sets_grow_with_the_corruption(ladder: str, reference: FeatureSet) -> None:
+    steps = [corpus(lambda sound, seed: sound), *(corpus(corrupt) for corrupt in LADDERS[ladder])]
+    for name in ("audio.frechet_distance", "audio.kad"):
+        metric = get_metric(name)
+        scores = [metric.score_sets(step, reference).score for step in steps]
+        assert scores == sorted(scores), name
+        assert scores[-1] > 1.5 * scores[0], name
 
 
-@pytest.mark.weights
-def test_clap_ranks_the_sound_by_its_description() -> None:
-    found = scores("audio.clap_score", "original", "noise", "unrelated", text_prompt=given("SPEECH_PROMPT"))
-    assert found["unrelated"] < found["noise"] < found["original"]
+def test_a_gain_or_a_copy_is_at_no_distance() -> None:
+    plain, quiet = corpus(lambda sound, seed: sound), corpus(lambda sound, seed: (0.1 * sound).astype(np.float32))
+    np.testing.assert_allclose(quiet.rows, plain.rows, atol=1e-5)
+    assert get_metric("audio.frechet_distance").score_sets(quiet, plain).score == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.weights
-def test_kl_is_small_for_the_same_source() -> None:
-    found = scores("audio.kl_divergence", "original", "low_volume", "reversed", *SHIFTED, "noise", "unrelated")
-    strangers = min(found.pop(name) for name in ("noise", "unrelated"))
-    assert found["original"] == pytest.approx(0, abs=1e-6)
-    assert strangers > 5 * max(found.values())
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    names = ("clap_score", "kl_divergence")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in write_weights(tmp_path_factory.mktemp("weights"), only=names).items():
+            patch.setenv(name, value)
+        yield
+    shared.clear()
+
+
+@pytest.mark.usefixtures("filled")
+def test_networks_hear_no_gain() -> None:
+    sound, other = voice(1.0, RATE, 0), voice(1.0, RATE, 1)
+    quiet = CORRUPTIONS["low_volume"](sound, RATE)
+    prompt = {"text_prompt": "someone talks"}
+    clap = get_metric("audio.clap_score")
+    scores = [clap.compute({"audio": (one, RATE), **prompt}).score for one in (sound, quiet, other)]
+    assert scores[1] == pytest.approx(scores[0], abs=1e-5)
+    assert abs(scores[2] - scores[0]) > 1e-4
+    kl = get_metric("audio.kl_divergence")
+    first, second = (kl.compute({"audio": (one, RATE), "reference_audio": (sound, RATE)}) for one in (quiet, other))
+    assert first.score == pytest.approx(0.0, abs=1e-8)
+    assert second.score > 1e-6
