@@ -121,7 +121,7 @@ def _configs(body: Mapping[str, Any], check: _Checker) -> dict[str, tuple[str, d
         params = {key: value for key, value in table.items() if key != "use"}
         metric = table.get("use", gate)
         if not isinstance(metric, str) or metric not in registry.list_metrics():
-            raise where.error(f"unknown metric {metric!r}{closest(str(metric), registry.list_metrics())}")
+            raise where.error(f"unknown metric {metric!r}{registry.hint(str(metric), registry.list_metrics())}")
         try:
             registry.get_metric(metric, **params)
         except (TypeError, ValueError) as error:
@@ -235,4 +235,4 @@ class _Checker:
     def selectable(self, name: str, key: str, configs: Collection[str]) -> None:
         choices = [*registry.selectable(), *configs]
         if name not in choices:
-            raise self.at(key).error(f"unknown metric {name!r}{closest(name, choices)}")
+            raise self.at(key).error(f"unknown metric {name!r}{registry.hint(name, choices)}")

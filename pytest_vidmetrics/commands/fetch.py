@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from pytest_vidmetrics.commands._text import size, table
 from pytest_vidmetrics.core.checkpoints import Checkpoint, forget_failures, resolve
-from pytest_vidmetrics.core.errors import UnavailableError, closest
+from pytest_vidmetrics.core.errors import UnavailableError
 
 HELP = "fetch weights ahead of time"
 
@@ -56,7 +56,8 @@ def select(selection: Iterable[str]) -> list[Checkpoint]:
     for name in selection:
         is_metric = name == "all" or name in by_metric or registry.resolve_group(name) is not None
         if name not in known and not is_metric:
-            raise KeyError(f"unknown metric, group or file {name!r}{closest(name, [*registry.selectable(), *known])}")
+            hint = registry.hint(name, [*registry.selectable(), *known])
+            raise KeyError(f"unknown metric, group or file {name!r}{hint}")
         chosen.update(dict.fromkeys(known.get(name, ())))
         for metric in registry.expand([name]) if is_metric else ():
             chosen.update(dict.fromkeys(by_metric[metric]))

@@ -70,8 +70,16 @@ def metric_class(name: str) -> type[BaseMetric]:
     """Return the class registered as ``name``. Raises ``KeyError`` with the closest name."""
     discover()
     if name not in _registry:
-        raise KeyError(f"unknown metric {name!r}{closest(name, selectable())}")
+        raise KeyError(f"unknown metric {name!r}{hint(name, selectable())}")
     return _registry[name]
+
+
+def hint(name: str, choices: Iterable[str]) -> str:
+    """Return what to say behind an unknown metric's name: that it is not provided yet, or the closest choice."""
+    wholes = [other for other in list_metrics() if name in getattr(_registry[other], "parts", ())]
+    if wholes:
+        return f": this version does not provide it, so that {' and '.join(wholes)} cannot be given"
+    return closest(name, choices)
 
 
 def get_metric(name: str, **params: Any) -> BaseMetric:

@@ -152,7 +152,7 @@ class Recording:
                 terminalreporter.line(line)
             if self.config.option.verbose > 0:
                 self._clips(terminalreporter, gates)
-            for line in filter(None, (self._cohort(gates), self.family)):
+            for line in filter(None, (self._cohort(gates), self.family, _skipped(gates))):
                 terminalreporter.line(line)
             counts = ", ".join(f"{value} {key}" for key, value in self.work.items())
             terminalreporter.line(f"work: {counts}")
@@ -206,6 +206,12 @@ class Recording:
         if words & {"ERROR", "UNAVAILABLE"}:
             return f"next: repair what the failures name, then: {command} --lf"
         return ""
+
+
+def _skipped(gates: list[dict[str, Any]]) -> str:
+    """Return how many gates say nothing, so that nobody takes them for green."""
+    count = sum(gate["verdict"]["word"] == "SKIPPED" for gate in gates)
+    return f"skipped: {count} of {len(gates)} gates were NOT JUDGED; -rs prints the reasons" if count else ""
 
 
 def start(config: Config, settings: Settings) -> ItemReports:

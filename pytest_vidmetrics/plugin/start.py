@@ -20,7 +20,6 @@ def prepare(config: Config, settings: Settings) -> None:
     Raises ``pytest.UsageError`` for an unknown metric, for variables that name no shard, and for a store or baseline
     folder that cannot be written.
     """
-    from pytest_vidmetrics.core.errors import closest
     from pytest_vidmetrics.metrics import registry
     from pytest_vidmetrics.plugin import recording
     from pytest_vidmetrics.plugin.options import sharded
@@ -31,7 +30,7 @@ def prepare(config: Config, settings: Settings) -> None:
     for name in settings.selection or ():
         if name not in choices:
             raise pytest.UsageError(
-                f"--vidmetrics: unknown metric or group {name!r}{closest(name, choices)} (see: vidmetrics list)"
+                f"--vidmetrics: unknown metric or group {name!r}{registry.hint(name, choices)} (see: vidmetrics list)"
             )
     config.stash[RUN] = Run(config, settings)
     reports = recording.start(config, settings)

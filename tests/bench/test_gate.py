@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.bench.baseline import Baseline
+from pytest_vidmetrics.bench.confidence import harm_interval
 from pytest_vidmetrics.bench.gate import PASSING, judge
 from pytest_vidmetrics.bench.model import MetricConfig, Policy
 from pytest_vidmetrics.bench.observe import Observed, Problem
@@ -143,3 +144,22 @@ def test_a_gate_passes_only_within_its_margin(old, new, abs, rule) -> None:
         assert verdict.interval[1] <= verdict.margin
     if verdict.word == "REGRESSED" and rule == "lenient":
         assert verdict.interval[0] > verdict.margin
+
+
+def test_runs_that_count_other_clips_are_compared_without_pairs() -> None:
+    was = {"a": 0.90, "b": 0.92, "c": 0.91}
+    same, other = {"a": 0.80, "b": 0.82, "c": 0.81}, {"a": 0.80, "b": 0.82, "d": 0.81}
+    paired = harm_interval(replace(observed(same), is_mean=True), recorded(was), 0.05)
+    unpaired = harm_interval(replace(observed(other), is_mean=True), recorded(was), 0.05)
+    assert paired is not None
+    assert unpaired is not None
+    assert (paired.kind, unpaired.kind) == ("paired", "welch")
+    assert paired.estimate == pytest.approx(0.1)
+    assert unpaired.estimate == pytest.approx(0.1)
+    assert unpaired.high > unpaired.estimate > unpaired.low > 0
+
+
+def test_remarks_stand_beside_the_verdict() -> None:
+    seen = replace(observed(OLD), remarks=("two prompts lack clips",))
+    for baseline in (recorded(OLD), None):
+        assert "two prompts lack clips" in judge(config(abs=0.01), seen, baseline).notes

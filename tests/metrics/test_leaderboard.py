@@ -57,6 +57,15 @@ def test_what_this_version_lacks_is_named():
         assert "vbench.human_action" not in text
 
 
+def test_naming_one_that_is_absent_says_so():
+    with pytest.raises(
+        KeyError, match=r"'vbench\.color': this version does not provide it.*vbench\.semantic and vbench\.t"
+    ):
+        registry.metric_class("vbench.color")
+    with pytest.raises(KeyError, match=r"unknown metric 'vbench[.]scen'"):
+        registry.metric_class("vbench.scen")
+
+
 def test_the_group_holds_eleven_dimensions_and_three_scores():
     names = registry.expand(["vbench"])
     assert len(names) == 14

@@ -81,3 +81,15 @@ def test_a_total_that_cannot_be_given_is_unavailable_and_red(bench: Bench, name:
     result.stdout.fnmatch_lines([f"*{reason}*"])
     if name == "semantic":
         result.stdout.fnmatch_lines(["work: 0 decoded, 0 computed, *"])
+
+
+def test_a_whole_group_says_how_much_of_it_was_not_judged(bench: Bench) -> None:
+    bench.manifest(MANIFEST.replace('metrics = ["mine.both"]\n', ""))
+    result = bench.run("-rs", selection="vbench")
+    assert verdicts(result)["vbench.total"] == "SKIPPED"
+    result.stdout.fnmatch_lines(
+        [
+            "skipped: 13 of 14 gates were NOT JUDGED; -rs prints the reasons",
+            "SKIPPED*vbench.total needs vbench.object_class, *vbench.scene, which this version does not have",
+        ]
+    )
