@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pytest_vidmetrics.metrics.physics_iq.clips import Clip
 
 
@@ -61,10 +63,10 @@ def compare(first: Clip, second: Clip) -> Components:
         raise IncompatibleSampleError(
             f"Physics-IQ compares clips of one length, not {len(first.frames)} and {len(second.frames)} frames"
         )
-    squares = (first.frames.short() - second.frames.short()).int().square_().sum(dim=(1, 2, 3)).tolist()
+    squares = _squares(first.frames, second.frames)
     count = first.frames[0].numel() * 255.0**2
-    both = (first.masks & second.masks).sum(dim=(1, 2)).tolist()
-    either = (first.masks | second.masks).sum(dim=(1, 2)).tolist()
+    both = (first.masks & second.masks).flatten(1).sum(dim=1).tolist()
+    either = (first.masks | second.masks).flatten(1).sum(dim=1).tolist()
     ever_first, ever_second = first.masks.any(0), second.masks.any(0)
     # Counts of frames instead of means: the common factor 1/T cancels, and integers sum exactly.
     time_first, time_second = first.masks.sum(0), second.masks.sum(0)
@@ -75,6 +77,15 @@ def compare(first: Clip, second: Clip) -> Components:
         _ratio(int((ever_first & ever_second).sum()), int((ever_first | ever_second).sum())),
         _ratio(int(low), int(high)),
     )
+
+
+def _squares(first: Tensor, second: Tensor) -> list[int]:
+    """Return the summed squared differences of each frame; one at a time, they stay in the processor's cache."""
+    import torch
+
+    found = [(a.short() - b.short()).int().square_().sum() for a, b in zip(first, second, strict=True)]
+    squares: list[int] = torch.stack(found).tolist()
+    return squares
 
 
 def _ratio(part: int, whole: int) -> float:

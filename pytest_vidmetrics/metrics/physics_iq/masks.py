@@ -20,29 +20,31 @@ def blurred_grey(frames: Tensor) -> Tensor:
 
     The integers are those of OpenCV's ``cvtColor`` and ``GaussianBlur`` (sigma 0, mirrored border) on uint8.
     """
-    import torch
-
     red, green, blue = frames.unbind(1)
     grey = red.float().mul_(9798 / 32768).add_(green, alpha=19235 / 32768).add_(blue, alpha=3735 / 32768)
-    levels = grey.add_(0.5).to(torch.int16)
     # The sum goes up to 65408: int16 wraps around, and the mask gives its upper byte back.
-    return _binomial(_binomial(levels, 2), 1).add_(128).bitwise_right_shift_(8).bitwise_and_(255)
+    return _binomial(grey.add_(0.5)).add_(128).bitwise_right_shift_(8).bitwise_and_(255)
 
 
-def _binomial(levels: Tensor, dim: int) -> Tensor:
-    """Return the sums of five neighbours weighted 1 4 6 4 1: four times the sum of two."""
-    length = levels.shape[dim]
-    shape = list(levels.shape)
-    shape[dim] += 4
-    wide = levels.new_empty(shape)
-    wide.narrow(dim, 2, length).copy_(levels)
-    last = length - 1
-    for place, source in ((0, 2), (1, 1), (length + 2, last - 1), (length + 3, last - 2)):
-        mirrored = min(max(last - abs(last - abs(source)), 0), last)
-        wide.select(dim, place).copy_(levels.select(dim, mirrored))
-    for _ in range(4):
+def _binomial(grey: Tensor) -> Tensor:
+    """Return the int16 sums of five neighbours each way, weighted 1 4 6 4 1: four times the sum of two.
+
+    ``grey`` is cut to integers. The two buffers that take turns stay in the processor's cache.
+    """
+    import torch
+
+    count, height, width = grey.shape
+    wide = torch.empty((count, height + 4, width + 4), dtype=torch.int16, device=grey.device)
+    wide[:, 2:-2, 2:-2] = grey
+    for dim, last in ((2, width - 1), (1, height - 1)):
+        for place, source in ((0, 2), (1, 1), (last + 3, last - 1), (last + 4, last - 2)):
+            mirrored = min(max(last - abs(last - abs(source)), 0), last)
+            wide.select(dim, place).copy_(wide.select(dim, mirrored + 2))
+    spare = torch.empty_like(wide)
+    for dim in (2, 2, 2, 2, 1, 1, 1, 1):
         size = wide.shape[dim] - 1
-        wide = wide.narrow(dim, 1, size) + wide.narrow(dim, 0, size)
+        torch.add(wide.narrow(dim, 1, size), wide.narrow(dim, 0, size), out=spare.narrow(dim, 0, size))
+        wide, spare = spare.narrow(dim, 0, size), wide.narrow(dim, 0, size)
     return wide
 
 

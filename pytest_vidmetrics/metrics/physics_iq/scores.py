@@ -78,9 +78,11 @@ class _Comparison(BaseMetric):
         return prepare(sample[key], sample.get(f"{key}_mask"), self._window(sample, key))
 
     def _components(self, sample: Mapping[str, Any]) -> Components:
+        from pytest_vidmetrics.backbones.shared import once
         from pytest_vidmetrics.metrics.physics_iq.components import compare
 
-        return compare(self._clip(sample, "reference"), self._clip(sample, "video"))
+        reference, video = self._clip(sample, "reference"), self._clip(sample, "video")
+        return once(("physics_iq components", id(reference)), lambda: compare(reference, video), of=video)
 
 
 @register("physics_iq.mse")
@@ -178,7 +180,10 @@ class PhysicsIQ(_Comparison):
         from pytest_vidmetrics.metrics.physics_iq.components import Components, compare
 
         takes = ("reference", "reference_take2")
-        digests = [digest(sample[key], sample.get(f"{key}_mask"), self._window(sample, key)) for key in takes]
+        digests = [
+            digest(sample[key], sample.get(f"{key}_mask"), self._window(sample, key), sample.get(f"{key}_path"))
+            for key in takes
+        ]
         key, store = digest_json(["physics_iq variance", self.version, *digests]), keeper()
         if key in _variances:
             return _variances[key]
