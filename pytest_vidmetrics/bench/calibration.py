@@ -43,15 +43,18 @@ def generation_noise(
 ) -> Noise:
     """Score several generations of the same prompts, such as other seeds: the noise of the model.
 
-    Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when one of them gives no score.
+    Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when one of them gives no score, or when they are
+    not generations of the same samples.
     """
-    scores = [
-        _score(
-            observe(config, metric, corpus, scorer, members=members),
-            corpus.samples[0].path if corpus.samples else "no clips",
-        )
-        for corpus in corpora
-    ]
+    scores: list[float] = []
+    expected: str | None = None
+    for corpus in corpora:
+        observed = observe(config, metric, corpus, scorer, members=members)
+        first = corpus.samples[0].path if corpus.samples else "no clips"
+        scores.append(_score(observed, first))
+        expected = expected or observed.sample_ids
+        if observed.sample_ids != expected:
+            raise VidmetricsError(f"the noise cannot be measured: {first}: other samples than those of the first one")
     return Noise(statistics.stdev(scores), len(scores), "generation")
 
 

@@ -170,8 +170,8 @@ def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) ->
                 raise where.error(f"{key} must be a number, got {value!r}")
             elif not math.isfinite(value) or value < 0:
                 raise where.error(f"{key} must be finite and not negative, got {value!r}")
-            elif key == "alpha" and not 0 < value < 1:
-                raise where.error(f"alpha must lie between 0 and 1, got {value!r}")
+            elif key == "alpha" and not 0 < value <= 0.5:
+                raise where.error(f"alpha must lie between 0 and 0.5, got {value!r}")
         policies[gate] = Policy(**table)
     return policies
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -17,11 +18,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("old", type=Path, metavar="A", help="run record (--vidmetrics-report) or baseline folder")
     parser.add_argument("new", type=Path, metavar="B", help="what is compared with A")
-    parser.add_argument("--abs", type=float, help="absolute margin (default: the one recorded in B, else 0)")
-    parser.add_argument("--rel", type=float, help="margin relative to A (default: the one recorded in B, else 0)")
+    parser.add_argument("--abs", type=_margin, help="absolute margin (default: the one recorded in B, else 0)")
+    parser.add_argument("--rel", type=_margin, help="margin relative to A (default: the one recorded in B, else 0)")
     parser.add_argument("--decide", choices=("point", "strict", "lenient"), help="rule of decision (default: recorded)")
-    parser.add_argument("--alpha", type=float, help="level of the intervals (default: recorded, else 0.05)")
+    parser.add_argument("--alpha", type=_alpha, help="level of the intervals (default: recorded, else 0.05)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _margin(text: str) -> float:
+    if not 0 <= (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"a margin is a finite number of at least 0, got {text}")
+    return value
+
+
+def _alpha(text: str) -> float:
+    if not 0 < (value := float(text)) <= 0.5:
+        raise argparse.ArgumentTypeError(f"alpha is the error of one end, above 0 and up to 0.5, got {text}")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -127,9 +127,9 @@ def _calibration(text: str | None) -> tuple[str, ...] | int | None:
         return None
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     runs = int(text) if text.isdigit() else len(names)
-    if runs < 2:
+    if runs < 2 or len(set(names)) < len(names):
         raise pytest.UsageError(
-            f"--vidmetrics-calibrate={text}: expected a number of at least 2, or a list of checkpoints"
+            f"--vidmetrics-calibrate={text}: expected a number of at least 2, or a list of different checkpoints"
         )
     return runs if text.isdigit() else names
 

@@ -68,13 +68,19 @@ class Recording:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _nothing_compared(self, session: pytest.Session) -> list[str]:
-        """Return what is wrong when metrics were asked for by hand and no case has such a gate."""
+        """Return what is wrong when metrics were asked for by hand and no gate was judged."""
         typed = [a for a in map(str, self.config.invocation_params.args) if a.split("=")[0] == "--vidmetrics"]
         green = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if self.collected.gates or not typed or not green or self.config.option.collectonly or self._narrowed():
+        judged = self.settings.part or any(gate["outcome"] != "skipped" for gate in self.gates.values())
+        if judged or not typed or not green or self.config.option.collectonly or self._narrowed():
             return []
         asked = ",".join(self.settings.selection or ())
-        return [f"--vidmetrics={asked} compared nothing: no case of a collected manifest has such a gate"]
+        if not self.collected.gates:
+            return [f"--vidmetrics={asked} compared nothing: no case of a collected manifest has such a gate"]
+        if self.settings.allow_unavailable:
+            self.lines.append("every gate was skipped, NO GATE WAS JUDGED")
+            return []
+        return [f"--vidmetrics={asked} compared nothing: every gate was skipped"]
 
     def _update(self, *, stopped: bool) -> list[str]:
         if stopped:

@@ -103,7 +103,7 @@ def test_repeated_keys_and_syntax_errors_name_the_line(tmp_path, name, text, lin
         ("schema = 1\n[case.a]\nvideo = 'x'\npair = 'twins'", "pair must be one of stem, set"),
         ("schema = 1\n[case.a]\nvideo = 'x'\n[case.a.metric.b]\nuse = 'common.ssim'\nwindo = 1", "mean 'window'"),
         ("schema = 1\n[case.a]\nvideo = 'x'\n[case.a.metric.b]\nuse = 'common.ssim'\nwindow = 'x'", "window must be"),
-        ("schema = 1\n[case.a]\nvideo = 'x'\n[case.a.gate.default]\nalpha = 2", "alpha must lie between"),
+        ("schema = 1\n[case.a]\nvideo = 'x'\n[case.a.gate.default]\nalpha = 0.6", "alpha must lie between"),
         ("schema = 1\n[case.a]\nvideo = 'x'\n[case.a.gate.default]\nabs = 'much'", "abs must be a number"),
         ("schema = 1\n[case.a]\nvideo = 'x'\n[case.a.gate.default]\nabs = true", "abs must be a number"),
         ("schema = 1\n[case.a]\nvideo = 'x'\n[case.a.gate.default]\nrel = inf", "rel must be finite"),

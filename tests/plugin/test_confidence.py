@@ -52,7 +52,17 @@ def test_calibrating_needs_a_baseline_and_scores(bench: Bench) -> None:
     assert bench.baseline("common.psnr")["noise"] is None
 
 
-@pytest.mark.parametrize("value", ["1", "0", "one", ","])
+def test_generations_of_other_samples_are_no_noise(bench: Bench) -> None:
+    bench.manifest(MANIFEST.replace('reference = "clips/reference/*.mp4"\n', "").replace('"common.psnr", ', ""))
+    bench.run("--update-baselines").assert_outcomes(passed=5)
+    (bench.root / "clips" / "reference" / "d.mp4").unlink()
+    result = bench.run("--vidmetrics-calibrate=candidate,reference")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*the noise cannot be measured: *reference/a.mp4: other samples than those of *"])
+    assert bench.baseline("vbench.temporal_flickering")["noise"] is None
+
+
+@pytest.mark.parametrize("value", ["1", "0", "one", ",", "one,one"])
 def test_calibrating_needs_two_runs(bench: Bench, value: str) -> None:
     assert bench.run(f"--vidmetrics-calibrate={value}").ret == pytest.ExitCode.USAGE_ERROR
 
@@ -113,6 +123,14 @@ def test_compare_judges_as_the_run_did(bench: Bench, capsys, monkeypatch) -> Non
             for fact in ("word", "harm", "margin", "interval", "p", "decide"):
                 assert verdict[fact] == judged[f"baselines/{key}"][fact]
     assert main(["compare", "a.json", "b.json", "--decide=point"]) == 1
+
+
+@pytest.mark.parametrize("option", ["--abs=nan", "--abs=-1", "--rel=inf", "--alpha=0", "--alpha=0.6", "--decide=no"])
+def test_compare_refuses_a_policy_that_makes_no_sense(option: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", "a", "b", option])
+    assert ended.value.code == 2
+    assert option.split("=")[0] in capsys.readouterr().err
 
 
 def test_compare_never_passes_what_a_side_lacks(bench: Bench, capsys, monkeypatch) -> None:

@@ -26,6 +26,53 @@ def test_a_selection_that_no_case_lists_is_red(bench: Bench, workers: tuple[str,
     result.stdout.fnmatch_lines(["ERROR: --vidmetrics=vbench.aesthetic_quality compared nothing: no case*"])
 
 
+OPTIONAL = """
+from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+def pytest_vidmetrics_register_metrics(registry):
+    class Absent(BaseMetric):
+        requires_reference = False
+        def setup(self):
+            raise UnavailableError("weights are missing")
+    Absent.__qualname__ = "absent"
+    registry.register("probe.absent")(Absent)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_run_in_which_every_gate_is_skipped_is_red(bench: Bench, workers: tuple[str, ...]) -> None:
+    """A group whose metrics all lack their weights: each gate may be skipped, the run compared nothing."""
+    bench.pytester.makeconftest(OPTIONAL)
+    bench.manifest(MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"probe"'))
+    run = bench.spawn if workers else bench.run
+    result = run(*workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["ERROR: --vidmetrics=all compared nothing: every gate was skipped"])
+    allowed = run(*workers, "--vidmetrics-allow-unavailable")
+    assert allowed.ret == 0
+    allowed.stdout.fnmatch_lines(["every gate was skipped, NO GATE WAS JUDGED"])
+
+
+def test_one_gate_that_is_judged_is_enough(bench: Bench) -> None:
+    bench.pytester.makeconftest(OPTIONAL)
+    bench.record()
+    bench.manifest(MANIFEST.replace('"common.psnr"', '"probe", "common.psnr"'))
+    assert verdicts(bench.run()) == {
+        "common.psnr": "PASS",
+        "probe.absent": "SKIPPED",
+        "vbench.temporal_flickering": "PASS",
+    }
+    assert bench.run().ret == 0
+
+
+def test_a_case_that_is_skipped_by_its_mark_leaves_nothing_compared(bench: Bench) -> None:
+    bench.manifest(MANIFEST.replace("metrics =", 'marks = ["skip"]\nmetrics ='))
+    result = bench.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["ERROR: --vidmetrics=all compared nothing: every gate was skipped"])
+
+
 def test_a_selection_of_the_ini_file_does_not_redden_other_runs(bench: Bench) -> None:
     bench.pytester.makeini("[pytest]\nvidmetrics = all\n")
     path = bench.pytester.makepyfile("def test_a(): pass")
