@@ -10,8 +10,10 @@ import numpy.typing as npt
 import torch
 
 from pytest_vidmetrics.backbones import dpflow, raft_things, shared
+from pytest_vidmetrics.backbones.correlation import check_memory, pairs_at_once
 from pytest_vidmetrics.backbones.flow_store import StoredPairs
 from pytest_vidmetrics.core.checkpoints import Checkpoint, weights_sha256
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]
 """``(n, 3, H, W)`` uint8 RGB frames to ``(n - 1, 2, h, w)`` float32 flow in pixels and the index of the clip in it."""
@@ -19,8 +21,6 @@ Forward = Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]
 Precision = Literal["float16", "float32"]
 """How fields are kept. float16 takes half the space; a component is off by at most 1/2048 of itself."""
 
-VOLUME_LIMIT = 1 << 28
-"""Most elements of a batch of correlation volumes: one pair of 720p frames takes 1.1 GB with its pyramid."""
 LARGEST = 0.05
 
 
@@ -56,9 +56,20 @@ class FlowModel:
             return padded(raft_things.load(self.checkpoint(), device, metric))
         return dpflow.load(self.checkpoint(), device, metric)
 
-    def smallest(self) -> int:
-        """Return the fewest pixels a side of a frame may have."""
-        return raft_things.SMALLEST - raft_things.DIVISOR + 1 if self.model_name == "raft_large" else 16
+    def check(self, who: str, height: int, width: int, device: torch.device | str) -> None:
+        """Refuse frames that are too small for the network, or too large for the memory.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`; ``who`` is the metric it names.
+        """
+        is_raft = self.model_name == "raft_large"
+        least = raft_things.SMALLEST - raft_things.DIVISOR + 1 if is_raft else 16
+        if min(height, width) < least:
+            raise IncompatibleSampleError(
+                f"{who} needs frames of at least {least} pixels a side, got {height} x {width}: {self.model_name}'s "
+                "coarsest correlation would be one pixel wide"
+            )
+        if is_raft:
+            check_memory(who, height, width, device)
 
 
 def padded(network: Callable[[torch.Tensor], torch.Tensor]) -> Forward:
@@ -159,12 +170,6 @@ def clip_flow(
         return ClipFlow(video, forward, chunk_size, precision, stored)
 
     return shared.once(("flow", model, str(device), precision, keeper is None), make, of=video)
-
-
-def pairs_at_once(chunk_size: int, height: int, width: int) -> int:
-    """Return how many pairs of frames go through a network together: no more than memory allows."""
-    cells = -(-height // 8) * -(-width // 8)
-    return max(1, min(chunk_size, VOLUME_LIMIT // cells**2))
 
 
 def largest_motion(flow: torch.Tensor) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 from pytest_vidmetrics.backbones import raft_things, shared
-from pytest_vidmetrics.backbones.flow import FlowModel, clip_flow, pairs_at_once
+from pytest_vidmetrics.backbones.correlation import pairs_at_once
+from pytest_vidmetrics.backbones.dpflow import DPFlow
+from pytest_vidmetrics.backbones.flow import FlowModel, clip_flow
 from pytest_vidmetrics.backbones.raft_things import pad
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.evaluation.scoring import Scorer
@@ -273,6 +276,7 @@ class _Network(torch.nn.Module):
             raise torch.OutOfMemoryError("CUDA out of memory")
         images = inputs["images"]
         assert images.dtype == torch.float32
+        images = images.view(-1, 2, *images.shape[-3:])  # as ptlflow does it: frames of a decoder lie otherwise
         assert 0 <= float(images.min()) <= float(images.max()) <= 1
         blue = images[:, 0, 0].mean(dim=(1, 2))
         flow = self.shift + torch.stack([blue, torch.zeros_like(blue)], dim=1)
@@ -292,11 +296,27 @@ def dpflow(tmp_path, monkeypatch):
 
 
 def test_dpflow_reads_blue_green_red_and_its_own_weights(dpflow) -> None:
-    video = torch.zeros(3, 3, 16, 24, dtype=torch.uint8)
+    video = torch.zeros(3, 16, 24, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
     video[:, 2] = 255
     flow = get_metric(GT, model_name="dpflow").flow(video)
     assert flow.field(1).shape == (16, 24, 2)
     assert flow.field(1)[5, 5].tolist() == [4.0, -1.0]
+
+
+def test_dpflow_equals_ptlflows_own_forward_pass(clips) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library = pytest.importorskip("ptlflow")
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            theirs = library.get_model("dpflow").eval()
+        flow, inside = DPFlow(theirs.state_dict())(clips[0][:3])
+        assert float(flow.abs().mean()) > 0.1
+        assert inside == (...,)
+        backwards = clips[0][:3].flip(1).float() / 255
+        with torch.inference_mode():
+            expected = [theirs({"images": backwards[i : i + 2][None]})["flows"][0, 0] for i in range(2)]
+    torch.testing.assert_close(flow, torch.stack(expected), rtol=1e-4, atol=1e-4)
 
 
 def test_dpflow_without_memory_fails_instead_of_changing_its_algorithm(dpflow, tmp_path) -> None:

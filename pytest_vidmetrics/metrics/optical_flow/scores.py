@@ -94,14 +94,9 @@ class _FlowMetric(BaseMetric):
     def _check(self, video: Tensor) -> None:
         if video.ndim != 4 or video.shape[1] != 3:
             raise IncompatibleSampleError(f"{self.name} needs RGB frames (T, 3, H, W), got {tuple(video.shape)}")
-        height, width = video.shape[-2:]
         if len(video) < 2:
             raise IncompatibleSampleError(f"{self.name} needs at least two frames, got {len(video)}")
-        if min(height, width) < (least := self._model().smallest()):
-            raise IncompatibleSampleError(
-                f"{self.name} needs at least {least} pixels a side, got {height} x {width}: {self.model_name}'s "
-                "coarsest correlation would be one pixel wide"
-            )
+        self._model().check(self.name, video.shape[-2], video.shape[-1], self.device)
 
     def _score(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> MetricResult:
         from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows, summarise

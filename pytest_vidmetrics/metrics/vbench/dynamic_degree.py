@@ -79,14 +79,9 @@ class DynamicDegree(VBenchMetric):
         return MetricResult(self.name, float(dynamic), details)
 
     def _check(self, video: torch.Tensor) -> None:
-        from pytest_vidmetrics.backbones.raft_things import DIVISOR, SMALLEST
+        from pytest_vidmetrics.backbones.flow import FlowModel
 
-        height, width = video.shape[-2:]
-        if min(height + -height % DIVISOR, width + -width % DIVISOR) < SMALLEST:
-            raise IncompatibleSampleError(
-                f"{self.name} needs frames of at least {SMALLEST - DIVISOR + 1} pixels a side, got "
-                f"{height} x {width}: RAFT's coarsest correlation would be one pixel wide"
-            )
+        FlowModel().check(self.name, video.shape[-2], video.shape[-1], self.device)
 
     def pair_scores(self, video: torch.Tensor, *, keep: bool = False) -> Iterator[float]:
         """Yield how much each pair of consecutive ``(T, 3, H, W)`` uint8 frames moves, in pixels.

@@ -28,7 +28,7 @@ class MotionSmoothness(VBenchMetric):
     and a score must not depend on the machine. Fewer than 3 frames have no score.
     Source: Vchitect/VBench ``motion_smoothness.py``, arXiv 2311.17982. The weights are non-commercial.
 
-    ``chunk_size`` pairs go through the network at a time; beyond rounding it does not change the score.
+    At most ``chunk_size`` pairs go through the network at a time; beyond rounding it does not change the score.
     """
 
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
@@ -55,14 +55,17 @@ class MotionSmoothness(VBenchMetric):
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip; ``details["pair_differences"]`` holds each pair's difference in levels."""
+        from pytest_vidmetrics.backbones.correlation import pairs_at_once
+
         video = self.clip(sample, least=3)
         self._check(video)
         self.setup()
         ends = video[::2]
         truth = video[1::2][: len(ends) - 1]
         differences: list[float] = []
-        for start in range(0, len(truth), self.chunk_size):
-            stop = min(start + self.chunk_size, len(truth))
+        step = pairs_at_once(self.chunk_size, video.shape[-2], video.shape[-1])
+        for start in range(0, len(truth), step):
+            stop = min(start + step, len(truth))
             predicted = self._predict(ends[start:stop], ends[start + 1 : stop + 1])
             gaps = (predicted.int() - truth[start:stop].int()).abs()
             differences += gaps.flatten(1).double().mean(dim=1).tolist()
@@ -71,6 +74,7 @@ class MotionSmoothness(VBenchMetric):
 
     def _check(self, video: torch.Tensor) -> None:
         from pytest_vidmetrics.backbones.amt import DIVISOR, SMALLEST
+        from pytest_vidmetrics.backbones.correlation import check_memory
 
         height, width = video.shape[-2:]
         if min(height + -height % DIVISOR, width + -width % DIVISOR) < SMALLEST:
@@ -78,6 +82,7 @@ class MotionSmoothness(VBenchMetric):
                 f"{self.name} needs frames of at least {SMALLEST - DIVISOR + 1} x {SMALLEST - DIVISOR + 1} pixels, "
                 f"got {height} x {width}: upstream's network has no result for smaller ones"
             )
+        check_memory(self.name, height, width, self.device, volumes=2)
 
     def _predict(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, 3, H, W)`` uint8 frames that the network puts between two."""

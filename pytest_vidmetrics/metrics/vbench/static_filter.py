@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_vidmetrics.core.errors import IncompatibleSampleError
-
 if TYPE_CHECKING:
     import torch
 
@@ -31,10 +29,7 @@ def is_static(video: torch.Tensor, forward: Forward, chunk_size: int) -> bool:
     from pytest_vidmetrics.backbones.flow import FlowModel
 
     height, width = video.shape[-2:]
-    if min(height, width) < FlowModel().smallest():
-        raise IncompatibleSampleError(
-            f"the static filter needs frames of at least {FlowModel().smallest()} pixels a side, got {height} x {width}"
-        )
+    FlowModel().check("the static filter", height, width, video.device)
     limit, allowed = 3.0 * min(height, width) / 256.0, round(2 * len(video) / 16)
     moving = 0
     for score in pair_motion(video, forward, chunk_size):
@@ -47,7 +42,7 @@ def is_static(video: torch.Tensor, forward: Forward, chunk_size: int) -> bool:
 
 def pair_motion(video: torch.Tensor, forward: Forward, chunk_size: int) -> Iterator[float]:
     """Yield the mean of the largest 2 % of the flow magnitudes of each pair of consecutive frames, in pixels."""
-    from pytest_vidmetrics.backbones.flow import pairs_at_once
+    from pytest_vidmetrics.backbones.correlation import pairs_at_once
 
     step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1])
     for start in range(0, len(video) - 1, step):
