@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.types import MetricResult
@@ -129,19 +129,30 @@ def frechet_details(
     clips) where there are 1.25 clips a dimension. Raises ``ValueError`` for fewer than two rows on either side.
     """
     from pytest_vidmetrics.stats.frechet import frechet
-    from pytest_vidmetrics.stats.influence import at_infinity, influence, null_floor, standard_error
+    from pytest_vidmetrics.stats.influence import at_infinity, influence, null_floor
 
     result = frechet(first, second, ddof=ddof)
-    values = influence(first, second)
-    shares = values.reshape(-1, block).mean(axis=1) * block / len(values)
     details: dict[str, Any] = {
         "mean_term": result.mean_term,
         "covariance_term": result.covariance_term,
-        "se": standard_error(values, block=block),
-        "influence": dict(zip(ids, map(float, shares), strict=True)),
+        **spread(influence(first, second), ids, block=block),
     }
     if len(second) // block >= 4:
         details["null_floor"], details["null_floor_n"] = null_floor(second, len(ids), ddof=ddof, block=block)
     if (limit := at_infinity(first, second, ddof=ddof, block=block)) is not None:
         details["infinity"] = limit
     return result.distance, details
+
+
+def spread(values: np.ndarray, ids: Sequence[str], *, block: int = 1) -> dict[str, Any]:
+    """Return ``se``, the standard error for a fixed reference, and ``influence``: by how much each clip raises a score.
+
+    ``values`` are the influences of the generated rows, ``(N,)``; ``block`` consecutive rows belong to each clip.
+    """
+    from pytest_vidmetrics.stats.influence import standard_error
+
+    shares = values.reshape(-1, block).sum(axis=1) / len(values)
+    return {
+        "se": standard_error(values, block=block),
+        "influence": dict(zip(ids, map(float, shares), strict=True)),
+    }

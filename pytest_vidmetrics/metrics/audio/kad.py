@@ -9,7 +9,7 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat
 from pytest_vidmetrics.metrics.base import FeatureSet
-from pytest_vidmetrics.metrics.corpus import CacheMode
+from pytest_vidmetrics.metrics.corpus import CacheMode, spread
 from pytest_vidmetrics.metrics.registry import register
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ class KernelAudioDistance(SoundSetMetric):
         Raises ``ValueError`` for features that are not finite, and for a reference of equal clips, which has no
         bandwidth.
         """
-        from pytest_vidmetrics.stats.influence import standard_error
         from pytest_vidmetrics.stats.kernel import median_distance, mmd, mmd_influence, permutation_p
 
         if (refused := self.too_few(candidate, reference)) is not None:
@@ -74,8 +73,7 @@ class KernelAudioDistance(SoundSetMetric):
         details = {
             **self.facts(candidate, reference),
             "p_value": permutation_p(first, second, kernel=kernel),
-            "se": standard_error(values),
-            "influence": dict(zip(candidate.ids, map(float, values / len(values)), strict=True)),
+            **spread(values, candidate.ids),
             "bandwidth": bandwidth,
         }
         return MetricResult(self.name, _SCALE * mmd(first, second, kernel), details)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.checkpoints import Checkpoint
@@ -108,20 +108,6 @@ class VideoSetMetric(CorpusMetric):
             "n_generated": len(candidate.ids),
             "n_reference": len(reference.ids),
             "dimension": dimension,
-        }
-
-    def spread(self, ids: Sequence[str], values: np.ndarray) -> dict[str, Any]:
-        """Return ``se``, the standard error for a fixed reference, and each clip's part of the score, ``influence``.
-
-        ``values`` are the influences of the generated rows, ``(N,)``.
-        """
-        from pytest_vidmetrics.stats.influence import standard_error
-
-        block = self.rules.rows_per_video
-        shares = values.reshape(-1, block).mean(axis=1) * block / len(values)
-        return {
-            "se": standard_error(values, block=block),
-            "influence": dict(zip(ids, map(float, shares), strict=True)),
         }
 
     def content(self, sample: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd_features import VideoSetMetric
+from pytest_vidmetrics.metrics.corpus import spread
 from pytest_vidmetrics.metrics.registry import register
 
 
@@ -31,6 +32,6 @@ class KVD(VideoSetMetric):
         details = {
             **self.facts(candidate, reference, first.shape[1]),
             "p_value": permutation_p(first, second, block=self.rules.rows_per_video),
-            **self.spread(candidate.ids, mmd_influence(first, second, polynomial)),
+            **spread(mmd_influence(first, second, polynomial), candidate.ids, block=self.rules.rows_per_video),
         }
         return MetricResult(self.name, polynomial_mmd(first, second), details)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd_features import VideoSetMetric
+from pytest_vidmetrics.metrics.corpus import spread
 from pytest_vidmetrics.metrics.registry import register
 
 _NEIGHBOURS = 5
@@ -35,6 +36,6 @@ class PRDC(VideoSetMetric):
             **self.facts(candidate, reference, first.shape[1]),
             **asdict(values),
             "k": _NEIGHBOURS,
-            **self.spread(candidate.ids, coverage_influence(first, second, k=_NEIGHBOURS)),
+            **spread(coverage_influence(first, second, k=_NEIGHBOURS), candidate.ids, block=self.rules.rows_per_video),
         }
         return MetricResult(self.name, values.coverage, details)
