@@ -1,0 +1,93 @@
+"""What eleven VBench dimensions cost in one run, against eleven runs of one dimension each.
+
+``python -m benchmarks.vbench [--full] [--clips 8] [--frames 49] [--size 480 832]``: networks of stand-in weights, cut
+to two or three layers where they are transformers unless ``--full``. Both sides run in one process on one thread, after
+their networks are loaded. The reference decodes each clip once per dimension, gives each network one frame, pair or
+window at a time, and shares nothing; the arithmetic inside the networks is the same, so the ratio is what sharing and
+batching bring, and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from pytest_vidmetrics.backbones import shared
+from pytest_vidmetrics.evaluation.scoring import Scorer
+from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.composite import is_composite
+from tests.clips import write_clip
+from tests.oracle_fill import clip_uint8
+from tests.vbench_weights import SAMPLE, write_weights
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="networks of full depth")
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=49)
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 832), metavar=("H", "W"))
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        os.environ.update(write_weights(folder, full=args.full))
+        clips = [folder / f"{number}.mp4" for number in range(args.clips)]
+        for number, path in enumerate(clips):
+            write_clip(path, clip_uint8(args.frames, *args.size, number))
+        names = [name for name in registry.expand(["vbench"]) if not is_composite(name)]
+        together = measure(folder / "together", [registry.get_metric(name) for name in names], clips, args.device)
+        alone = [measure(folder / name, [single(name)], clips, args.device) for name in names]
+    for name, seconds in zip(names, alone, strict=True):
+        sys.stdout.write(f"  {name:<32} {seconds / args.clips:8.2f} s per clip\n")
+    one_by_one, at_once = sum(alone) / args.clips, together / args.clips
+    sys.stdout.write(
+        f"one by one {one_by_one:.1f} s per clip, together {at_once:.1f} s, ratio {at_once / one_by_one:.2f}\n"
+        f"peak memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB\n"
+    )
+
+
+def single(name: str) -> BaseMetric:
+    """Return a metric that works on one frame, pair or window at a time."""
+    takes = vars(registry.get_metric(name))
+    return registry.get_metric(name, chunk_size=1) if "chunk_size" in takes else registry.get_metric(name)
+
+
+def measure(folder: Path, metrics: Sequence[BaseMetric], clips: Sequence[Path], device: str) -> float:
+    """Return the seconds that scoring the clips takes, with networks that are loaded before and freed after."""
+    scorer = Scorer(Store(folder), lambda: device)
+    for metric in metrics:
+        metric.to(device).setup()
+    before = shared.forwards.copy()
+    started = time.perf_counter()
+    for clip in clips:
+        outcomes = scorer.fill({"video": str(clip), **SAMPLE}, list(metrics))
+        scorer.release()
+        for one in outcomes:
+            if one.result is None or one.result.score is None:
+                sys.exit(f"{clip.name}: {one.result}")
+    seconds = time.perf_counter() - started
+    done = {key: count for key, count in (shared.forwards - before).items() if not str(key).startswith("flow pairs")}
+    most = max(done.values(), default=0) / len(clips)
+    sys.stdout.write(
+        f"{len(metrics)} dimensions: {seconds:.1f} s, decodes per clip {scorer.counts.decoded / len(clips):g}, "
+        f"most forwards per clip of one network and preprocessing {most:g}\n"
+    )
+    sys.stdout.flush()
+    shared.clear()
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
