@@ -15,6 +15,9 @@ from pytest_vidmetrics.bench.record import read_record
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.metrics import registry
 
+# A gate that came to such a verdict may hold the scores of some of its clips only.
+_INCOMPLETE = ("ERROR", "UNAVAILABLE", "SKIPPED")
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -42,7 +45,7 @@ def load_scores(path: Path) -> dict[str, Scores | str]:
 
 
 def _recorded(gate: Mapping[str, Any], where: str) -> Scores | str:
-    if not gate.get("observed"):
+    if not gate.get("observed") or gate["verdict"]["word"] in _INCOMPLETE:
         return f"{gate['verdict']['word']}: {gate['verdict']['reason']}"
     observed = gate["observed"]
     try:

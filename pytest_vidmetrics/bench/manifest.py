@@ -149,6 +149,8 @@ def _marks(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
             raise check.at("marks").error(f"{mark!r} is not the name of a mark")
         if mark in _NO_MARKS:
             raise check.at("marks").error(f"the mark {mark!r} takes arguments, which a manifest cannot give")
+        if mark == "xfail":
+            raise check.at("marks").error("the mark 'xfail' would turn regressions green; give the gate a margin")
     return marks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,8 @@ def _check(settings: Settings, *, allow_ci: bool) -> None:
         raise pytest.UsageError("--vidmetrics-calibrate scores clips, --vidmetrics-judge computes nothing: choose one")
     if settings.report is not None and settings.report.suffix != ".json":
         raise pytest.UsageError(f"--vidmetrics-report={settings.report}: the file name must end in .json")
+    if settings.cohort is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", settings.cohort):
+        raise pytest.UsageError(f"--vidmetrics-cohort={settings.cohort}: expected letters, digits, '_', '.' and '-'")
     known = ("auto", "cpu", "cuda")
     if settings.device not in known and not settings.device.removeprefix("cuda:").isdigit():
         raise pytest.UsageError(f"--vidmetrics-device={settings.device}: expected auto, cpu, cuda or cuda:N")

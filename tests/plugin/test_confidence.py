@@ -143,6 +143,7 @@ def test_compare_never_passes_what_a_side_lacks(bench: Bench, capsys, monkeypatc
     bench.candidate("a").write_bytes(b"")
     bench.run("--vidmetrics-report=broken.json")
     assert main(["compare", "all.json", "broken.json"]) == 1
+    assert main(["compare", "broken.json", "broken.json"]) == 1
     capsys.readouterr()
     assert main(["compare", "nowhere", "all.json"]) == 2
     assert "cannot read the run record nowhere" in capsys.readouterr().err

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pytest_vidmetrics.plugin.options import Settings
-from pytest_vidmetrics.plugin.workers import auto_workers, devices_of, worker_environment
-from tests.plugin.conftest import Bench
+from pytest_vidmetrics.plugin.workers import auto_workers, devices_of, visible_devices, worker_environment
+from tests.plugin.conftest import Bench, verdicts
 
 SEEN = """
 import os, pathlib
@@ -95,3 +95,15 @@ def test_more_workers_than_devices_share_them_and_an_empty_list_stays_empty(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
         bench.spawn("-n", "2", "-k", "no_such_item")
         assert sorted(path.read_text() for path in bench.root.glob("gw*.seen")) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not visible_devices({}), reason="no NVIDIA GPU")
+def test_two_workers_share_one_gpu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", (visible_devices(os.environ) or visible_devices({}))[0])
+    bench.pytester.makeconftest(SEEN)
+    bench.record()
+    alone = bench.spawn("--vidmetrics-device=cuda", "--vidmetrics-cache=alone")
+    shared = bench.spawn("-n", "2", "--vidmetrics-device=cuda", "--vidmetrics-cache=shared")
+    assert verdicts(alone) == verdicts(shared) == {"common.psnr": "PASS", "vbench.temporal_flickering": "PASS"}
+    assert len({path.read_text() for path in bench.root.glob("gw*.seen")}) == 1

@@ -127,6 +127,7 @@ def test_a_baseline_nested_beyond_reason_is_an_error(bench: Bench) -> None:
         ('[case.other]\nvideo = "clips/*.mp4"\nmarks = [""]', "'' is not the name of a mark"),
         ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["skipif"]', "the mark 'skipif' takes arguments*"),
         ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["parametrize"]', "the mark 'parametrize' takes arguments*"),
+        ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["xfail"]', "the mark 'xfail' would turn regressions green*"),
     ],
 )
 def test_a_manifest_that_means_nothing_is_refused(bench: Bench, line: str, message: str) -> None:
