@@ -25,6 +25,8 @@ CHECKPOINTS = {
     for trained, digest in _FILES.items()
 }
 """Published weights by training set."""
+SMALLEST = 33
+"""Fewest pixels of a side: below, the coarsest maps have one value, which normalisation makes NaN."""
 
 
 class DPFlow:
@@ -39,7 +41,7 @@ class DPFlow:
     def __call__(self, frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
         """Return the ``(n - 1, 2, H, W)`` flow of ``(n, 3, H, W)`` uint8 RGB frames, and the index of all of it."""
         backwards = frames.flip(1).float() / 255  # the library reads blue, green, red
-        pairs = torch.stack([backwards[:-1], backwards[1:]], dim=1)
+        pairs = torch.stack([backwards[:-1], backwards[1:]], dim=1).contiguous()
         with torch.inference_mode():
             # Not forward(): when memory runs out it goes on with another correlation, which gives other numbers.
             flow = self._model.forward_flow({"images": pairs})["flows"][:, 0]

@@ -62,11 +62,11 @@ class FlowModel:
         Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`; ``who`` is the metric it names.
         """
         is_raft = self.model_name == "raft_large"
-        least = raft_things.SMALLEST - raft_things.DIVISOR + 1 if is_raft else 16
+        least = raft_things.SMALLEST - raft_things.DIVISOR + 1 if is_raft else dpflow.SMALLEST
         if min(height, width) < least:
             raise IncompatibleSampleError(
                 f"{who} needs frames of at least {least} pixels a side, got {height} x {width}: {self.model_name}'s "
-                "coarsest correlation would be one pixel wide"
+                "coarsest level would be one pixel wide"
             )
         if is_raft:
             check_memory(who, height, width, device)

@@ -301,6 +301,8 @@ def test_dpflow_reads_blue_green_red_and_its_own_weights(dpflow) -> None:
     flow = get_metric(GT, model_name="dpflow").flow(video)
     assert flow.field(1).shape == (16, 24, 2)
     assert flow.field(1)[5, 5].tolist() == [4.0, -1.0]
+    with pytest.raises(IncompatibleSampleError, match="at least 33 pixels a side, got 16 x 24"):
+        get_metric(GT, model_name="dpflow").compute({"video": video, "reference": video})
 
 
 def test_dpflow_equals_ptlflows_own_forward_pass(clips) -> None:
@@ -323,7 +325,7 @@ def test_dpflow_without_memory_fails_instead_of_changing_its_algorithm(dpflow, t
     metric = get_metric(GT, model_name="dpflow")
     metric.setup()
     dpflow.model().full = True
-    clip = str(write_clip(tmp_path / "a.mp4", clip_uint8(2, 32, 32, 0)))
+    clip = str(write_clip(tmp_path / "a.mp4", clip_uint8(2, 48, 48, 0)))
     outcome = Scorer(Store(tmp_path / "store")).fill({"video": clip, "reference": clip}, [metric])[0]
     assert outcome.result.status == "failed"
     assert "out of memory" in outcome.result.details["reason"]
