@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pytest_vidmetrics.backbones import clap_mel, imagebind_audio, synchformer_mel
 from pytest_vidmetrics.backbones.mel import kaldi_bank, passt_mel
 
 Samples = np.ndarray
@@ -45,8 +46,68 @@ def passt_loop(samples: Samples) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
+def htk_bank(bands: int, fft: int, rate: int, low: float, high: float) -> np.ndarray:
+    """Return ``(bands, fft // 2 + 1)`` triangles in hertz, equally spaced on ``2595 log10(1 + f / 700)``."""
+    mels = np.linspace(*(2595 * np.log10(1 + np.array([low, high]) / 700)), bands + 2)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    bins = np.linspace(0, rate / 2, fft // 2 + 1)
+    rows = [
+        np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
+        for left, centre, right in zip(edges, edges[1:], edges[2:], strict=False)
+    ]
+    return np.maximum(0.0, rows)
+
+
+def hann(count: int) -> np.ndarray:
+    """Return a periodic Hann window."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count)
+
+
+def clap_loop(samples: Samples) -> np.ndarray:
+    """CLAP: a Fourier transform per frame, mel bank, decibels."""
+    bank, window = htk_bank(64, 1024, 48000, 50.0, 14000.0), hann(1024)
+    padded = np.pad(samples.astype(np.float64), 512, mode="reflect")
+    rows = []
+    for start in range(0, len(padded) - 1023, 480):
+        power = np.abs(np.fft.rfft(padded[start : start + 1024] * window)) ** 2
+        rows.append(10 * np.log10(np.maximum(bank @ power, 1e-10)))
+    return np.stack(rows)
+
+
+def synchformer_loop(samples: Samples) -> np.ndarray:
+    """Synchformer: each segment of 0.64 s by itself, one every 0.32 s, a Fourier transform per frame."""
+    bank, window = htk_bank(128, 1024, 16000, 0.0, 8000.0), hann(400)
+    segments = []
+    for first in range(0, len(samples) - 10239, 5120):
+        padded = np.pad(samples[first : first + 10240].astype(np.float64), 200, mode="reflect")
+        columns = []
+        for start in range(0, len(padded) - 399, 160):
+            power = np.abs(np.fft.rfft(padded[start : start + 400] * window, 1024)) ** 2
+            columns.append(np.log(bank @ power + 1e-6))
+        segments.append(np.stack(columns, axis=1))
+    return np.stack(segments)
+
+
+def imagebind_loop(samples: Samples) -> np.ndarray:
+    """ImageBind: three clips of 2 s; each frame without its mean, pre-emphasis, a Fourier transform, logarithm."""
+    bank, window = kaldi_bank(128, 512, 16000, 20.0, 8000.0), np.hanning(400)
+    clips = np.zeros((3, 128, 204))
+    for i, clip in enumerate(clips):
+        first = i * (len(samples) - 32000) // 2
+        sound = samples[first : first + 32000].astype(np.float64)
+        for column, start in enumerate(range(0, len(sound) - 399, 160)):
+            frame = sound[start : start + 400] - sound[start : start + 400].mean()
+            frame = frame - 0.97 * np.concatenate([frame[:1], frame[:-1]])
+            power = np.abs(np.fft.rfft(frame * window, 512)) ** 2
+            clip[:, column] = np.log(np.maximum(bank @ power, 1.1920929e-07))
+    return (clips + 4.268) / 9.138
+
+
 FRONT_ENDS = {
     "passt_mel": FrontEnd(32000, passt_mel, passt_loop),
+    "clap_mel": FrontEnd(48000, clap_mel.log_mel, clap_loop),
+    "synchformer_mel": FrontEnd(16000, synchformer_mel.log_mel, synchformer_loop),
+    "imagebind_audio": FrontEnd(16000, imagebind_audio.sound_clips, imagebind_loop),
 }
 
 
