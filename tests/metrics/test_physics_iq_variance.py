@@ -10,7 +10,7 @@ from pytest_vidmetrics.evaluation.scoring import Scorer
 from pytest_vidmetrics.evaluation.store import Store
 from pytest_vidmetrics.metrics.physics_iq import components, scores
 from pytest_vidmetrics.metrics.physics_iq.clips import Window, digest
-from pytest_vidmetrics.metrics.registry import get_metric
+from pytest_vidmetrics.metrics.registry import get_metric, resolve_group
 from tests.clips import write_clip
 from tests.oracle_inputs import physics_scene
 
@@ -24,10 +24,24 @@ def compared(monkeypatch):
     return calls
 
 
-def test_the_takes_are_compared_once_per_scenario_and_store(tmp_path, compared, monkeypatch) -> None:
-    def clip(name, seed, shift=0.0):
+@pytest.fixture
+def clip(tmp_path):
+    def write(name, seed, shift=0.0):
         return str(write_clip(tmp_path / name, physics_scene(20, 64, 80, seed, shift=shift), fps=30))
 
+    return write
+
+
+def test_five_metrics_read_every_clip_once_and_compare_it_once(tmp_path, clip, compared) -> None:
+    keys = ("video", "reference", "reference_take2")
+    values = {key: clip(f"{key}.mp4", seed, float(seed)) for seed, key in enumerate(keys)}
+    scorer = Scorer(Store(tmp_path / "store"))
+    outcomes = scorer.fill(values, [get_metric(name) for name in resolve_group("physics_iq")])
+    assert [outcome.result.status for outcome in outcomes] == ["scored"] * 5
+    assert (scorer.counts.decoded, len(compared)) == (3, 2)
+
+
+def test_the_takes_are_compared_once_per_scenario_and_store(tmp_path, clip, compared, monkeypatch) -> None:
     takes = {"reference": clip("take1.mp4", 20), "reference_take2": clip("take2.mp4", 21, 1.0)}
 
     def score(seed):
