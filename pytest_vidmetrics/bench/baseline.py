@@ -173,7 +173,8 @@ def differences(recorded: Baseline, observed: Observed) -> list[str]:
     lines = _diff("metric", dict(recorded.metric), dict(observed.metric))
     if recorded.higher_is_better != observed.higher_is_better:
         lines.append("direction: the metric's direction changed")
-    if recorded.sample_ids != observed.sample_ids or recorded.samples.keys() != observed.samples.keys():
+    others = recorded.samples.keys() != observed.samples.keys() and not observed.chooses
+    if recorded.sample_ids != observed.sample_ids or others:
         gone = sorted(recorded.samples.keys() - observed.samples.keys())
         new = sorted(observed.samples.keys() - recorded.samples.keys())
         text = "; ".join(

@@ -56,6 +56,8 @@ class Observed:
     clusters: Mapping[str, str] = field(default_factory=dict)
     binary: bool = False
     is_mean: bool = False
+    chooses: bool = False
+    """Whether the metric itself chooses which samples count, so that two runs may count other ones."""
 
     @property
     def n(self) -> int:
@@ -194,6 +196,7 @@ def _observed(
         binary=metric.binary,
         is_set=keeps_influence(type(metric)),
         is_mean=takes_mean(type(metric)),
+        chooses=type(metric).counted is not BaseMetric.counted,
         noise_floor=metric.noise_floor,
         min_n=metric.min_n,
         problems=tuple(problems),

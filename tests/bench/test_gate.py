@@ -159,6 +159,14 @@ def test_runs_that_count_other_clips_are_compared_without_pairs() -> None:
     assert unpaired.high > unpaired.estimate > unpaired.low > 0
 
 
+def test_other_clips_are_stale_unless_the_metric_chose_them() -> None:
+    now = replace(observed({**OLD, "g": 0.9}), is_mean=True)
+    assert judge(config(abs=0.5), now, recorded(OLD)).word == "STALE"
+    verdict = judge(config(abs=0.5), replace(now, chooses=True), recorded(OLD))
+    assert verdict.word == "PASS"
+    assert verdict.interval is not None
+
+
 def test_remarks_stand_beside_the_verdict() -> None:
     seen = replace(observed(OLD), remarks=("two prompts lack clips",))
     for baseline in (recorded(OLD), None):
