@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,13 +93,21 @@ def free_ports(count: int) -> int:
 
 @pytest.fixture
 def cluster(folder: Path) -> Iterator[dict[str, str]]:
-    start = [folder / "examples" / "slurm" / "start_cluster.sh", folder / "cluster"]
-    stop = [folder / "examples" / "slurm" / "stop_cluster.sh", folder / "cluster"]
-    try:
-        subprocess.run(start, env=environment(folder, SLURM_EXAMPLE_PORT=str(free_ports(3))), check=True, timeout=60)
-        yield environment(folder, SLURM_CONF=str(folder / "cluster" / "slurm.conf"))
-    finally:
-        subprocess.run(stop, check=False)
+    scripts = folder / "examples" / "slurm"
+    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp", ignore_cleanup_errors=True) as short:
+        try:
+            start = environment(folder, SLURM_EXAMPLE_PORT=str(free_ports(3)))
+            subprocess.run([scripts / "start_cluster.sh", short], env=start, check=True, timeout=60)
+            yield environment(folder, SLURM_CONF=f"{short}/slurm.conf")
+        finally:
+            subprocess.run([scripts / "stop_cluster.sh", short], check=False)
+
+
+def test_a_folder_whose_sockets_would_have_too_long_names_is_refused(folder: Path) -> None:
+    start = [folder / "examples" / "slurm" / "start_cluster.sh", folder / ("x" * 64)]
+    done = subprocess.run(start, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "too long a path" in done.stderr
 
 
 @pytest.mark.slow

@@ -12,6 +12,11 @@ set -euo pipefail
 folder=${1:?usage: start_cluster.sh FOLDER}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
+# Each step has a socket FOLDER/spool/node1/node1_JOB.STEP, and the path of a socket has at most 107 characters.
+if [ ${#folder} -gt 64 ]; then
+    echo "$folder: too long a path: no job could start. Take one of at most 64 characters, as /tmp/slurm" >&2
+    exit 2
+fi
 export PATH="$PATH:/usr/sbin:/sbin"
 for tool in munged slurmctld slurmd sinfo; do
     command -v "$tool" >/dev/null || { echo "$tool is not installed: apt-get install slurm-wlm" >&2; exit 2; }
