@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from pytest_vidmetrics.backbones import shared
+from pytest_vidmetrics.metrics.vbench import totals
+from tests.clips import write_clip
+from tests.oracle_fill import clip_uint8
 from tests.plugin.conftest import Bench, verdicts
+from tests.vbench_weights import write_weights
 
 CONFTEST = """
 from pytest_vidmetrics.metrics.composite import CompositeMetric
@@ -93,3 +100,22 @@ def test_a_whole_group_says_how_much_of_it_was_not_judged(bench: Bench) -> None:
             "SKIPPED*vbench.total needs vbench.object_class, *vbench.scene, which this version does not have",
         ]
     )
+
+
+def test_the_quality_score_of_vbench_from_clips_to_verdict(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, path in write_weights(bench.root, full=False).items():
+        monkeypatch.setenv(variable, path)
+    for seed, name in enumerate("ab"):
+        write_clip(bench.root / "large" / f"{name}.mp4", clip_uint8(3, 128, 136, seed))
+    bench.manifest('schema = 1\n[case.demo]\nvideo = "large/*.mp4"\nmetrics = ["vbench.quality"]\n')
+    bench.run("--update-baselines").stdout.fnmatch_lines(["work: 2 decoded, 14 computed, *"])
+    result = bench.run("--vidmetrics-report=run.json")
+    assert verdicts(result) == {"vbench.quality": "PASS"}
+    result.stdout.fnmatch_lines(["work: 0 decoded, 0 computed, *"])
+    (gate,) = json.loads((bench.root / "run.json").read_text())["gates"]
+    details = gate["verdict"]["details"]
+    assert set(details["raw"]) == {f"vbench.{name}" for name in totals.QUALITY}
+    expected = totals.totals(details["raw"]).quality
+    assert gate["verdict"]["now"] == pytest.approx(expected)
+    assert set(bench.baseline("vbench.quality")["samples"]) == {"a", "b"}
+    shared.clear()
