@@ -38,6 +38,8 @@ AUDIOBOX_CONFIG = Checkpoint(
 WINDOW = 10 * SAMPLE_RATE
 _FRAME = 320
 """Samples that one frame of the mask stands for: the window over its 499 frames, rounded down."""
+_SEEN = 400
+"""Samples that one frame is computed from."""
 _ENCODER, _HEADS, _LAYERS = "wavlm_model.", "proj_layer.", "layer_weights."
 _ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU}
 
@@ -106,13 +108,13 @@ class Audiobox:
         return scores, counts
 
     def _window(self, samples: Samples) -> Scores:
-        padded = torch.zeros(WINDOW)
+        # A frame is padding only when all samples that it stands for are; what only such frames see is left out.
+        kept = -(-len(samples) // _FRAME)
+        padded = torch.zeros(min(WINDOW, (kept - 1) * _FRAME + _SEEN))
         padded[: len(samples)] = torch.from_numpy(np.ascontiguousarray(samples))
         with torch.inference_mode():
-            frames = self._encoder.frames(padded)
-            # A frame is padding only when all samples that it stands for are.
-            kept = frames[: -(-len(samples) // _FRAME)]
-            means = self._means(self._encoder.hidden_states(kept))
+            frames = self._encoder.frames(padded, WINDOW)
+            means = self._means(self._encoder.hidden_states(frames[:kept]))
             return {axis: self._axis(axis, mean) for axis, mean in means.items()}
 
     def _means(self, states: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:

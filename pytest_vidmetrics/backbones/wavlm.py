@@ -67,13 +67,17 @@ class WavLM:
         self._position = position.weight, position.bias, position.groups
         self._device = device
 
-    def frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """Return ``(T, width)``, the convolved and projected frames of ``(N,)`` float32 samples at 16 kHz."""
+    def frames(self, samples: torch.Tensor, total: int) -> torch.Tensor:
+        """Return ``(T, width)``, the convolved and projected frames of ``(N,)`` float32 samples at 16 kHz.
+
+        They are those of ``total`` samples of which only zeros are left out at the end; ``samples`` ends with the
+        zeros that the last frame with sound sees.
+        """
         hidden = samples.to(self._device)[None, None]
         for layer, stride in zip(self._model.feature_extractor.conv_layers, _STRIDES, strict=True):
             hidden = conv1d(hidden, layer.conv.weight, stride=stride)
             norm = getattr(layer, "layer_norm", None)
-            hidden = F.gelu(hidden if norm is None else norm(hidden))
+            hidden = F.gelu(hidden if norm is None else _normalised(hidden, norm, (total - _KERNELS[0]) // stride + 1))
         projected, _ = self._model.feature_projection(hidden.transpose(1, 2))
         return projected[0]
 
@@ -93,6 +97,18 @@ class WavLM:
         for layer in self._model.encoder.layers:
             hidden, bias_of_positions = layer(hidden, position_bias=bias_of_positions)
             yield hidden[0]
+
+
+def _normalised(hidden: torch.Tensor, norm: torch.nn.GroupNorm, total: int) -> torch.Tensor:
+    """Return what ``norm`` makes of ``(1, C, T)``, a group per channel, when zeros follow up to ``total`` frames."""
+    frames = hidden.shape[-1]
+    if frames == total:
+        found: torch.Tensor = norm(hidden)
+        return found
+    mean = hidden.sum(dim=-1, keepdim=True) / total
+    spread = (hidden - mean).square().sum(dim=-1, keepdim=True) + (total - frames) * mean.square()
+    scale = norm.weight[:, None] / (spread / total + norm.eps).sqrt()
+    return (hidden - mean) * scale + norm.bias[:, None]
 
 
 def _renamed(key: str) -> str:

@@ -115,7 +115,7 @@ def test_layers_of_a_padded_window_are_the_recorded_ones(
     padded = torch.zeros(audiobox.WINDOW)
     padded[: round(seconds * 16000)] = torch.from_numpy(SOUNDS[case][0])
     with torch.inference_mode():
-        frames = encoder.frames(padded)
+        frames = encoder.frames(padded, audiobox.WINDOW)
         kept = oracle(SHALLOW)["expected"][case]["frames_kept_per_window"][0]
         assert len(frames) == 499
         assert kept == round(seconds * 50)
@@ -123,6 +123,20 @@ def test_layers_of_a_padded_window_are_the_recorded_ones(
     with np.load(DATA / f"{SHALLOW}.npz") as arrays:
         np.testing.assert_allclose(layers[:, 0], arrays[f"{case}_hidden_first_frame"], atol=2e-5)
         np.testing.assert_allclose(layers[:, -1], arrays[f"{case}_hidden_last_kept_frame"], atol=2e-5)
+
+
+@pytest.mark.parametrize("count", [1, 320, 321, 8000])
+def test_zeros_that_are_left_out_change_nothing(state: dict[str, torch.Tensor], count: int) -> None:
+    encoder = WavLM({key.removeprefix("wavlm_model."): v for key, v in state.items() if key.startswith("wavlm")})
+    kept = -(-count // 320)
+    padded = torch.zeros(32000)
+    padded[:count] = torch.from_numpy(SOUNDS["a"][0][:count])
+    with torch.inference_mode():
+        whole = encoder.frames(padded, 32000)
+        part = encoder.frames(padded[: kept * 320 + 80], 32000)
+    assert len(whole) == 99
+    assert len(part) == kept
+    torch.testing.assert_close(part, whole[:kept], atol=1e-5, rtol=0)
 
 
 def test_a_single_silent_sample_has_a_score(metric: BaseMetric) -> None:
