@@ -93,6 +93,7 @@ def test_a_clip_without_sound(tmp_path: Path) -> None:
         ((np.zeros((8000, 2), np.float32), 8000), ValueError, r"expected \(N,\) or \(channels, N\)"),
         ((np.array([0.0, np.nan], np.float32), 8000), MediaError, "not finite"),
         ((np.zeros(0, np.float32), 8000), MediaError, "no samples"),
+        ((np.zeros(8, np.float32), 22050.5), ValueError, "22050.5: expected a whole number of Hz"),
         (Video(audio=np.zeros(8, np.float32)), ValueError, "audio_sr"),
     ],
 )

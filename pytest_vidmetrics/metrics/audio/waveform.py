@@ -36,9 +36,11 @@ def waveform(value: Any, rate: int, *, mono: bool = True) -> Samples:
         path = os.fspath(value)
         return once(("waveform", path, rate, mono), lambda: _resampled(*_decoded(path, mono), rate, mono))
     if isinstance(value, tuple | list) and len(value) == 2:
-        samples, native = value
-        how = ("waveform", int(native), rate, mono)
-        return once(how, lambda: _resampled(_checked(samples, mono), int(native), rate, mono), of=samples)
+        samples, given = value
+        if (native := int(given)) != given:
+            raise ValueError(f"the sample rate is {given}: expected a whole number of Hz")
+        how = ("waveform", native, rate, mono)
+        return once(how, lambda: _resampled(_checked(samples, mono), native, rate, mono), of=samples)
     raise TypeError(f"audio is a {type(value).__name__}: expected a path, (samples, rate) or a Video")
 
 
