@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.bench.observe import Observed
+from pytest_vidmetrics.bench.spread import score_interval
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.files import write_atomic
 
@@ -56,6 +57,7 @@ class Baseline:
             samples=dict(observed.samples),
             sample_ids=observed.sample_ids,
             reference=observed.reference,
+            interval=score_interval(observed),
             noise=noise,
             environment=dict(environment),
         )
@@ -78,9 +80,10 @@ class Baseline:
         }
 
     def same_as(self, other: Baseline) -> bool:
-        """Whether both say the same; the environment is information only."""
+        """Whether both say the same; the environment and the interval, which follows from the rest, do not count."""
         mine, theirs = self.to_json(), other.to_json()
-        return {**mine, "environment": None} == {**theirs, "environment": None}
+        same = {"environment": None, "interval": None}
+        return {**mine, **same} == {**theirs, **same}
 
 
 def baseline_path(folder: Path, stem: str, case: str, gate: str, cohort: str | None = None) -> Path:
