@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
 
 from pytest_vidmetrics import __version__, commands
 from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.processors import wait_passively
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done. 1: something could not be scored, fetched or passed. 2: the call itself is wrong. 130: interrupted.
     """
     args = build_parser().parse_args(argv)
+    wait_passively(os.environ)
     try:
         status: int = args.run(args)
     except KeyboardInterrupt:

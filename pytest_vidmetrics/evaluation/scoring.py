@@ -17,6 +17,7 @@ from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.evaluation.clips import CLIP_KEYS, rate_key, read, with_sound
 from pytest_vidmetrics.evaluation.masks import with_masks
 from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.evaluation.threads import fitting_threads
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
 if TYPE_CHECKING:
@@ -245,9 +246,10 @@ class Scorer:
         try:
             sample = self._sample(metric, values, clips)
             self.counts.computed += 1
-            if isinstance(metric, SetMetric):
-                return Outcome(rows=_finite_rows(metric.features(sample)))
-            return Outcome(metric.compute(sample))
+            with fitting_threads(metric):
+                if isinstance(metric, SetMetric):
+                    return Outcome(rows=_finite_rows(metric.features(sample)))
+                return Outcome(metric.compute(sample))
         except UnavailableError as error:
             return Outcome(MetricResult.unavailable(metric.name, str(error)))
         except NoAudioStreamError as error:

@@ -15,6 +15,7 @@ from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError, 
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.evaluation.clips import keys_read, rate_key, source_of
 from pytest_vidmetrics.evaluation.pool import Loaded
+from pytest_vidmetrics.evaluation.threads import fitting_threads
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
@@ -184,10 +185,11 @@ def _run(metric: BaseMetric, view: _View) -> MetricResult | None:
     if absent := view.lacks(metric):
         return MetricResult.skipped(metric.name, f"the sample has no {', '.join(absent)}")
     try:
-        if metric.is_set_metric:
-            _accumulate(metric, view)
-            return None
-        result: Any = metric.compute(view.values(metric))
+        with fitting_threads(metric):
+            if metric.is_set_metric:
+                _accumulate(metric, view)
+                return None
+            result: Any = metric.compute(view.values(metric))
         view.check_untouched(metric)
         if not isinstance(result, MetricResult):
             raise TypeError(f"compute() returned a {type(result).__name__}, not a MetricResult")

@@ -59,6 +59,8 @@ class BaseMetric:
     is_set_metric: ClassVar[bool] = False
     pixels: ClassVar[Literal["uint8", "float32"]] = "float32"
     neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size"})
+    small_operations: ClassVar[bool] = False
+    """Whether, without a network, it does too little at a time for several threads of the processor."""
 
     _device: torch.device | str = "cpu"
 

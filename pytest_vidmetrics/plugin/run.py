@@ -18,6 +18,7 @@ from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
 from pytest_vidmetrics.bench.samples import Corpus, resolve_samples
 from pytest_vidmetrics.core.cache import get_cache_dir
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError
+from pytest_vidmetrics.core.processors import THREADS, available
 from pytest_vidmetrics.evaluation.scoring import Scorer
 from pytest_vidmetrics.evaluation.store import Store
 from pytest_vidmetrics.metrics import registry
@@ -139,12 +140,17 @@ def device_of(settings: Settings) -> str:
 
 
 def share_cores(config: Config) -> None:
-    """Give each xdist worker its share of the cores: oversubscribed convolutions run up to ten times slower."""
+    """Give this process its share of the cores: oversubscribed convolutions run up to ten times slower.
+
+    The cores are those of the container, which torch does not ask for; the user's own variables stand.
+    """
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    if workers > 1:
+    share = max(1, available() // workers)
+    if workers > 1 or not set(THREADS) & os.environ.keys():
         import torch
 
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        if share < torch.get_num_threads():
+            torch.set_num_threads(share)
 
 
 def environment(config: Config, settings: Settings) -> dict[str, str]:

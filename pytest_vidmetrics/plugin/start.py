@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,10 +22,13 @@ def prepare(config: Config, settings: Settings) -> None:
     Raises ``pytest.UsageError`` for an unknown metric, for variables that name no shard, and for a store or baseline
     folder that cannot be written.
     """
+    from pytest_vidmetrics.core.processors import wait_passively
     from pytest_vidmetrics.metrics import registry
     from pytest_vidmetrics.plugin import recording
     from pytest_vidmetrics.plugin.options import sharded
 
+    if (variable := wait_passively(os.environ)) is not None:
+        config.add_cleanup(functools.partial(os.environ.__delitem__, variable))
     settings = sharded(settings)
     config.hook.pytest_vidmetrics_register_metrics(registry=registry)
     choices = registry.selectable()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.core.processors import THREADS, available
 from pytest_vidmetrics.plugin.options import Settings
 from pytest_vidmetrics.plugin.reports import WORKER_GATES, ItemReports
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from _pytest.config import Config
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Workers:
@@ -27,7 +27,7 @@ class Workers:
         """Set each worker's device and threads. A restarted worker is made from the same spec, so it keeps them."""
         devices = devices_of(self.settings)
         for number, spec in enumerate(specs):
-            spec.env.update(worker_environment(number, len(specs), devices, os.environ, os.cpu_count() or 1))
+            spec.env.update(worker_environment(number, len(specs), devices, os.environ, available()))
 
     def pytest_testnodedown(self, node: Any) -> None:
         """Take over which gates a worker collected: all collect the same, and the controller nothing."""
@@ -51,7 +51,7 @@ def worker_environment(
     """Return the variables of worker ``number``: one device of the caller's own list, and its share of the cores."""
     settings = {} if not devices else {_VISIBLE: devices[number % len(devices)]}
     threads = str(max(1, cores // max(1, workers)))
-    return {**settings, **{name: threads for name in _THREADS if name not in caller}}
+    return {**settings, **{name: threads for name in THREADS if name not in caller}}
 
 
 def visible_devices(caller: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:

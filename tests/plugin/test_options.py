@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -207,3 +208,20 @@ def test_shard_size_groups_samples(bench: Bench) -> None:
         "bench.vidmetrics.toml::demo::score[a..c]",
         "bench.vidmetrics.toml::demo::score[d]",
     ]
+
+
+def test_idle_threads_of_a_run_sleep_and_the_variable_goes_with_the_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    bench.pytester.makeconftest(
+        """
+        import os
+
+        def pytest_vidmetrics_load_samples(config, case):
+            print("policy", os.environ.get("OMP_WAIT_POLICY"))
+        """
+    )
+    bench.run("-s", "--collect-only").stdout.fnmatch_lines(["*policy PASSIVE*"])
+    assert "OMP_WAIT_POLICY" not in os.environ

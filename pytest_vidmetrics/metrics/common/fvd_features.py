@@ -29,6 +29,7 @@ class VideoSetMetric(CorpusMetric):
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
+    small_operations: ClassVar[bool] = True
 
     def __init__(
         self,

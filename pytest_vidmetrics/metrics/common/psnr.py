@@ -23,6 +23,7 @@ class PSNR(BaseMetric):
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
+    small_operations: ClassVar[bool] = True
     unit: ClassVar[str] = "dB"
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"

@@ -36,6 +36,7 @@ class SSIM(BaseMetric):
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
+    small_operations: ClassVar[bool] = True
     value_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
     noise_floor: ClassVar[float] = 1e-5
     noise_source: ClassVar[str] = "float32 against float64 on the parity clips: at most 1e-6 per frame"

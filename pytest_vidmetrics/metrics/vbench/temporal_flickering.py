@@ -30,6 +30,7 @@ class TemporalFlickering(BaseMetric):
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
+    small_operations: ClassVar[bool] = True
     requires_reference: ClassVar[bool] = False
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"

@@ -1,0 +1,48 @@
+"""How many processors this process may use, and how its threads wait for one another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables that say how many threads numerical libraries start."""
+_POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+def available(groups: Path = _GROUPS) -> int:
+    """Return the number of processors: those this process may run on, or fewer where its container has a quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(groups)
+    return max(1, min(cores, int(quota))) if quota is not None else cores
+
+
+def _quota(groups: Path) -> float | None:
+    """Return the processor time per time that the container has, by version 2 or 1 of control groups."""
+    try:
+        limit, period = (groups / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            limit = (groups / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (groups / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    try:
+        return float(limit) / float(period) if float(limit) > 0 else None
+    except (ValueError, ZeroDivisionError):  # "max": no limit
+        return None
+
+
+def wait_passively(environment: MutableMapping[str, str]) -> str | None:
+    """Let idle threads of OpenMP sleep instead of spin; return the variable that was set, if any.
+
+    On a machine that is busy with other work, threads that spin keep the one that they wait for from running: small
+    operations then take several hundred times as long. To be called before torch is imported; a choice that the
+    user made stands.
+    """
+    if any(name in environment for name in _POLICIES):
+        return None
+    environment["OMP_WAIT_POLICY"] = "PASSIVE"
+    return "OMP_WAIT_POLICY"
