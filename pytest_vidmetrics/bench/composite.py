@@ -61,25 +61,36 @@ def _observed(
 ) -> Observed:
     raw = {name: part.score for name, part in parts.items() if part.score is not None}
     complete = not problems and len(raw) == len(metric.parts)
-    slopes = metric.slopes()
-    shares: dict[str, list[float]] = {}
-    for name, part in parts.items():
-        for id, score in part.samples.items():
-            shares.setdefault(id, []).append(slopes[name] * score / part.n)
-    digests = {name: [part.sample_ids, part.reference] for name, part in parts.items()}
+    total = metric.combine(raw) if complete else None
+    shares = _shares(metric, parts)
+    if total is not None and not all(map(math.isfinite, (total, *shares.values()))):
+        problems = (Problem("corpus", "failed", f"the score is {total}, from {raw}"),)
+        total, complete = None, False
     return Observed(
         metric={**full_identity(metric), "parts": {name: dict(part.metric) for name, part in parts.items()}},
         higher_is_better=metric.higher_is_better,
-        score=metric.combine(raw) if complete else None,
-        samples={id: math.fsum(values) for id, values in sorted(shares.items())},
+        score=total,
+        samples=shares,
         paths={sample.id: sample.path for sample in corpus.samples if not parts or sample.id in shares},
-        sample_ids=digest_json(digests),
+        sample_ids=digest_json({name: [part.sample_ids, part.reference] for name, part in parts.items()}),
         reference=None,
         is_set=True,
-        is_mean=False,
-        noise_floor=math.fsum(abs(slopes[name]) * part.noise_floor for name, part in parts.items()),
+        noise_floor=math.fsum(abs(slope) * parts[name].noise_floor for name, slope in _slopes(metric, parts)),
         min_n=metric.min_n,
         problems=problems,
         remarks=tuple(f"{name}: {text}" for name, part in parts.items() for text in part.remarks),
         details=metric.describe(raw) if complete else {},
     )
+
+
+def _slopes(metric: CompositeMetric, parts: Mapping[str, Observed]) -> list[tuple[str, float]]:
+    return [(name, slope) for name, slope in metric.slopes().items() if name in parts]
+
+
+def _shares(metric: CompositeMetric, parts: Mapping[str, Observed]) -> dict[str, float]:
+    """Return each clip's share in the score by id: it moves a part by its score over the number of the part's clips."""
+    found: dict[str, list[float]] = {}
+    for name, slope in _slopes(metric, parts):
+        for id, score in parts[name].samples.items():
+            found.setdefault(id, []).append(slope * score / parts[name].n)
+    return {id: sum(values) for id, values in sorted(found.items())}

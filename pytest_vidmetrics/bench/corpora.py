@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_vidmetrics.bench.files import MEDIA_SUFFIXES, fill_in
 from pytest_vidmetrics.bench.model import Case
-from pytest_vidmetrics.bench.samples import MEDIA_SUFFIXES, Corpus, Sample, clean_id, fill_in, some
+from pytest_vidmetrics.bench.samples import Corpus, Sample, clean_id, some
 from pytest_vidmetrics.bench.scenarios import scenario_corpus
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.metrics import registry

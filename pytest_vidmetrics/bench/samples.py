@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_vidmetrics.bench.files import IMAGE_SUFFIXES, MEDIA_SUFFIXES, files_of, fill_in
 from pytest_vidmetrics.bench.model import Case, Location
-from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.types import PATH_KEYS
 from pytest_vidmetrics.metrics import registry
 
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .avi .mov .mkv .gif .webm .m4v .wav .mp3 .flac .m4a .ogg .opus".split()  # noqa: SIM905
-)
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _UNCLEAN = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -71,7 +65,7 @@ def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
 
         return dataset_corpus(case, checkpoint)
     chosen = checkpoint if checkpoint is not None else case.checkpoint
-    files = {key: _files(case, key, patterns, chosen) for key, patterns in case.media.items()}
+    files = {key: files_of(case, key, patterns, chosen) for key, patterns in case.media.items()}
     rows = _rows(case, chosen) if case.samples else {}
     primary = next((key for key in ("video", "audio") if key in files), None)
     if primary is None:
@@ -116,63 +110,22 @@ def _paired(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     return tuple(found)
 
 
-def fill_in(text: str, where: Location, checkpoint: str | None) -> str:
-    """Return ``text`` with ``{checkpoint}`` and ``{env:NAME}`` filled in; raises ``ManifestError`` at ``where``."""
-
-    def replace(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name == "checkpoint":
-            if checkpoint is None:
-                raise where.error(
-                    "{checkpoint} has no value: give --vidmetrics-checkpoint=NAME or 'checkpoint' in the case"
-                )
-            return checkpoint
-        if name.startswith("env:"):
-            value = os.environ.get(name[4:])
-            if value is None:
-                raise where.error(f"{{{name}}}: the environment variable {name[4:]} is not set")
-            return value
-        raise where.error(f"unknown placeholder {{{name}}}{closest(name, ('checkpoint', 'env:NAME'))}")
-
-    return _PLACEHOLDER.sub(replace, text)
-
-
-def _files(case: Case, key: str, patterns: Iterable[str], checkpoint: str | None) -> list[Path]:
-    where = case.at(key)
-    found: list[Path] = []
-    for pattern in patterns:
-        text = fill_in(pattern, where, checkpoint)
-        matched = _match(case.where.path.parent, text)
-        if not matched:
-            raise where.error(f"{key} = {pattern!r} matches no file{_looked(case.where.path.parent, text)}")
-        found.extend(matched)
-    return found
-
-
-def _looked(base: Path, text: str) -> str:
-    folder = base / text
-    while any(sign in folder.name for sign in "*?[") or not folder.exists():
-        if folder == folder.parent:
-            break
-        folder = folder.parent
-    names = sorted(entry.name for entry in folder.iterdir())[:5] if folder.is_dir() else []
-    return f" (looked in {folder}, which holds {', '.join(names) or 'nothing'})"
-
-
-def _match(base: Path, text: str) -> list[Path]:
-    path = base / text
-    if any(sign in text for sign in "*?["):
-        root = Path(path.anchor)
-        return sorted(root.glob(str(path.relative_to(root))))
-    if path.is_dir():
-        entries = sorted(path.iterdir())
-        media = [entry for entry in entries if entry.suffix.lower() in MEDIA_SUFFIXES]
-        if media:
-            return media
-        if any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in entries):
-            return [path]  # the folder is itself one clip: its frames
-        return [entry for entry in entries if entry.is_dir()]
-    return [path] if path.exists() else []
+def check_corpus(supplied: object, where: Location) -> Corpus:
+    """Return what a hook supplied as the samples of a case, if it is what it should be; raises ``ManifestError``."""
+    if not isinstance(supplied, Corpus):
+        raise where.error(f"the hook pytest_vidmetrics_load_samples must return a Corpus, got {supplied!r:.80}")
+    corpus = Corpus(tuple(supplied.samples), tuple(supplied.references))
+    for name, samples in (("samples", corpus.samples), ("references", corpus.references)):
+        seen: dict[str, str] = {}
+        for sample in samples:
+            if not isinstance(sample, Sample) or not isinstance(sample.id, str):
+                raise where.error(f"the hook pytest_vidmetrics_load_samples: {name} holds {sample!r:.80}, not a Sample")
+            if sample.id.casefold() in seen:
+                raise where.error(f"the hook pytest_vidmetrics_load_samples: {name} has the id {sample.id!r} twice")
+            if sample.only is not None and not sample.only:
+                raise where.error(f"the hook pytest_vidmetrics_load_samples: {sample.id!r} is for no metric")
+            seen[sample.id.casefold()] = sample.id
+    return corpus
 
 
 def _by_stem(case: Case, key: str, paths: Iterable[Path]) -> dict[str, Path]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.bench.files import MEDIA_SUFFIXES, fill_in
 from pytest_vidmetrics.bench.model import Case
-from pytest_vidmetrics.bench.samples import MEDIA_SUFFIXES, Corpus, Sample, clean_id, fill_in, some
+from pytest_vidmetrics.bench.samples import Corpus, Sample, clean_id, some
 from pytest_vidmetrics.core.errors import UnavailableError
 
 if TYPE_CHECKING:

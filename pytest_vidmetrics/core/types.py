@@ -27,6 +27,16 @@ PATH_KEYS = (
 """Sample keys whose text value is a file, never text to score."""
 
 
+def _number(score: Any) -> float | None:
+    """Return what a metric gave as its score as a float, or ``None`` for what is no number."""
+    if isinstance(score, (str, bytes)):
+        return None
+    try:
+        return float(score)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # torch raises the last for several elements
+        return None
+
+
 @dataclass(frozen=True)
 class MetricResult:
     """What one metric says about one sample, or about the whole corpus.
@@ -42,15 +52,29 @@ class MetricResult:
     status: Status = "scored"
 
     def __post_init__(self) -> None:
-        """Turn a missing score into a skip and a NaN or infinite one into a failure, never into a number."""
+        """Turn a missing score into a skip and what is no finite number into a failure, never into a number.
+
+        Numbers of numpy, torch and ``bool`` become floats. Beside another status than ``"scored"`` a number is no score.
+        """
         if self.score is None:
             if self.status == "scored":
                 object.__setattr__(self, "status", "skipped")
-        elif not math.isfinite(self.score):
-            reason = f"the score is {self.score}, not a finite number"
-            object.__setattr__(self, "details", {**self.details, "reason": reason})
-            object.__setattr__(self, "status", "failed")
-            object.__setattr__(self, "score", None)
+            return
+        number = _number(self.score)
+        if self.status != "scored":
+            said = f"the metric says {self.status!r} and gives {self.score!r} all the same"
+            self._lose_score(self.status, str(self.details.get("reason") or said))
+        elif number is None:
+            self._lose_score("failed", f"the score is {self.score!r:.80}, not a number")
+        elif not math.isfinite(number):
+            self._lose_score("failed", f"the score is {number}, not a finite number")
+        else:
+            object.__setattr__(self, "score", number)
+
+    def _lose_score(self, status: Status, reason: str) -> None:
+        object.__setattr__(self, "details", {**self.details, "reason": reason})
+        object.__setattr__(self, "status", status)
+        object.__setattr__(self, "score", None)
 
     @classmethod
     def skipped(cls, name: str, reason: str) -> MetricResult:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_vidmetrics.bench.manifest import load_manifest
 from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
-from pytest_vidmetrics.bench.samples import Corpus, Sample, resolve_samples
+from pytest_vidmetrics.bench.samples import Corpus, Sample, check_corpus, resolve_samples
 from pytest_vidmetrics.bench.selection import gates_of
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.metrics import registry
@@ -69,13 +69,17 @@ class CaseNode(pytest.Collector):
             corpus, problem = self._corpus(run), ""
         except VidmetricsError as error:
             corpus, problem = Corpus(()), str(error)
+        except Exception as error:  # a hook of the user: its fault is the case's, and other tests go on
+            corpus, problem = Corpus(()), f"listing the samples failed: {type(error).__name__}: {error}"
         yield from self._scores(run, corpus, gates)
         for config in gates:
             yield GateItem.make(self, self.manifest, self.case, config, corpus, problem)
 
     def _corpus(self, run: Run) -> Corpus:
         supplied = self.config.hook.pytest_vidmetrics_load_samples(config=self.config, case=self.case)
-        return supplied if supplied is not None else resolve_samples(self.case, run.settings.checkpoint)
+        if supplied is not None:
+            return check_corpus(supplied, self.case.where)
+        return resolve_samples(self.case, run.settings.checkpoint)
 
     def _scores(self, run: Run, corpus: Corpus, gates: tuple[MetricConfig, ...]) -> Iterator[pytest.Item]:
         if not gates or run.settings.judge:

@@ -138,3 +138,13 @@ def test_a_failed_clip_is_named_with_its_part() -> None:
     found = seen(Sum(), members(), broken)
     assert found.score is None
     assert [(one.sample, one.status) for one in found.problems] == [("part.first: c", "failed")]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_combination_that_is_no_finite_number_is_a_failure(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sum, "combine", lambda self, scores: value if scores["part.first"] else 0.0)
+    found = seen(Sum(), members())
+    assert found.score is None
+    (problem,) = found.problems
+    assert (problem.sample, problem.status) == ("corpus", "failed")
+    assert f"the score is {value}" in problem.reason

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.bench.model import NAME, Case, Location
-from pytest_vidmetrics.bench.samples import clean_id, resolve_samples
+from pytest_vidmetrics.bench.samples import Corpus, Sample, check_corpus, clean_id, resolve_samples
 from pytest_vidmetrics.core.errors import ManifestError
 
 
@@ -133,3 +133,43 @@ def test_pairing_is_complete_or_an_error_that_counts_the_orphans(left, right, tm
             resolve_samples(chosen)
         for name in set(left) ^ set(right):
             assert name in str(caught.value) or "more" in str(caught.value)
+
+
+def test_signs_of_patterns_in_names_are_names(tmp_path, monkeypatch) -> None:
+    bracketed = tmp_path / "run[12]"
+    touch(tmp_path, "run1/v/step1/a.mp4")
+    touch(bracketed, "v/step[1]/b.mp4", "v/step1/c.mp4", "v/d[1].mp4")
+    monkeypatch.setenv("VIDMETRICS_TEST_FOLDER", "step[1]")
+    assert ids(resolve_samples(case(bracketed, video=["v/step1/*.mp4"]))) == ["c"]
+    for pattern in ("v/{checkpoint}/*.mp4", "v/{checkpoint}", "v/{env:VIDMETRICS_TEST_FOLDER}/*.mp4"):
+        found = resolve_samples(case(bracketed, video=[pattern]), "step[1]")
+        assert [sample.path for sample in found.samples] == [str(bracketed / "v/step[1]/b.mp4")]
+    assert ids(resolve_samples(case(bracketed, video=["v/d[1].mp4"]))) == ["d-1"]
+    absolute = str(tmp_path / "run1" / "v" / "*" / "*.mp4")
+    assert ids(resolve_samples(case(bracketed, video=[absolute]))) == ["a"]
+
+
+def test_what_is_no_pattern_is_said_with_its_line(tmp_path) -> None:
+    touch(tmp_path, "v/a.mp4")
+    with pytest.raises(ManifestError, match=r"m\.vidmetrics\.toml:3: .*v/\*\*\.mp4"):
+        resolve_samples(case(tmp_path, video=["v/**.mp4"]))
+
+
+@pytest.mark.parametrize(
+    ("supplied", "reason"),
+    [
+        ([Sample("a")], "must return a Corpus"),
+        (Corpus((Sample("a"), Sample("A"))), "the id 'A' twice"),
+        (Corpus((Sample("a"),), (Sample("r"), Sample("r"))), "references has the id 'r' twice"),
+        (Corpus((Sample("a", only=frozenset()),)), "'a' is for no metric"),
+        (Corpus(("a",)), "not a Sample"),
+    ],
+)
+def test_a_supplied_corpus_is_checked(tmp_path, supplied, reason) -> None:
+    with pytest.raises(ManifestError, match=reason):
+        check_corpus(supplied, Location(tmp_path / "m.vidmetrics.toml", 3))
+
+
+def test_a_supplied_generator_is_read_once(tmp_path) -> None:
+    made = check_corpus(Corpus(Sample(id) for id in "ab"), Location(tmp_path / "m.vidmetrics.toml", 3))
+    assert ids(made) == ids(made) == ["a", "b"]
