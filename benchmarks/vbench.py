@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=49)
     parser.add_argument("--size", type=int, nargs=2, default=(480, 832), metavar=("H", "W"))
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as text:
@@ -48,8 +49,14 @@ def main() -> None:
         for number, path in enumerate(clips):
             write_clip(path, clip_uint8(args.frames, *args.size, number))
         names = [name for name in registry.expand(["vbench"]) if not is_composite(name)]
-        together = measure(folder / "together", [registry.get_metric(name) for name in names], clips, args.device)
-        alone = [measure(folder / name, [single(name)], clips, args.device) for name in names]
+        alone, together = [0.0] * len(names), 0.0
+        for turn in range(args.rounds):  # in turns, so that a slow spell of the machine falls on both
+            alone = [
+                before + measure(folder / f"{name}{turn}", [single(name)], clips, args.device) / args.rounds
+                for before, name in zip(alone, names, strict=True)
+            ]
+            every = [registry.get_metric(name) for name in names]
+            together += measure(folder / f"together{turn}", every, clips, args.device) / args.rounds
     for name, seconds in zip(names, alone, strict=True):
         sys.stdout.write(f"  {name:<32} {seconds / args.clips:8.2f} s per clip\n")
     one_by_one, at_once = sum(alone) / args.clips, together / args.clips

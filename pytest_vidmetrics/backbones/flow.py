@@ -100,7 +100,7 @@ class ClipFlow:
     ) -> None:
         self._video, self._forward, self._stored = video, forward, stored
         self._dtype = None if precision is None else getattr(torch, precision)
-        self._step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1])
+        self._step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1], video.device)
         self._fields: dict[int, npt.NDArray[Any]] = {}
         self._motion: dict[int, tuple[float, float]] = {}
 

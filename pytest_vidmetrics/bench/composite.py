@@ -32,9 +32,15 @@ def observe_composite(
     problems = tuple(
         Problem(f"{name}: {problem.sample}", problem.status, problem.reason)
         for name, part in parts.items()
-        for problem in part.problems
+        for problem in (*part.problems, *_too_few(part))
     )
     return _observed(metric, parts, corpus, problems)
+
+
+def _too_few(part: Observed) -> list[Problem]:
+    if part.problems or part.n >= part.min_n:
+        return []
+    return [Problem("corpus", "failed", f"{part.n} scored samples are too few: it needs at least {part.min_n}")]
 
 
 def _lost(
@@ -75,6 +81,7 @@ def _observed(
         sample_ids=digest_json({name: [part.sample_ids, part.reference] for name, part in parts.items()}),
         reference=None,
         is_set=True,
+        chooses=any(part.chooses for part in parts.values()),
         noise_floor=math.fsum(abs(slope) * parts[name].noise_floor for name, slope in _slopes(metric, parts)),
         min_n=metric.min_n,
         problems=problems,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from pytest_vidmetrics.bench.model import Case
 from pytest_vidmetrics.bench.samples import Corpus, Sample, clean_id, some
 from pytest_vidmetrics.bench.scenarios import scenario_corpus
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import is_composite, with_parts
 
@@ -72,8 +74,9 @@ def _prompt_corpus(case: Case, folder: Path) -> Corpus:
         parts = [f"{len(missing)} clips are missing: {some(missing)}"] if missing else []
         parts += [f"{len(surplus)} files belong to no prompt: {some(surplus)}"] if surplus else []
         raise where.error(f"{'; '.join(parts)} (in {folder})")
+    ids = _ids(prompts)
     samples = [
-        _sample(case, prompt, clips[prompt.stem, number], listed)
+        _sample(case, prompt, f"{ids[prompt.text]}-{number}", clips[prompt.stem, number], listed)
         for prompt in prompts
         for number in range(prompt.count)
     ]
@@ -115,7 +118,14 @@ def _assign(folder: Path, prompts: list[_Prompt]) -> tuple[dict[tuple[str, int],
     return clips, surplus
 
 
-def _sample(case: Case, prompt: _Prompt, path: Path, listed: list[str]) -> Sample:
+def _ids(prompts: list[_Prompt]) -> dict[str, str]:
+    """Return the id of each prompt by its text; those that differ in signs or case only hold a digest too."""
+    plain = {prompt.text: clean_id(prompt.stem) for prompt in prompts}
+    taken = Counter(id.casefold() for id in plain.values())
+    return {text: id if taken[id.casefold()] == 1 else f"{id}-{digest_json([text])[:6]}" for text, id in plain.items()}
+
+
+def _sample(case: Case, prompt: _Prompt, id: str, path: Path, listed: list[str]) -> Sample:
     values: Mapping[str, Any] = {
         **case.broadcast,
         "video": str(path),
@@ -128,4 +138,4 @@ def _sample(case: Case, prompt: _Prompt, path: Path, listed: list[str]) -> Sampl
         for name in {*listed, *named}
         if not name.startswith(_FAMILY) or name.removeprefix(_FAMILY) in prompt.dimensions
     }
-    return Sample(clean_id(path.stem), values, only=frozenset(only))
+    return Sample(id, values, only=frozenset(only))

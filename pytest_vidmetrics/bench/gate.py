@@ -11,6 +11,7 @@ from pytest_vidmetrics.bench.baseline import Baseline, contradiction, difference
 from pytest_vidmetrics.bench.confidence import changed_sides, harm_interval, regression_p, settling_size
 from pytest_vidmetrics.bench.model import MetricConfig, Policy
 from pytest_vidmetrics.bench.observe import Observed, Problem
+from pytest_vidmetrics.bench.samples import some
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.stats.intervals import Interval
@@ -198,6 +199,11 @@ def _notes(
 ) -> tuple[str, ...]:
     """Return what a reader should know besides the verdict: doubt, changed sides, noise above the margin."""
     notes = list(observed.remarks)
+    gone = sorted(baseline.samples.keys() - observed.samples.keys())
+    new = sorted(observed.samples.keys() - baseline.samples.keys())
+    if gone or new:  # of a metric that chooses: for others that is STALE
+        texts = [f"{some(ids)} {word}" for ids, word in ((gone, "no longer count"), (new, "count now")) if ids]
+        notes.append(f"{observed.n} clips count, {baseline.n} in the baseline: {'; '.join(texts)}")
     if interval is not None and interval.low <= margin < interval.high:
         enough = settling_size(interval, margin, observed.n)
         text = f"the interval [{interval.low:.6g}, {interval.high:.6g}] of the harm holds the margin"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,15 @@ def check_corpus(supplied: object, where: Location) -> Corpus:
             if sample.only is not None and not sample.only:
                 raise where.error(f"the hook pytest_vidmetrics_load_samples: {sample.id!r} is for no metric")
             seen[sample.id.casefold()] = sample.id
-    return corpus
+    return Corpus(*(tuple(map(_plain, samples)) for samples in (corpus.samples, corpus.references)))
+
+
+def _plain(sample: Sample) -> Sample:
+    """Return a sample whose paths are text, as they are hashed and recorded."""
+    values = {
+        key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in sample.values.items()
+    }
+    return replace(sample, values=values)
 
 
 def _by_stem(case: Case, key: str, paths: Iterable[Path]) -> dict[str, Path]:

@@ -54,7 +54,7 @@ class MetricResult:
     def __post_init__(self) -> None:
         """Turn a missing score into a skip and what is no finite number into a failure, never into a number.
 
-        Numbers of numpy, torch and ``bool`` become floats. Beside another status than ``"scored"`` a number is no score.
+        Numbers of numpy, torch and ``bool`` become floats. Beside another status than ``"scored"`` none is a score.
         """
         if self.score is None:
             if self.status == "scored":

@@ -148,3 +148,23 @@ def test_a_combination_that_is_no_finite_number_is_a_failure(value: float, monke
     (problem,) = found.problems
     assert (problem.sample, problem.status) == ("corpus", "failed")
     assert f"the score is {value}" in problem.reason
+
+
+def test_a_part_with_too_few_clips_is_no_part() -> None:
+    parts = members()
+    parts["part.second"].min_n = 3  # type: ignore[union-attr,misc]
+    found = seen(Sum(), parts)
+    assert found.score is None
+    assert "part.second: corpus" in found.problems[0].sample
+    assert "2 scored samples are too few: it needs at least 3" in found.problems[0].reason
+
+
+def test_it_counts_other_clips_where_a_part_does() -> None:
+    class Choosing(Part):
+        name = "part.second"
+
+        def counted(self, results: Mapping[str, MetricResult]) -> Mapping[str, MetricResult]:
+            return {"a": results["a"]}
+
+    assert not seen(Sum(), members()).chooses
+    assert seen(Sum(), {**members(), "part.second": Choosing()}).chooses

@@ -101,3 +101,15 @@ def test_rows_of_a_sample_list_may_name_their_metrics(tmp_path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"id": "a", "metrics": "common.pnsr"}')
     with pytest.raises(ManifestError, match=r"rows.jsonl:1: metrics: unknown metric 'common.pnsr'"):
         resolve_samples(load_manifest(path).cases[0])
+
+
+def test_prompts_that_differ_in_signs_only_keep_all_their_clips(folder) -> None:
+    prompts = ["a cat, a dog", "a cat a dog", "A cat a dog"]
+    entries = [{"prompt_en": prompt, "dimension": ["overall_consistency"]} for prompt in prompts]
+    (folder / "info.json").write_text(json.dumps(entries))
+    for prompt in prompts:  # upstream's own names
+        fill(folder, prompt, 5)
+    found = corpus(folder, "'vbench.overall_consistency'").samples
+    assert len({sample.id.casefold() for sample in found}) == len(found) == 15
+    assert {sample.values["text_prompt"] for sample in found} == set(prompts)
+    assert len({sample.path for sample in found}) == 15

@@ -165,6 +165,7 @@ def test_other_clips_are_stale_unless_the_metric_chose_them() -> None:
     verdict = judge(config(abs=0.5), replace(now, chooses=True), recorded(OLD))
     assert verdict.word == "PASS"
     assert verdict.interval is not None
+    assert "7 clips count, 6 in the baseline: g count now" in verdict.notes
 
 
 def test_remarks_stand_beside_the_verdict() -> None:

@@ -173,3 +173,9 @@ def test_a_supplied_corpus_is_checked(tmp_path, supplied, reason) -> None:
 def test_a_supplied_generator_is_read_once(tmp_path) -> None:
     made = check_corpus(Corpus(Sample(id) for id in "ab"), Location(tmp_path / "m.vidmetrics.toml", 3))
     assert ids(made) == ids(made) == ["a", "b"]
+
+
+def test_paths_of_a_supplied_corpus_become_text(tmp_path) -> None:
+    supplied = Corpus((Sample("a", {"video": tmp_path / "a.mp4", "fps": 8}),))
+    made = check_corpus(supplied, Location(tmp_path / "m.vidmetrics.toml", 3))
+    assert made.samples[0].values == {"video": str(tmp_path / "a.mp4"), "fps": 8}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import raft_things, shared
+from pytest_vidmetrics.backbones import correlation, raft_things, shared
 from pytest_vidmetrics.backbones.correlation import pairs_at_once
 from pytest_vidmetrics.backbones.dpflow import DPFlow
 from pytest_vidmetrics.backbones.flow import FlowModel, clip_flow
@@ -175,7 +175,8 @@ def test_the_network_is_part_of_the_identity() -> None:
         get_metric(GT, ckpt="sintel").checkpoints()
 
 
-def test_batches_do_not_change_the_score(clips) -> None:
+def test_batches_do_not_change_the_score(clips, monkeypatch) -> None:
+    monkeypatch.setattr(correlation, "PAIRS_ON_PROCESSOR", 50)
     sample = {"video": clips[0], "reference": clips[1]}
     metrics = [get_metric(GT, chunk_size=size) for size in (3, 2, 1)]
     scores = [metric.compute(sample).score for metric in metrics]
@@ -191,9 +192,10 @@ def test_the_device_does_not_change_the_score(clips) -> None:
 
 
 def test_large_frames_go_one_pair_at_a_time() -> None:
-    assert pairs_at_once(8, 128, 128) == 8
-    assert pairs_at_once(8, 720, 1280) == 1
-    assert pairs_at_once(8, 2160, 3840) == 1
+    assert pairs_at_once(8, 128, 128, "cuda") == 8
+    assert pairs_at_once(8, 720, 1280, "cuda") == 1
+    assert pairs_at_once(8, 2160, 3840, "cuda:1") == 1
+    assert pairs_at_once(8, 128, 128, "cpu") == 1
 
 
 def test_a_clip_against_itself_and_a_static_one(clips) -> None:

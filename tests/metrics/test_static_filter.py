@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pytest_vidmetrics.backbones import correlation
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics import registry
@@ -66,7 +67,8 @@ def test_the_largest_two_percent_decide() -> None:
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 50])
-def test_batches_do_not_change_it_and_a_decided_clip_is_left(chunk_size: int) -> None:
+def test_batches_do_not_change_it_and_a_decided_clip_is_left(chunk_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlation, "PAIRS_ON_PROCESSOR", 50)
     network = Shifts()
     levels = [0, 200] * 8
     assert not is_static(clip(*levels), network, chunk_size)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import amt
+from pytest_vidmetrics.backbones import amt, correlation
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.metrics.registry import get_metric
 from tests.oracle_fill import clip_uint8, fill_state_dict
@@ -77,7 +77,8 @@ def test_predictions_match_upstream(name, networks):
         np.testing.assert_allclose(found[:, ::5, ::5].numpy(), expected, atol=1e-4)
 
 
-def test_pairs_at_a_time_do_not_change_the_score(networks):
+def test_pairs_at_a_time_do_not_change_the_score(networks, monkeypatch):
+    monkeypatch.setattr(correlation, "PAIRS_ON_PROCESSOR", 50)
     case = oracle(NAMES[1])["videos"][0]
     one = scored(networks[NAMES[1]], case, chunk_size=1)
     assert scored(networks[NAMES[1]], case, chunk_size=3).score == pytest.approx(one.score, abs=2e-6)

@@ -65,7 +65,8 @@ SMALL_FRAMES = ("vbench.dynamic_degree", "vbench.motion_smoothness")
 """They need frames of 121 pixels and more a side; the clips of the tests are smaller."""
 
 
-def test_batches_and_workers_do_not_change_a_score() -> None:
+def test_batches_and_workers_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlation, "PAIRS_ON_PROCESSOR", 50)
     clips = [{"video": video(3, 128, 136, seed), "fps": 8.0, **SAMPLE} for seed in (1, 2)]
     with Evaluator(ELEVEN, "cpu") as evaluator:
         expected = evaluator.evaluate(clips)

@@ -63,7 +63,7 @@ class MotionSmoothness(VBenchMetric):
         ends = video[::2]
         truth = video[1::2][: len(ends) - 1]
         differences: list[float] = []
-        step = pairs_at_once(self.chunk_size, video.shape[-2], video.shape[-1])
+        step = pairs_at_once(self.chunk_size, video.shape[-2], video.shape[-1], video.device)
         for start in range(0, len(truth), step):
             stop = min(start + step, len(truth))
             predicted = self._predict(ends[start:stop], ends[start + 1 : stop + 1])

@@ -44,7 +44,7 @@ def pair_motion(video: torch.Tensor, forward: Forward, chunk_size: int) -> Itera
     """Yield the mean of the largest 2 % of the flow magnitudes of each pair of consecutive frames, in pixels."""
     from pytest_vidmetrics.backbones.correlation import pairs_at_once
 
-    step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1])
+    step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1], video.device)
     for start in range(0, len(video) - 1, step):
         flow, _ = forward(video[start : start + step + 1])
         magnitude = flow.square().sum(dim=1).sqrt().flatten(1)
