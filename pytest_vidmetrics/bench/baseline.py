@@ -7,14 +7,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pytest_vidmetrics.bench.observe import Observed
 from pytest_vidmetrics.bench.spread import score_interval
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.files import write_atomic
+from pytest_vidmetrics.core.hashing import digest_json
 
 SCHEMA = 1
+NoiseKind = Literal["scoring", "generation"]
+_UNSEALED = ("digest", "environment")
+"""What the digest of a baseline does not cover: itself, and facts for information only."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Noise:
 
     sigma: float
     runs: int
-    kind: str
+    kind: NoiseKind
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ class Baseline:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return builtin values in the file's layout."""
+        """Return builtin values in the file's layout, sealed by :func:`seal`."""
         noise = self.noise
-        return {
+        fields = {
             "schema": SCHEMA,
             "metric": dict(self.metric),
             "direction": "higher" if self.higher_is_better else "lower",
@@ -78,11 +82,12 @@ class Baseline:
             "noise": {"sigma": noise.sigma, "runs": noise.runs, "kind": noise.kind} if noise else None,
             "environment": dict(self.environment),
         }
+        return {**fields, "digest": seal(fields)}
 
     def same_as(self, other: Baseline) -> bool:
         """Whether both say the same; the environment and the interval, which follows from the rest, do not count."""
         mine, theirs = self.to_json(), other.to_json()
-        same = {"environment": None, "interval": None}
+        same = {"environment": None, "interval": None, "digest": None}
         return {**mine, **same} == {**theirs, **same}
 
 
@@ -91,10 +96,16 @@ def baseline_path(folder: Path, stem: str, case: str, gate: str, cohort: str | N
     return folder / stem / case / (f"{gate}@{cohort}.json" if cohort else f"{gate}.json")
 
 
+def seal(tree: Mapping[str, Any]) -> str:
+    """Return the digest of a baseline's layout: a score that was changed by hand or by a merge no longer fits it."""
+    return digest_json({key: value for key, value in tree.items() if key not in _UNSEALED})
+
+
 def read_baseline(path: Path) -> Baseline | None:
     """Return a baseline, or ``None`` when the file does not exist.
 
-    Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` naming the file and what is wrong with it.
+    Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` naming the file and what is wrong with it, also
+    when it was changed since it was written.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -103,12 +114,35 @@ def read_baseline(path: Path) -> Baseline | None:
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"cannot read the baseline {path}: {error}") from error
     try:
-        tree = json.loads(text, parse_constant=_no_number)
+        tree = json.loads(text, parse_constant=_no_number, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise BaselineError(f"{path}:{error.lineno}: the baseline is not valid JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:
         raise BaselineError(f"{path}: the baseline is not valid JSON: {error}") from error
+    # The layout of another schema may have another seal; what is no object at all is named by the parser.
+    if isinstance(tree, dict) and tree.get("schema") == SCHEMA and not _intact(tree):
+        raise BaselineError(
+            f"the baseline {path} was edited by hand or merged: its digest does not fit its content; "
+            "restore the committed file, or record it again with --update-baselines"
+        )
     return parse_baseline(tree, str(path))
+
+
+def _intact(tree: Mapping[str, Any]) -> bool:
+    try:
+        return tree.get("digest") == seal(tree)
+    except (ValueError, RecursionError):  # numbers and texts that no baseline is written with
+        return False
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return one object. Raises ``ValueError`` for a key that stands there twice, as after a merge."""
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there more than once")
+    return tree
 
 
 def _no_number(text: str) -> float:
@@ -119,7 +153,7 @@ def parse_baseline(tree: dict[str, Any], where: str) -> Baseline:
     """Return a baseline from its layout, read from ``where``. Raises ``BaselineError``."""
     try:
         return _parse(tree)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BaselineError(f"{where}: not a baseline of schema {SCHEMA}: {error}") from error
 
 
@@ -140,8 +174,8 @@ def _parse(tree: dict[str, Any]) -> Baseline:
         samples=samples,
         sample_ids=str(tree["sample_ids"]),
         reference=tree["reference"],
-        interval=(_finite(interval[0], "interval"), _finite(interval[1], "interval")) if interval else None,
-        noise=_noise(noise) if noise else None,
+        interval=None if interval is None else _interval(interval),
+        noise=None if noise is None else _noise(noise),
         environment=dict(tree.get("environment") or {}),
     )
 
@@ -152,11 +186,21 @@ def _finite(value: Any, what: str) -> float:
     return float(value)
 
 
+def _interval(ends: Any) -> tuple[float, float]:
+    if not isinstance(ends, list) or len(ends) != 2:
+        raise ValueError(f"the interval is {ends!r}, not two numbers")
+    return _finite(ends[0], "the interval's low end"), _finite(ends[1], "the interval's high end")
+
+
 def _noise(tree: Mapping[str, Any]) -> Noise:
-    sigma = _finite(tree["sigma"], "the noise")
+    sigma, runs, kind = _finite(tree["sigma"], "the noise"), tree["runs"], tree["kind"]
     if sigma < 0:
         raise ValueError(f"the noise is {sigma!r}: less than nothing")
-    return Noise(sigma, int(tree["runs"]), str(tree["kind"]))
+    if type(runs) is not int or runs < 2:
+        raise ValueError(f"the noise is that of {runs!r} runs, not of a whole number of at least 2")
+    if kind not in get_args(NoiseKind):
+        raise ValueError(f"the noise is of the kind {kind!r}, not one of {', '.join(get_args(NoiseKind))}")
+    return Noise(sigma, runs, kind)
 
 
 def write_baseline(path: Path, baseline: Mapping[str, Any]) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.bench.baseline import Noise
 from pytest_vidmetrics.bench.model import MetricConfig
 from pytest_vidmetrics.bench.observe import Members, Observed, observe
-from pytest_vidmetrics.bench.samples import Corpus
+from pytest_vidmetrics.bench.samples import Corpus, Sample
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.metrics.base import BaseMetric
 
@@ -39,16 +40,21 @@ def scoring_noise(
 
 
 def generation_noise(
-    config: MetricConfig, metric: BaseMetric, corpora: Sequence[Corpus], scorer: Scorer, members: Members | None = None
+    config: MetricConfig,
+    metric: BaseMetric,
+    generations: Mapping[str, Corpus],
+    scorer: Scorer,
+    members: Members | None = None,
 ) -> Noise:
     """Score several generations of the same prompts, such as other seeds: the noise of the model.
 
-    Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when one of them gives no score, or when they are
-    not generations of the same samples.
+    Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when one of them gives no score, when they are
+    not generations of the same samples, or when two of them are the same files.
     """
+    _check_distinct(generations)
     scores: list[float] = []
     expected: str | None = None
-    for corpus in corpora:
+    for corpus in generations.values():
         observed = observe(config, metric, corpus, scorer, members=members)
         first = corpus.samples[0].path if corpus.samples else "no clips"
         scores.append(_score(observed, first))
@@ -56,6 +62,22 @@ def generation_noise(
         if observed.sample_ids != expected:
             raise VidmetricsError(f"the noise cannot be measured: {first}: other samples than those of the first one")
     return Noise(statistics.stdev(scores), len(scores), "generation")
+
+
+def _check_distinct(generations: Mapping[str, Corpus]) -> None:
+    """Refuse what would be recorded as a generator that always gives the same clips."""
+    seen: dict[frozenset[str], str] = {}
+    for name, corpus in generations.items():
+        files = frozenset(os.path.realpath(path) for sample in corpus.samples for path in _generated(sample))
+        if files and (other := seen.setdefault(files, name)) != name:
+            raise VidmetricsError(
+                f"the noise cannot be measured: {other} and {name} are the same clips; "
+                "the case must find its clips by {checkpoint}"
+            )
+
+
+def _generated(sample: Sample) -> list[str]:
+    return [str(sample.values[key]) for key in ("video", "audio") if sample.values.get(key)]
 
 
 def _score(observed: Observed, what: str) -> float:

@@ -204,12 +204,16 @@ class _Checker:
         listed = [value] if isinstance(value, str) else value
         if not isinstance(listed, list) or not listed or not all(isinstance(item, str) for item in listed):
             raise self.at(key).error(f"{key} must be text or a list of texts, got {value!r}")
+        if not all(item.strip() for item in listed):
+            raise self.at(key).error(f"{key} holds an empty text")
         return tuple(listed)
 
     def string(self, body: Mapping[str, Any], key: str) -> str | None:
         value = body.get(key)
         if value is not None and not isinstance(value, str):
             raise self.at(key).error(f"{key} must be text, got {value!r}")
+        if value is not None and not value.strip():
+            raise self.at(key).error(f"{key} is empty; leave the key out")
         return value
 
     def count(self, body: Mapping[str, Any], key: str, default: int, *, at: tuple[str, ...] = ()) -> int:

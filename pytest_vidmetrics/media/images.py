@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,11 +29,36 @@ def natural_key(name: str) -> tuple[tuple[int, str], ...]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder in natural order. Raises :class:`MediaError` when there is none."""
+    """Return the images of a folder in natural order.
+
+    Raises :class:`MediaError` when there is none, and when numbered images have a hole: frames that got lost.
+    """
     found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
     if not found:
         raise MediaError(f"{folder}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return sorted(found, key=lambda p: natural_key(p.name))
+    found = sorted(found, key=lambda p: natural_key(p.name))
+    if lost := _hole([p.stem for p in found]):
+        raise MediaError(f"{folder}: {lost}; the other images are numbered without a gap")
+    return found
+
+
+def _hole(stems: list[str]) -> str:
+    """Return which numbers are missing from names that count by one but for one place; nothing for other names.
+
+    Numbers with more places, or with a hole of more images than there are, were chosen so: every tenth frame, say.
+    """
+    split = [re.split(r"(\d+)", stem) for stem in stems]
+    if len({tuple(parts[::2]) for parts in split}) != 1:
+        return ""
+    counting = [column for column in zip(*(parts[1::2] for parts in split), strict=True) if len(set(column)) > 1]
+    if len(counting) != 1:
+        return ""
+    numbers = [int(text) for text in counting[0]]
+    gaps = [(low + 1, high - 1) for low, high in itertools.pairwise(numbers) if high - low != 1]
+    if len(gaps) != 1 or len(numbers) < 3 or not 0 <= gaps[0][1] - gaps[0][0] < len(numbers) - 1:
+        return ""
+    first, last = gaps[0]
+    return f"number {first} is missing" if first == last else f"the numbers {first} to {last} are missing"
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -73,11 +99,17 @@ def read_images(paths: list[Path], wanted: Iterable[int]) -> torch.Tensor:
     for row, index in enumerate(indices):
         with _open(paths[index]) as image:
             try:
-                pixels = np.array(image.convert("RGB"))
+                pixels = np.array(_rgb(image))
             except (OSError, SyntaxError, ValueError) as error:
                 raise MediaError(f"{paths[index]}: the image is truncated or damaged ({error})") from error
         out[row] = torch.from_numpy(pixels).permute(2, 0, 1)
     return out
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    # Pillow warns about a palette with transparent entries unless it may keep them; the colours are the same.
+    deep = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
+    return deep.convert("RGB")
 
 
 def _common_size(paths: list[Path]) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from pytest_vidmetrics.bench.calibration import generation_noise, scoring_noise
 from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
 from pytest_vidmetrics.bench.samples import Corpus, resolve_samples
 from pytest_vidmetrics.core.cache import get_cache_dir
-from pytest_vidmetrics.core.errors import StoreError, UnavailableError
+from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.processors import THREADS, available
 from pytest_vidmetrics.evaluation.scoring import Scorer
 from pytest_vidmetrics.evaluation.store import Store
@@ -85,8 +85,13 @@ class Run:
         """Measure a gate's noise as ``--vidmetrics-calibrate`` asks for it."""
         metric, wanted = self.metric(config), self.settings.calibrate
         if isinstance(wanted, tuple):
-            corpora = [resolve_samples(case, name) for name in wanted]
-            return generation_noise(config, metric, corpora, self.scorer, self.members(metric, case))
+            if self.config.hook.pytest_vidmetrics_load_samples(config=self.config, case=case) is not None:
+                raise VidmetricsError(
+                    "the noise cannot be measured: a hook lists the clips of this case, which knows of no "
+                    "checkpoints; give --vidmetrics-calibrate a number"
+                )
+            generations = {name: resolve_samples(case, name) for name in wanted}
+            return generation_noise(config, metric, generations, self.scorer, self.members(metric, case))
         return scoring_noise(config, metric, corpus, self.scorer.device, wanted or 0, self.members(metric, case))
 
     def claim(self, manifest: Manifest) -> Path | None:

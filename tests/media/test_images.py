@@ -36,6 +36,42 @@ def test_folders_are_read_in_natural_order(tmp_path):
     assert (info.frames, info.width, info.height, info.has_audio) == (5, 64, 48, False)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "missing"),
+    [
+        ((0, 1, 3), "number 2 is missing"),
+        ((*range(8), *range(9, 20)), "number 8 is missing"),
+        ((7, 8, 9, 12, 13), "the numbers 10 to 11 are missing"),
+    ],
+)
+@pytest.mark.parametrize("pattern", ["frame_{:03}.png", "{}.png", "clip2_f{:02}_rgb.png"])
+def test_a_lost_frame_is_named(tmp_path, numbers, missing, pattern):
+    folder = save(tmp_path / "frames", [pattern.format(number) for number in numbers])
+    for read in (read_clip, probe):
+        with pytest.raises(MediaError, match=rf"frames: {missing}; the other images are numbered without a gap"):
+            read(folder)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["f0", "f2"],
+        ["f0", "f10", "f20", "f30"],
+        ["f1", "f2", "f10"],
+        ["f1", "f2", "f4", "f5", "f7"],
+        ["f1", "f01", "f2"],
+        ["a1", "a2", "b4"],
+        ["s1_f1", "s1_f2", "s2_f4"],
+        ["1_1", "2_2", "4_4"],
+        ["first", "middle", "last"],
+        ["f1", "f2", "f3", "f4"],
+    ],
+    ids="-".join,
+)
+def test_names_that_do_not_count_by_one_have_no_hole(tmp_path, names):
+    assert read_clip(save(tmp_path / "frames", [f"{name}.png" for name in names])).total == len(names)
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 10**6), min_size=2, max_size=20, unique=True))
 def test_natural_order_is_numeric(numbers):
@@ -62,6 +98,15 @@ def test_grey_palette_and_alpha_become_rgb(tmp_path):
     np.testing.assert_array_equal(read_clip(tmp_path / "a.png").frames[0].permute(1, 2, 0), rgba[..., :3])
     Image.fromarray(rgba[..., 0]).save(tmp_path / "b.png")
     assert torch.equal(*(read_clip(tmp_path / "b.png").frames[0, c] for c in (0, 2)))
+
+
+@pytest.mark.parametrize("transparency", [3, bytes(range(200))], ids=["one colour", "all colours"])
+def test_transparent_palettes_become_rgb_without_a_warning(tmp_path, transparency):
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).quantize(200)
+    image.save(tmp_path / "a.png", transparency=transparency)
+    expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.png").frames[0].permute(1, 2, 0), expected)
 
 
 def test_folders_that_are_no_clip(tmp_path):

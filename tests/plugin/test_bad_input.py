@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.baselines import edit_baseline
 from tests.clips import scene, write_clip
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
 
@@ -185,7 +186,7 @@ def test_a_metric_that_only_a_group_brought_in_is_skipped_with_the_reason(bench:
 def test_a_baseline_of_another_schema_is_named_and_survives(bench: Bench) -> None:
     bench.record()
     path = bench.baselines / "common.psnr.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 7}))
+    edit_baseline(path, {"schema": 7}, sealed=False)
     result = bench.run()
     assert verdicts(result)["common.psnr"] == "ERROR"
     result.stdout.fnmatch_lines(["*common.psnr.json: not a baseline of schema 1: it has schema 7*"])
@@ -205,6 +206,19 @@ def test_a_baseline_folder_that_cannot_be_written_keeps_the_run_red(bench: Bench
     result = bench.run("--update-baselines")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*cannot write baselines below*name another folder with --baseline-dir=DIR*"])
+
+
+def test_a_baseline_folder_that_is_a_link_to_itself_is_named(bench: Bench) -> None:
+    (bench.root / "baselines").symlink_to("baselines")
+    result = bench.run("--update-baselines")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["ERROR: cannot write the baseline *common.psnr.json*"])
+    assert "Traceback" not in result.stdout.str()
+    for arguments in ((), ("--prune-baselines",)):
+        result = bench.run(*arguments)
+        assert set(verdicts(result).values()) == {"ERROR"}
+        result.stdout.fnmatch_lines(["*cannot read the baseline *common.psnr.json*"])
+        assert "Traceback" not in result.stdout.str()
 
 
 def test_a_baseline_that_cannot_be_written_at_the_end_keeps_the_run_red(bench: Bench) -> None:

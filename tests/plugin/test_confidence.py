@@ -18,7 +18,7 @@ def test_calibrating_records_the_noise_of_scoring_again(bench: Bench) -> None:
     result.assert_outcomes(passed=6)
     after = bench.baseline("common.psnr")
     assert after["noise"] == {"kind": "scoring", "runs": 3, "sigma": 0.0}
-    assert {**after, "noise": None} == before
+    assert {**after, "noise": None, "digest": before["digest"]} == before
     assert set(verdicts(bench.run()).values()) == {"PASS"}
 
 
@@ -34,6 +34,31 @@ def test_noise_between_checkpoints_widens_the_margin_and_is_said_when_the_margin
     assert set(verdicts(bench.run("-k", "psnr")).values()) == {"REGRESSED"}
     bench.manifest(MANIFEST.replace("abs = 0.001", "abs = 0.001\nsigma = 0.01"))
     bench.run("-k", "psnr").stdout.fnmatch_lines(["*the margin given, 0.001, lies below 0.01 sigma of the noise*"])
+
+
+def test_checkpoints_that_are_the_same_clips_are_no_noise(bench: Bench) -> None:
+    bench.manifest(MANIFEST.replace("{checkpoint}", "candidate"))
+    bench.record()
+    result = bench.run("--vidmetrics-calibrate=seed1,seed2")
+    assert set(verdicts(result).values()) == {"ERROR"}
+    result.stdout.fnmatch_lines(["*seed1 and seed2 are the same clips; *by {checkpoint}*"])
+    assert bench.baseline("common.psnr")["noise"] is None
+    bench.manifest()
+    (bench.root / "clips" / "seed3").symlink_to(bench.root / "clips" / "candidate")
+    result = bench.run("--vidmetrics-calibrate=reference,candidate,seed3")
+    result.stdout.fnmatch_lines(["*candidate and seed3 are the same clips*"])
+
+
+def test_clips_that_a_hook_lists_have_no_checkpoints(bench: Bench) -> None:
+    bench.pytester.makeconftest(
+        "from pytest_vidmetrics.bench.samples import resolve_samples\n"
+        "def pytest_vidmetrics_load_samples(case): return resolve_samples(case)\n"
+    )
+    bench.record()
+    result = bench.run("--vidmetrics-calibrate=candidate,reference")
+    assert set(verdicts(result).values()) == {"ERROR"}
+    result.stdout.fnmatch_lines(["*a hook lists the clips of this case*give --vidmetrics-calibrate a number*"])
+    bench.run("--vidmetrics-calibrate=2").assert_outcomes(passed=6)
 
 
 def test_an_update_keeps_the_noise_of_the_same_metric(bench: Bench) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
+from tests.baselines import edit_baseline
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
 
 
@@ -79,17 +79,22 @@ def test_a_selection_of_the_ini_file_does_not_redden_other_runs(bench: Bench) ->
     assert bench.run(path, selection=None).ret == 0
 
 
-def _rewrite(bench: Bench, change: dict[str, Any]) -> None:
-    path = bench.baselines / "common.psnr.json"
-    path.write_text(json.dumps(bench.baseline("common.psnr") | change))
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"noise": {"sigma": float("inf"), "runs": 3, "kind": "metric"}}, "Infinity is no number"),
-        ({"noise": {"sigma": -1.0, "runs": 3, "kind": "metric"}}, "less than nothing"),
-        ({"noise": {"sigma": True, "runs": 3, "kind": "metric"}}, "not a finite number"),
+        ({"noise": {"sigma": -1.0, "runs": 3, "kind": "scoring"}}, "less than nothing"),
+        ({"noise": {"sigma": True, "runs": 3, "kind": "scoring"}}, "not a finite number"),
+        ({"noise": {"sigma": 1e9, "runs": 0, "kind": "scoring"}}, "that of 0 runs"),
+        ({"noise": {"sigma": 1.0, "runs": "7", "kind": "scoring"}}, "that of '7' runs"),
+        ({"noise": {"sigma": 1.0, "runs": True, "kind": "scoring"}}, "that of True runs"),
+        ({"noise": {"sigma": 1.0, "runs": 3, "kind": None}}, "of the kind None"),
+        ({"noise": {"sigma": 1.0, "runs": 3, "kind": "metric"}}, "not one of scoring, generation"),
+        ({"noise": {}}, "not a baseline of schema 1"),
+        ({"noise": [1]}, "not a baseline of schema 1"),
+        ({"interval": [1]}, "the interval is [1], not two numbers"),
+        ({"interval": []}, "the interval is [], not two numbers"),
+        ({"interval": {"low": 1, "high": 2}}, "not two numbers"),
+        ({"interval": [10**400, 1]}, "not a baseline of schema 1"),
         ({"score": 20.0}, "contradicts itself: its score is 20, the mean of its samples"),
         ({"score": "20"}, "not a finite number"),
         ({"n": 3}, "n = 3 and holds 4 samples"),
@@ -98,17 +103,52 @@ def _rewrite(bench: Bench, change: dict[str, Any]) -> None:
 )
 def test_a_baseline_that_cannot_be_right_is_never_compared(bench: Bench, change: dict[str, Any], message: str) -> None:
     bench.record()
-    _rewrite(bench, change)
+    edit_baseline(bench.baselines / "common.psnr.json", change)
     result = bench.run("-k", "psnr")
     assert verdicts(result) == {"common.psnr": "ERROR"}
     assert message in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_a_score_that_was_edited_is_never_compared(bench: Bench) -> None:
+    listed = MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"fvd"')
+    bench.manifest(f'{listed}\n[case.demo.metric.fvd]\nuse = "common.fvd"\nextractor = "motion_energy"\n')
+    bench.run("--update-baselines").assert_outcomes(passed=5)
+    edit_baseline(bench.baselines / "fvd.json", {"score": 100 * bench.baseline("fvd")["score"]}, sealed=False)
+    bench.degrade("a")
+    result = bench.run()
+    assert verdicts(result) == {"fvd": "ERROR"}
+    result.stdout.fnmatch_lines(["*the baseline *fvd.json was edited by hand or merged: *--update-baselines*"])
+    assert bench.run("--update-baselines").ret == 0
+    assert verdicts(bench.run()) == {"fvd": "PASS"}
+
+
+def test_a_checked_score_that_was_edited_is_never_compared(bench: Bench) -> None:
+    bench.manifest().unlink()
+    bench.pytester.makepyfile("def test_a(vidmetrics_baseline): vidmetrics_baseline.check('speed', 2.0)")
+    bench.run("--update-baselines", selection=None).assert_outcomes(passed=1)
+    (path,) = (bench.root / "baselines").rglob("*.json")
+    edit_baseline(path, {"score": 1.0, "samples": {"score": 1.0}}, sealed=False)
+    result = bench.run(selection=None)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*the baseline *speed.json was edited by hand or merged: *"])
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN"])
+def test_a_baseline_with_a_number_that_json_has_not_is_never_compared(bench: Bench, number: str) -> None:
+    bench.record()
+    path = bench.baselines / "common.psnr.json"
+    path.write_text(path.read_text().replace('"noise": null', f'"noise": {{"sigma": {number}, "runs": 3}}'))
+    result = bench.run("-k", "psnr")
+    assert verdicts(result) == {"common.psnr": "ERROR"}
+    assert f"{number} is no number" in result.stdout.str()
 
 
 def test_samples_under_an_old_digest_are_stale(bench: Bench) -> None:
     bench.record()
     samples = bench.baseline("common.psnr")["samples"]
     score = samples.pop("a")
-    _rewrite(bench, {"samples": {**samples, "z": score}})
+    edit_baseline(bench.baselines / "common.psnr.json", {"samples": {**samples, "z": score}})
     assert verdicts(bench.run("-k", "psnr")) == {"common.psnr": "STALE"}
 
 
@@ -124,7 +164,7 @@ def test_a_baseline_nested_beyond_reason_is_an_error(bench: Bench) -> None:
         ('[case.demo.gate."common.pnsr"]\nabs = 1', "the case has no gate 'common.pnsr'; did you mean 'common.psnr'?"),
         ("min_n = 2.5", "min_n must be a whole number*"),
         ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["_x"]', "'_x' is not the name of a mark"),
-        ('[case.other]\nvideo = "clips/*.mp4"\nmarks = [""]', "'' is not the name of a mark"),
+        ('[case.other]\nvideo = "clips/*.mp4"\nmarks = [""]', "marks holds an empty text"),
         ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["skipif"]', "the mark 'skipif' takes arguments*"),
         ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["parametrize"]', "the mark 'parametrize' takes arguments*"),
         ('[case.other]\nvideo = "clips/*.mp4"\nmarks = ["xfail"]', "the mark 'xfail' would turn regressions green*"),
