@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _KEPT = 2
 """Clips kept between two calls: a sample and its reference."""
 
+_LEAVE = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What ends a process, and is no fault of a metric."""
+
 
 @dataclass
 class Counts:
@@ -209,7 +212,9 @@ class Scorer:
                 self._ready[key] = metric
             except UnavailableError as error:
                 self._ready[key] = MetricResult.unavailable(metric.name, str(error))
-            except Exception as error:  # a checkpoint that does not fit, no memory on the device
+            except _LEAVE:
+                raise
+            except BaseException as error:  # a checkpoint that does not fit, no memory on the device, pytest.skip()
                 self._ready[key] = crashed(metric, error)
         return self._ready[key]
 
@@ -256,7 +261,9 @@ class Scorer:
             return Outcome(MetricResult.skipped(metric.name, str(error)))
         except VidmetricsError as error:
             return Outcome(MetricResult.failed(metric.name, str(error)))
-        except Exception as error:
+        except _LEAVE:
+            raise
+        except BaseException as error:  # pytest.skip() and its like are no Exception: other metrics go on
             return Outcome(crashed(metric, error))
 
     def _sample(
@@ -283,7 +290,7 @@ class Scorer:
         return once(name, lambda: _frames(clip, metric).to(self.device), of=clip)
 
 
-def crashed(metric: BaseMetric, error: Exception) -> MetricResult:
+def crashed(metric: BaseMetric, error: BaseException) -> MetricResult:
     """Return the result of a metric that raised: its error, with the traceback among the details."""
     details = {"reason": f"{type(error).__name__}: {error}", "traceback": "".join(traceback.format_exception(error))}
     return MetricResult(metric.name, None, details, "failed")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,23 @@ from pytest_vidmetrics.bench.samples import clean_id
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.plugin import SETTINGS
+from pytest_vidmetrics.plugin.command import command_for, shown_id
 from pytest_vidmetrics.plugin.options import Settings
 from pytest_vidmetrics.plugin.wording import explain
+
+_CLAIMED: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
 
 @dataclass(frozen=True)
 class BaselineChecks:
-    """Checks of one test function. Baselines lie in ``<baseline dir>/<test file>/<test>/<name>.json``."""
+    """Checks of one test function. Baselines lie in ``<baseline dir>/<test file>/<test>/<name>.json``.
+
+    ``<test>`` starts with the class, where there is one. Two checks that would share a file fail.
+    """
 
     item: pytest.Item
     settings: Settings
+    made: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, request: pytest.FixtureRequest) -> BaselineChecks:
@@ -34,16 +42,19 @@ class BaselineChecks:
 
     def path(self, name: str) -> Path:
         """Return the baseline file of one check."""
-        return baseline_path(self.settings.baseline_dir, self.item.path.stem, clean_id(self.item.name), clean_id(name))
+        test = self.item.nodeid.partition("::")[2] or self.item.name
+        return baseline_path(self.settings.baseline_dir, self.item.path.stem, clean_id(test), clean_id(name))
 
     def check(
         self, name: str, score: float, *, higher_is_better: bool = True, abs: float = 0.0, rel: float = 0.0
     ) -> None:
         """Compare ``score`` with the recorded one; fail when it is worse by more than ``max(abs, rel*|baseline|)``.
 
-        Fails without a baseline and for a number that is not finite. With ``--update-baselines`` the score is
+        Fails without a baseline, for a number that is not finite, and for a name whose baseline file another check
+        of the run has. With ``--update-baselines`` the score is
         recorded instead, when the test passes.
         """
+        self._claim(name)
         config = MetricConfig(name, name, {}, Policy(abs=abs, rel=rel))
         observed = _observed(name, float(score), higher_is_better)
         try:
@@ -57,14 +68,32 @@ class BaselineChecks:
             return
         verdict = judge(config, observed, old)
         if not verdict.passed:
-            command = f'pytest "{self.item.nodeid}" --update-baselines'
-            pytest.fail(explain(f"{self.item.nodeid} {name}", verdict, command), pytrace=False)
+            command = command_for(self.item, update=True)
+            pytest.fail(explain(f"{shown_id(self.item)} {name}", verdict, command), pytrace=False)
+
+    def _claim(self, name: str) -> None:
+        """Reserve the baseline file of a check, here and for the controller, which sees every worker's checks."""
+        root = self.item.config.rootpath
+        path, own = str(self.path(name)), f"{shown_id(self.item)} {name!r}"
+        self._facts()["claims"][path] = own
+        other = self.item.config.stash.setdefault(_CLAIMED, {}).setdefault(path.casefold(), own)
+        if other != own:
+            file = os.path.relpath(path, root)
+            pytest.fail(f"{other} and {own} have the same baseline file {file}: rename one", pytrace=False)
+        if name in self.made:
+            pytest.fail(f"{own} is checked twice in one test: give each check a name of its own", pytrace=False)
+        self.made.add(name)
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = self.item.__dict__.setdefault(
+            "vidmetrics_facts", {"kind": "check", "records": {}, "claims": {}}
+        )
+        return facts
 
     def _record(self, name: str, observed: Observed, old: Baseline | None) -> None:
         new = Baseline.of(observed, {})
         if recorded(observed, new, old).word != "UNCHANGED":
-            facts = self.item.__dict__.setdefault("vidmetrics_facts", {"kind": "check", "records": {}})
-            facts["records"][str(self.path(name))] = new.to_json()
+            self._facts()["records"][str(self.path(name))] = new.to_json()
 
 
 def _observed(name: str, score: float, higher_is_better: bool) -> Observed:

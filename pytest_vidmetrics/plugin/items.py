@@ -16,6 +16,8 @@ from pytest_vidmetrics.bench.observe import Observed, observe
 from pytest_vidmetrics.bench.samples import Corpus, Sample
 from pytest_vidmetrics.core.errors import BaselineError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.plugin.command import command_for, shown_id
+from pytest_vidmetrics.plugin.hooked import checked
 from pytest_vidmetrics.plugin.run import RUN, Run, environment
 from pytest_vidmetrics.plugin.wording import explain
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_vidmetrics.evaluation.scoring import Counts
+
+# What a metric or hook may raise that is no ``Exception``: pytest.skip() and pytest.importorskip(), pytest.fail() and
+# pytest.xfail(), sys.exit(). Its gate would be skipped, or be missing from the table.
+_OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception, SystemExit)
 
 
 class RefusalError(Exception):
@@ -125,7 +131,12 @@ def _fill(run: Run, sample: Sample, configs: Sequence[MetricConfig]) -> list[Met
             metrics.append(run.metric(config))
         except UnavailableError as error:
             results.append(MetricResult.unavailable(config.metric, str(error)))
-    outcomes = run.scorer.fill(sample.values, metrics) if metrics else []
+        except _OUTCOMES as error:
+            results.append(MetricResult.failed(config.metric, f"{type(error).__name__}: {error}"))
+    try:
+        outcomes = run.scorer.fill(sample.values, metrics) if metrics else []
+    except _OUTCOMES as error:
+        return [*results, *(MetricResult.failed(m.name, f"{type(error).__name__}: {error}") for m in metrics)]
     return [*results, *(None if outcome.rows is not None else outcome.result for outcome in outcomes)]
 
 
@@ -188,7 +199,7 @@ class GateItem(_Item):
             return self._verdict(run)
         except VidmetricsError as error:
             return Verdict("ERROR", str(error), metric=self.gate.metric)
-        except Exception as error:
+        except (Exception, *_OUTCOMES) as error:
             trace = "\n\n" + "".join(traceback.format_exception(error)).rstrip()
             reason = f"{type(error).__name__}: {error}"
             return Verdict("ERROR", reason, metric=self.gate.metric, details={"traceback": trace})
@@ -232,7 +243,7 @@ class GateItem(_Item):
         other = self.config.hook.pytest_vidmetrics_judge(
             config=self.config, gate=self.gate, observed=observed, baseline=baseline
         )
-        return other if other is not None else usual
+        return usual if other is None else checked(other, usual)
 
     def _record(self, run: Run, observed: Observed, old: Baseline | None) -> Verdict:
         if verdict := blocked(self.gate, observed, has_baseline=old is not None):
@@ -285,16 +296,9 @@ class GateItem(_Item):
         return self._path(run, None), "common"
 
     def _label(self) -> str:
-        return self.nodeid
+        return shown_id(self)
 
     def next_command(self, verdict: Verdict) -> str:
         """Return the command that a reader would type after this verdict."""
-        settings = self.config.stash[RUN].settings
-        parts = ["pytest", f'"{self.nodeid}"', f"--vidmetrics={self.gate.metric}"]
-        parts += [f"--vidmetrics-checkpoint={settings.checkpoint}"] if settings.checkpoint else []
-        parts += [f"--vidmetrics-cohort={settings.cohort}"] if settings.cohort else []
-        if given := self.config.getoption("vidmetrics_baseline_dir"):
-            parts.append(f"--baseline-dir={given}")
-        if verdict.word in ("REGRESSED", "MISSING", "STALE", "IMPROVED"):
-            parts.append("--update-baselines")
-        return " ".join(parts)
+        words = ("REGRESSED", "MISSING", "STALE", "IMPROVED")
+        return command_for(self, metric=self.gate.metric, update=verdict.word in words)

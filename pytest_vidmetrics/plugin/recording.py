@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_vidmetrics.bench.baseline import write_baseline
+from pytest_vidmetrics.bench.model import SUFFIXES
 from pytest_vidmetrics.bench.prune import surplus_baselines
 from pytest_vidmetrics.bench.record import write_record
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.plugin.options import Settings
 from pytest_vidmetrics.plugin.reports import ItemReports
 from pytest_vidmetrics.plugin.run import environment, facts_of
-from pytest_vidmetrics.plugin.wording import summary_rows, table
+from pytest_vidmetrics.plugin.wording import passing_notes, summary_rows, table
 
 if TYPE_CHECKING:
     from _pytest.config import Config
@@ -30,30 +32,36 @@ class Recording:
 
     def __init__(self, config: Config, settings: Settings, collected: ItemReports) -> None:
         self.config, self.settings, self.collected = config, settings, collected
-        self.gates: dict[str, dict[str, Any]] = {}
-        self.records: dict[str, dict[str, Any]] = {}
+        self.gates: dict[tuple[str, str], dict[str, Any]] = {}
+        self.records: dict[tuple[str, str], dict[str, Any]] = {}
+        self.claims: dict[str, dict[str, str]] = {}
+        self.skips = False
         self.work = {"decoded": 0, "computed": 0, "reused": 0}
         self.lines: list[str] = []
         self.family = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember the facts of an item; forget what it would record when its teardown failed."""
+        own = report.nodeid, report.location[0]  # files outside of pytest's rootdir have no part in node ids
         if report.when == "teardown" and report.failed:
-            self.records.pop(report.nodeid, None)
+            self.records.pop(own, None)
+        self.skips = self.skips or report.skipped
         facts = facts_of(report)
         if facts is None or report.when != "call":
             return
         for key, value in facts.get("work", {}).items():
             self.work[key] += value
+        for path, check in facts.get("claims", {}).items():
+            self.claims.setdefault(path.casefold(), {})[check] = path
         if report.passed and facts.get("records"):
-            self.records[report.nodeid] = facts["records"]
+            self.records[own] = facts["records"]
         if facts["kind"] == "gate" and "verdict" in facts:
-            self.gates[report.nodeid] = dict(facts, outcome=report.outcome)
+            self.gates[own] = dict(facts, outcome=report.outcome)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write baselines, prune and report. What cannot be written makes the run fail and is named."""
-        problems = self._nothing_compared(session)
+        problems = self._nothing_compared(session) + self._shared_files()
         self.family = self._holm([self.gates[nodeid] for nodeid in sorted(self.gates)])
         if self.settings.update or self.settings.calibrate:
             problems += self._update(stopped=exitstatus in _STOPPED)
@@ -68,19 +76,46 @@ class Recording:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _nothing_compared(self, session: pytest.Session) -> list[str]:
-        """Return what is wrong when metrics were asked for by hand and no gate was judged."""
-        typed = [a for a in map(str, self.config.invocation_params.args) if a.split("=")[0] == "--vidmetrics"]
+        """Return what is wrong when gates were asked for, by whatever option, and none was judged."""
         green = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         judged = self.settings.part or any(gate["outcome"] != "skipped" for gate in self.gates.values())
-        if judged or not typed or not green or self.config.option.collectonly or self._narrowed():
+        if judged or not green or self.config.option.collectonly:
             return []
-        asked = ",".join(self.settings.selection or ())
         if not self.collected.gates:
-            return [f"--vidmetrics={asked} compared nothing: no case of a collected manifest has such a gate"]
-        if self.settings.allow_unavailable:
+            none = self._asked() and not self._narrowed()
+            return [f"{self._subject()}: no case of a collected manifest has such a gate"] if none else []
+        if not self.gates and self._narrowed():  # the user's own -k left the gates out
+            return []
+        if self.settings.allow_unavailable and self.skips:
             self.lines.append("every gate was skipped, NO GATE WAS JUDGED")
             return []
-        return [f"--vidmetrics={asked} compared nothing: every gate was skipped"]
+        return [f"{self._subject()}: every gate was {'skipped' if self.skips else 'deselected'}"]
+
+    def _subject(self) -> str:
+        asked = ",".join(self.settings.selection or ())
+        return f"--vidmetrics={asked} compared nothing" if asked else "the manifests that were named compared nothing"
+
+    def _asked(self) -> bool:
+        """Whether this very run is meant to compare: what an ini file selects concerns runs of other tests too."""
+        config = self.config
+        if any(str(argument).endswith(SUFFIXES) for argument in config.args):
+            return True
+        if config.getoption("vidmetrics") is None:
+            return False
+        words = [*map(str, config.invocation_params.args), *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+        everything = (
+            config.args_source is not config.ArgsSource.ARGS and config.invocation_params.dir == config.rootpath
+        )
+        return everything or any(word.split("=")[0] == "--vidmetrics" for word in words)
+
+    def _shared_files(self) -> list[str]:
+        """Return which checks of test functions have one baseline file: workers see their own checks only."""
+        shared = [checks for checks in self.claims.values() if len(checks) > 1]
+        return [
+            f"{' and '.join(sorted(checks))} have the same baseline file {self._shown(Path(min(checks.values())))}: "
+            "rename one"
+            for checks in shared
+        ]
 
     def _update(self, *, stopped: bool) -> list[str]:
         if stopped:
@@ -90,6 +125,8 @@ class Recording:
             return []
         problems, written = [], 0
         for path, baseline in (pair for records in self.records.values() for pair in records.items()):
+            if len(self.claims.get(path.casefold(), ())) > 1:
+                continue
             try:
                 write_baseline(Path(path), baseline)
                 written += 1
@@ -158,7 +195,7 @@ class Recording:
                 terminalreporter.line(line)
             if self.config.option.verbose > 0:
                 self._clips(terminalreporter, gates)
-            for line in filter(None, (self._cohort(gates), self.family, _skipped(gates))):
+            for line in filter(None, (self._cohort(gates), self.family, _skipped(gates), *passing_notes(gates))):
                 terminalreporter.line(line)
             counts = ", ".join(f"{value} {key}" for key, value in self.work.items())
             terminalreporter.line(f"work: {counts}")

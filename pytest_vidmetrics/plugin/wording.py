@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_vidmetrics.bench.gate import Verdict
+from pytest_vidmetrics.bench.gate import PASSING, Verdict
 
 _WORST_SHOWN = 5
+_NOTES_SHOWN = 5
 _ADVICE = {
     "REGRESSED": "If this change is intended, record it:",
     "MISSING": "Record a baseline with:",
@@ -66,3 +67,15 @@ def summary_rows(gates: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         cells = [number(verdict[key]) for key in ("baseline", "now", "harm", "margin")]
         rows.append((gate["gate"] + cohort, *cells, str(verdict["n"]), verdict["word"]))
     return rows
+
+
+def passing_notes(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what a reader should know about gates that passed; those of red gates stand with their failures."""
+    notes = [
+        f"note: {gate['gate']}: {note}"
+        for gate in gates
+        if gate["verdict"]["word"] in PASSING
+        for note in gate["verdict"]["notes"]
+    ]
+    more = len(notes) - _NOTES_SHOWN
+    return notes if more <= 0 else [*notes[:_NOTES_SHOWN], f"and {more} more; the report has all"]

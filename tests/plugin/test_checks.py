@@ -1,0 +1,109 @@
+"""``vidmetrics_baseline.check``: every check has a baseline file of its own, or fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import Bench
+
+CLASSES = """
+import os
+
+class TestFast:
+    def test_q(self, vidmetrics_baseline):
+        vidmetrics_baseline.check("q", 0.6 if os.environ.get("BAD") else 0.9)
+
+class TestSlow:
+    def test_q(self, vidmetrics_baseline):
+        vidmetrics_baseline.check("q", 0.5)
+"""
+PLAIN_TEST = "def test_q(vidmetrics_baseline):\n    vidmetrics_baseline.check('q', {score})\n"
+PARAMETERS = """
+import pytest
+
+@pytest.mark.parametrize("text", ["a b", "a-b"])
+def test_p(vidmetrics_baseline, text):
+    vidmetrics_baseline.check("q", float(len(text)))
+"""
+UNSPELLABLE = """
+def test_q(vidmetrics_baseline):
+    vidmetrics_baseline.check("质量", 0.9)
+    vidmetrics_baseline.check("速度", 0.5)
+"""
+TWICE = """
+def test_q(vidmetrics_baseline):
+    vidmetrics_baseline.check("q", 0.9)
+    vidmetrics_baseline.check("q", 0.5)
+"""
+
+
+def _files(bench: Bench) -> list[str]:
+    folder = bench.root / "baselines"
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.json"))
+
+
+def test_classes_have_baselines_of_their_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.pytester.makepyfile(test_gen=CLASSES)
+    bench.run("--update-baselines", "test_gen.py", selection=None).assert_outcomes(passed=2)
+    assert _files(bench) == ["test_gen/TestFast-test_q/q.json", "test_gen/TestSlow-test_q/q.json"]
+    assert bench.run("test_gen.py", selection=None).ret == 0
+    monkeypatch.setenv("BAD", "1")
+    result = bench.run("test_gen.py", selection=None)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*REGRESSED: worse by 0.3,*"])
+
+
+def test_a_plain_test_keeps_the_path_that_it_had(bench: Bench) -> None:
+    bench.pytester.makepyfile(test_gen=PLAIN_TEST.format(score=0.9))
+    assert bench.run("--update-baselines", "test_gen.py", selection=None).ret == 0
+    assert _files(bench) == ["test_gen/test_q/q.json"]
+
+
+@pytest.mark.parametrize("source", [PARAMETERS, UNSPELLABLE, TWICE], ids=["parameters", "names", "twice"])
+def test_checks_that_would_share_a_file_fail(bench: Bench, source: str) -> None:
+    wrong = "*is checked twice in one test*" if source is TWICE else "*have the same baseline file *: rename one"
+    bench.pytester.makepyfile(test_gen=source)
+    result = bench.run("--update-baselines", "test_gen.py", selection=None)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([wrong])
+    assert _files(bench) == []
+    first = source.replace(', "a-b"]', "]") if source is PARAMETERS else source.rsplit("\n    ", 1)[0]
+    bench.pytester.makepyfile(test_gen=first)
+    assert bench.run("--update-baselines", "test_gen.py", selection=None).ret == 0
+    bench.pytester.makepyfile(test_gen=source)
+    result = bench.run("test_gen.py", selection=None)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([wrong])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2", "--dist=loadfile")])
+def test_files_of_one_name_in_two_folders_fail(bench: Bench, workers: tuple[str, ...]) -> None:
+    for folder, score in (("a", 0.9), ("b", 0.5)):
+        path = bench.root / folder / "test_gen.py"
+        path.parent.mkdir()
+        path.write_text(PLAIN_TEST.format(score=score))
+    run = bench.spawn if workers else bench.run
+    result = run("--update-baselines", "--import-mode=importlib", "a", "b", *workers, selection=None)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "ERROR: a/test_gen.py::test_q 'q' and b/test_gen.py::test_q 'q' have the same baseline file "
+            "baselines/test_gen/test_q/q.json: rename one"
+        ]
+    )
+    assert _files(bench) == []
+
+
+def test_a_test_that_runs_again_is_no_other_check(bench: Bench) -> None:
+    bench.pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            runtestprotocol(item, nextitem=None, log=False)
+            item._initrequest()
+        """
+    )
+    bench.pytester.makepyfile(test_gen=PLAIN_TEST.format(score=0.9))
+    assert bench.run("--update-baselines", "test_gen.py", selection=None).ret == 0
+    assert bench.run("test_gen.py", selection=None).ret == 0
