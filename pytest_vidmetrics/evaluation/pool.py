@@ -16,6 +16,8 @@ from pytest_vidmetrics.evaluation.masks import with_masks
 if TYPE_CHECKING:
     from pytest_vidmetrics.media.video import Clip
 
+_END = object()
+
 Requests = Callable[[Mapping[str, Any]], Mapping[str, list[FrameRequest]]]
 
 
@@ -144,9 +146,12 @@ class VideoPool:
             with self._source:
                 if self._ended or self._stopped:
                     return None
-                sample = next(self._samples, None)
-                if sample is None:
+                sample: Any = next(self._samples, _END)
+                if sample is _END:
                     return None
+                if not isinstance(sample, Mapping):
+                    what = "None" if sample is None else f"a {type(sample).__name__}"
+                    raise TypeError(f"samples[{self._count}] is {what}: expected a dict")
                 item = Loaded(self._count, with_masks(reading.with_sound(sample)))
                 self._count += 1
                 self._name(item)

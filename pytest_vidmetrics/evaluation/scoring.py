@@ -15,6 +15,7 @@ from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.evaluation.clips import CLIP_KEYS, rate_key, read, with_sound
+from pytest_vidmetrics.evaluation.faults import checked_result, checked_rows
 from pytest_vidmetrics.evaluation.masks import with_masks
 from pytest_vidmetrics.evaluation.store import Store
 from pytest_vidmetrics.evaluation.threads import fitting_threads
@@ -253,8 +254,8 @@ class Scorer:
             self.counts.computed += 1
             with fitting_threads(metric):
                 if isinstance(metric, SetMetric):
-                    return Outcome(rows=_finite_rows(metric.features(sample)))
-                return Outcome(metric.compute(sample))
+                    return Outcome(rows=checked_rows(metric.features(sample)))
+                return Outcome(checked_result(metric.compute(sample)))
         except UnavailableError as error:
             return Outcome(MetricResult.unavailable(metric.name, str(error)))
         except NoAudioStreamError as error:
@@ -329,11 +330,3 @@ def _frames(clip: Clip, metric: BaseMetric) -> torch.Tensor:
     """Return the frames that the metric asked for, as it wants its pixels."""
     frames = clip.select(metric.frames())
     return frames if metric.pixels == "uint8" else frames.float().div_(255)
-
-
-def _finite_rows(rows: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    if not np.isfinite(rows).all():
-        raise VidmetricsError("the features of this clip are not finite")
-    return np.atleast_2d(rows)

@@ -14,6 +14,7 @@ from pytest_vidmetrics.backbones import shared
 from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.evaluation.clips import keys_read, rate_key, source_of
+from pytest_vidmetrics.evaluation.faults import checked_rows
 from pytest_vidmetrics.evaluation.pool import Loaded
 from pytest_vidmetrics.evaluation.threads import fitting_threads
 from pytest_vidmetrics.metrics import registry
@@ -206,6 +207,8 @@ def _accumulate(metric: BaseMetric, view: _View) -> None:
     sample = view.values(metric)
     try:
         metric.accumulate(sample)  # type: ignore[attr-defined]
+        if isinstance(metric, SetMetric):
+            _check_rows(metric, sample)
         view.check_untouched(metric)
     except Exception:
         if isinstance(metric, SetMetric):
@@ -215,11 +218,22 @@ def _accumulate(metric: BaseMetric, view: _View) -> None:
 
 def _withdraw(metric: SetMetric, sample: Mapping[str, Any]) -> None:
     """Take back what a failed :meth:`SetMetric.accumulate` added: a pair counts on both sides or on none."""
-    touched = ["reference"]
-    if sample.get("role") != "reference":
-        touched = ["generated", "reference"] if sample.get(metric.reference_key()) is not None else ["generated"]
-    for role in touched:
+    for role in _touched(metric, sample):
         getattr(metric, "_sets", {}).get(role, {}).pop(str(sample["id"]), None)
+
+
+def _check_rows(metric: SetMetric, sample: Mapping[str, Any]) -> None:
+    for role in _touched(metric, sample):
+        rows = getattr(metric, "_sets", {}).get(role, {}).get(str(sample["id"]))
+        if rows is not None:
+            checked_rows(rows)
+
+
+def _touched(metric: SetMetric, sample: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the sets that a sample adds to."""
+    if sample.get("role") == "reference":
+        return ("reference",)
+    return ("generated", "reference") if sample.get(metric.reference_key()) is not None else ("generated",)
 
 
 def failure(name: str, error: Exception) -> MetricResult:
