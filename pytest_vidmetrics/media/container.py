@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import av
 
 from pytest_vidmetrics.core.errors import MediaError
-from pytest_vidmetrics.media.integrity import missing_bytes
+from pytest_vidmetrics.media.integrity import missing_bytes, packets_held
 from pytest_vidmetrics.media.recipe import THREAD_COUNT, THREAD_TYPE
+from pytest_vidmetrics.media.riff import chunk_counts
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -46,9 +47,14 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 
 
 def find_video(container: InputContainer) -> VideoStream | None:
-    """Return the first stream of moving pictures; an attached cover picture is none."""
+    """Return the first stream of moving pictures; an attached cover picture is none.
+
+    Raises :class:`MediaError` when nothing can decode it.
+    """
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise MediaError(f"{container.name.removeprefix('file:')}: no decoder for its video stream")
             stream.thread_type = THREAD_TYPE
             stream.codec_context.thread_count = THREAD_COUNT
             return stream
@@ -88,6 +94,9 @@ def count_frames(path: Path) -> int:
             total = _count_packets(container, stream, path)
         else:
             total = sum(1 for _ in decode_frames(container, stream, path))
+            if total:
+                with open_media(path) as again:
+                    _count_packets(again, video_stream(again, path), path)
     if total == 0:
         raise MediaError(f"{path}: the video stream has no frames")
     return total
@@ -107,10 +116,21 @@ def _count_packets(container: InputContainer, stream: VideoStream, path: Path) -
                 shown += 1
     except av.error.FFmpegError as error:
         raise MediaError(f"{path}: the data after frame {shown} cannot be read ({_text(error)})") from error
-    # Edit lists may drop packets from the table of an MP4, so its frame count is no lower bound there.
-    if "mov" not in container.format.name and shown + hidden < stream.frames:
-        raise MediaError(f"{path}: truncated: {stream.frames} frames declared, {shown + hidden} present")
+    _check_declared(container, stream, path, shown + hidden)
     return shown
+
+
+def _check_declared(container: InputContainer, stream: VideoStream, path: Path, present: int) -> None:
+    """Compare the packets that were read with those that the file holds, and with those that its header declares."""
+    in_avi, in_mp4 = container.format.name == "avi", "mov" in container.format.name
+    held = packets_held(path, stream.index if in_avi else stream.id, container.streams.video.index(stream))
+    if present < held:
+        raise MediaError(f"{path}: damaged: it holds {held} frames, {present} can be read")
+    # What an AVI declares includes the empty packets, which show the frame before once more. Edit lists may drop
+    # packets from the table of an MP4, so its number is no lower bound.
+    counted = chunk_counts(path, stream.index)[0] if in_avi else present
+    if not in_mp4 and counted < stream.frames:
+        raise MediaError(f"{path}: truncated: {stream.frames} frames declared, {counted} present")
 
 
 def _text(error: Exception) -> str:

@@ -1,7 +1,9 @@
-"""Whether a file holds all the bytes that its container promises.
+"""Whether a file holds all the bytes that its container promises, and its parts follow each other.
 
-A demuxer reads a cut file without complaint and yields fewer frames. The sizes in the headers of four container
-families show it exactly: MP4/MOV boxes, the Matroska/WebM segment, RIFF (AVI, WAV), and the blocks of a GIF.
+A demuxer reads a cut file without complaint, or skips what it does not understand, and yields fewer frames. The
+sizes in the headers of four container families show it exactly: MP4/MOV boxes and the tables of fragments, the
+elements of Matroska/WebM, RIFF (AVI, WAV), and the blocks of a GIF. Frame rates and durations are not asked: clips
+with a variable rate and edit lists are whole with fewer frames. Damage inside a frame is the decoder's to find.
 Streams without such sizes (MPEG-TS, MP3, raw video) cut between two frames, and a fragmented MP4 cut between two
 fragments, look whole.
 """
@@ -11,81 +13,84 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-_EBML = b"\x1a\x45\xdf\xa3"
-_SEGMENT = b"\x18\x53\x80\x67"
+from pytest_vidmetrics.media import fragments, matroska, riff
+from pytest_vidmetrics.media.fragments import Box
+
+_EBML = matroska.EBML.to_bytes(4, "big")
 _BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx", b"mfra"}
 
 
 def missing_bytes(path: Path) -> str | None:
-    """Return what is missing from a cut file, or ``None`` for a whole file or a container without sizes."""
+    """Return what is wrong with a cut or damaged file; ``None`` for a whole one or a container without sizes."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(12)
         stream.seek(0)
         if head[4:8] in _BOXES:
-            return _boxes(stream, size)
+            return _whole_boxes(stream, size)
         if head[:4] == _EBML:
-            return _matroska(stream, size)
+            return matroska.damage(stream, size)
         if head[:4] == b"RIFF":
-            return _short(8 + int.from_bytes(head[4:8], "little"), size)
+            short = _short(8 + int.from_bytes(head[4:8], "little"), size)
+            return short or (riff.damage(path) if head[8:12] == b"AVI " else None)
         if head[:6] in (b"GIF87a", b"GIF89a"):
             return _gif(stream)
     return None
 
 
 def _short(promised: int, size: int) -> str | None:
-    # Encoders that could not seek back leave 0 or a huge number; one byte may be padding.
-    if promised >= 0x7FFFFFFF > size or promised <= 8 or promised <= size + 1:
+    if riff.unknown_size(promised, size) or promised <= size + 1:  # one byte may be padding
         return None
     return f"the file is truncated: its header promises {promised} bytes and it has {size}"
 
 
-def _boxes(stream: BinaryIO, size: int) -> str | None:
-    position, names = 0, [b""]
+def packets_held(path: Path, track: int, number: int) -> int:
+    """Return how many packets of video a whole file holds; 0 where its container does not say.
+
+    ``track`` is the number that the container gives to the stream (MP4, AVI), ``number`` counts its video streams.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(12)
+        if head[:4] == _EBML:
+            return matroska.block_count(path, number)
+        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+            return riff.chunk_counts(path, track)[1]
+        return fragments.sample_count(stream, _boxes(stream, size), track) if head[4:8] in _BOXES else 0
+
+
+def _boxes(stream: BinaryIO, size: int) -> list[Box]:
+    """Return the top-level boxes, up to one that ends beyond the file or cannot be one."""
+    position, boxes = 0, list[Box]()
     while position + 8 <= size:
         stream.seek(position)
         head = stream.read(16)
-        length, name = int.from_bytes(head[:4], "big"), head[4:8]
+        length, name, header = int.from_bytes(head[:4], "big"), head[4:8], 8
         if length == 1:
-            length = int.from_bytes(head[8:16], "big")
+            length, header = int.from_bytes(head[8:16], "big"), 16
         elif length == 0:
             length = size - position
-        if length < 8:
+        if length < header:
             break
-        names.append(name)
-        if position + length > size and name in _BOXES:
-            label = name.decode("ascii")
-            return f"the file is truncated: box {label!r} ends at byte {position + length} of {size}"
+        boxes.append(Box(name, position, position + header, position + length))
         position += length
+    return boxes
+
+
+def _whole_boxes(stream: BinaryIO, size: int) -> str | None:
+    boxes = _boxes(stream, size)
+    for box in boxes:
+        if box.end > size and box.name in _BOXES:
+            label = box.name.decode("ascii")
+            return f"the file is truncated: box {label!r} ends at byte {box.end} of {size}"
+    position = boxes[-1].end if boxes else 0
+    names = [box.name for box in boxes]
     if b"moov" not in names:
         return "the file is truncated: it has no 'moov' box (the frame table)"
     # A fragment's table comes before its data. Other files may end in a few bytes of padding.
     if names[-1] == b"moof" or (b"moof" in names and position < size < position + 8):
         return f"the file is truncated: the data of its last fragment is missing at byte {position}"
-    return None
-
-
-def _matroska(stream: BinaryIO, size: int) -> str | None:
-    stream.seek(4)
-    header = _vint(stream)
-    if header is None:
-        return None
-    stream.seek(header, 1)
-    if stream.read(4) != _SEGMENT:
-        return None
-    length = _vint(stream)
-    return None if length is None else _short(stream.tell() + length, size)
-
-
-def _vint(stream: BinaryIO) -> int | None:
-    """Read an EBML variable-length size; ``None`` when it is unknown or cut."""
-    first = stream.read(1)
-    if not first or first[0] == 0:
-        return None
-    width = 9 - first[0].bit_length()
-    rest = stream.read(width - 1)
-    value = int.from_bytes(first + rest, "big") & ((1 << (7 * width)) - 1)
-    return None if len(rest) < width - 1 or value == (1 << (7 * width)) - 1 else value
+    return fragments.damage(stream, boxes, size)
 
 
 def _gif(stream: BinaryIO) -> str | None:

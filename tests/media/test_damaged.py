@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -52,6 +54,111 @@ def test_a_cut_fragment_is_an_error(tmp_path):
         if size not in starts:
             with pytest.raises(MediaError, match="truncated"):
                 read_clip(cut)
+
+
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
+CLUSTERS = {"cluster_time_limit": "300"}
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "more"),
+    [
+        ("one.mkv", "libx264", "yuv420p", {}),
+        ("many.mkv", "libx264", "yuv420p", CLUSTERS),
+        ("live.mkv", "libx264", "yuv420p", {"live": "1"}),
+        ("vp9.webm", "libvpx-vp9", "yuv420p", {}),
+        ("vp8.webm", "libvpx", "yuv420p", {}),
+        ("pictures.avi", "mjpeg", "yuvj420p", {}),
+        ("parts.mp4", "libx264", "yuv420p", FRAGMENTS),
+    ],
+)
+def test_damage_in_the_middle_loses_no_frame_without_an_error(tmp_path, name, codec, pix_fmt, more):
+    options = {"g": "4"} if codec == "libx264" else {}
+    path = write_video(
+        tmp_path / name, gray_ramp(16), codec=codec, pix_fmt=pix_fmt, options=options, container_options=more
+    )
+    data = path.read_bytes()
+    assert read_clip(path).total == 16
+    refused = 0
+    for start in np.linspace(0, len(data) - 20, 60).astype(int):
+        broken = bytearray(data)
+        broken[start : start + 20] = bytes(byte ^ 0x5A for byte in data[start : start + 20])
+        path.write_bytes(bytes(broken))
+        try:
+            assert read_clip(path).total == 16, start
+        except MediaError:
+            refused += 1
+    assert refused > 2
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "more", "at", "new", "message"),
+    [
+        ("a.mkv", "libx264", CLUSTERS, b"\x1f\x43\xb6\x75", b"\x1f\x43\xb6\x99", "no whole Matroska element"),
+        ("c.avi", "mpeg4", {}, b"00dc", b"00d9", "no whole AVI chunk"),
+        ("d.mp4", "libx264", FRAGMENTS, b"moof", b"mo.f", "no MP4 box"),
+        ("e.mp4", "libx264", FRAGMENTS, b"trun", b".run", "its boxes do not fit into each other"),
+        ("i.mp4", "libx264", FRAGMENTS, b"trun", b"tru4", "it has no samples"),
+        ("f.mp4", "libx264", FRAGMENTS, b"tfhd", b"tfhx", "it is of no track that the file has"),
+        ("g.mp4", "libx264", FRAGMENTS, b"mfhd", b"mfhx", "it has no number"),
+        ("h.mp4", "libx264", FRAGMENTS, b"trun", b"trun\x00\x00\x00\x01", "another number of frames"),
+    ],
+)
+def test_what_is_damaged_is_named(tmp_path, name, codec, more, at, new, message):
+    path = write_video(tmp_path / name, gray_ramp(16), codec=codec, options={"g": "4"}, container_options=more)
+    data = path.read_bytes()
+    where = data.index(at, data.index(at) + 1)  # not the first one: the file opens as before
+    path.write_bytes(data[:where] + new + data[where + len(new) :])
+    with pytest.raises(MediaError, match=rf"{name}: the file is .*damaged.*{message}"):
+        read_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "more"),
+    [
+        ("vfr.mkv", "libx264", "yuv420p", {}),
+        ("clusters.mkv", "libx264", "yuv420p", CLUSTERS),
+        ("live.mkv", "libx264", "yuv420p", {"live": "1"}),
+        ("vfr.webm", "libvpx", "yuv420p", {}),
+        ("h264.avi", "libx264", "yuv420p", {}),
+        ("mjpeg.avi", "mjpeg", "yuvj420p", {}),
+        ("mpeg4.avi", "mpeg4", "yuv420p", {}),
+        ("vfr.mp4", "libx264", "yuv420p", {}),
+        ("parts.mp4", "libx264", "yuv420p", FRAGMENTS),
+        ("vfr.ts", "libx264", "yuv420p", {}),
+    ],
+)
+def test_pauses_are_no_damage(tmp_path, name, codec, pix_fmt, more):
+    path = tmp_path / name
+    with av.open(str(path), "w", options=more) as container:
+        stream = container.add_stream(codec, rate=10, options={"bf": "0"} if codec == "libx264" else {})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, pix_fmt
+        for pixels, time in zip(gray_ramp(8), (0, 1, 2, 9, 10, 11, 30, 41), strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert read_clip(path).total == 8
+    assert missing_bytes(path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("sound.mkv", "libx264"), ("sound.avi", "mpeg4"), ("sound.mp4", "libx264")]
+)
+@pytest.mark.parametrize("more", [{}, FRAGMENTS])
+def test_sound_beside_the_pictures_is_not_counted(tmp_path, name, codec, more):
+    tone = np.sin(np.arange(24000) / 20)
+    more = more if name.endswith(".mp4") else {}
+    path = write_video(tmp_path / name, gray_ramp(10), codec=codec, tone=tone, container_options=more)
+    assert read_clip(path).total == 10
+
+
+def test_a_codec_that_nobody_knows_is_an_error(tmp_path):
+    path = write_video(tmp_path / "odd.mkv", gray_ramp(4))
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XYZ"))
+    for read in (read_clip, probe):
+        with pytest.raises(MediaError, match=r"odd\.mkv: no decoder for its video stream"):
+            read(path)
 
 
 def test_hidden_frames_are_not_counted(tmp_path):
