@@ -66,6 +66,8 @@ class BaselineChecks:
         if self.settings.update and observed.score is not None:
             self._record(name, observed, old)
             return
+        if old is not None and (other := self._other_owner(name, old)):
+            pytest.fail(f"the baseline {self.path(name)} was recorded by {other}: rename one of them", pytrace=False)
         verdict = judge(config, observed, old)
         if not verdict.passed:
             command = command_for(self.item, update=True)
@@ -74,7 +76,7 @@ class BaselineChecks:
     def _claim(self, name: str) -> None:
         """Reserve the baseline file of a check, here and for the controller, which sees every worker's checks."""
         root = self.item.config.rootpath
-        path, own = str(self.path(name)), f"{shown_id(self.item)} {name!r}"
+        path, own = str(self.path(name)), self._own(name)
         self._facts()["claims"][path] = own
         other = self.item.config.stash.setdefault(_CLAIMED, {}).setdefault(path.casefold(), own)
         if other != own:
@@ -84,6 +86,15 @@ class BaselineChecks:
             pytest.fail(f"{own} is checked twice in one test: give each check a name of its own", pytrace=False)
         self.made.add(name)
 
+    def _own(self, name: str) -> str:
+        return f"{shown_id(self.item)} {name!r}"
+
+    def _other_owner(self, name: str, baseline: Baseline) -> str:
+        """Return the other check that recorded a baseline, if its file is still there: it may run elsewhere."""
+        recorded_by = baseline.environment.get("check", "")
+        there = (self.item.config.rootpath / recorded_by.partition("::")[0]).is_file()
+        return recorded_by if there and recorded_by != self._own(name) else ""
+
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = self.item.__dict__.setdefault(
             "vidmetrics_facts", {"kind": "check", "records": {}, "claims": {}}
@@ -91,7 +102,7 @@ class BaselineChecks:
         return facts
 
     def _record(self, name: str, observed: Observed, old: Baseline | None) -> None:
-        new = Baseline.of(observed, {})
+        new = Baseline.of(observed, {"check": self._own(name)})
         if recorded(observed, new, old).word != "UNCHANGED":
             self._facts()["records"][str(self.path(name))] = new.to_json()
 

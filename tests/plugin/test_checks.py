@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.plugin.conftest import Bench
@@ -92,6 +94,20 @@ def test_files_of_one_name_in_two_folders_fail(bench: Bench, workers: tuple[str,
         ]
     )
     assert _files(bench) == []
+
+
+def test_a_baseline_of_another_test_is_not_compared_with(bench: Bench) -> None:
+    """Workers do not see each other's checks, and without an option of this plugin nobody collects them."""
+    for folder, score in (("a", 0.9), ("b", 0.5)):
+        path = bench.root / folder / "test_gen.py"
+        path.parent.mkdir()
+        path.write_text(PLAIN_TEST.format(score=score))
+    assert bench.run("--update-baselines", "b", selection=None).ret == 0
+    result = bench.run("a", selection=None)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*was recorded by b/test_gen.py::test_q 'q': rename one of them"])
+    shutil.move(bench.root / "b" / "test_gen.py", bench.root / "c.py")
+    assert bench.run("a", selection=None).ret == 0
 
 
 def test_a_test_that_runs_again_is_no_other_check(bench: Bench) -> None:

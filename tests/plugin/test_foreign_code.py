@@ -124,8 +124,10 @@ def test_a_hook_that_returns_no_usable_verdict_is_an_error(bench: Bench, verdict
     assert gate["verdict"]["harm"] > 0
 
 
-@pytest.mark.parametrize("workers", [(), ("-n1",)])
-@pytest.mark.parametrize("word", ["PASS", "IMPROVED", "REGRESSED", "STALE", "ERROR"])
+@pytest.mark.parametrize(
+    ("word", "workers"),
+    [("PASS", ()), ("PASS", ("-n1",)), ("IMPROVED", ()), ("REGRESSED", ()), ("STALE", ()), ("ERROR", ())],
+)
 def test_a_hook_may_give_these_verdicts(bench: Bench, word: str, workers: tuple[str, ...]) -> None:
     bench.record()
     text = f"Verdict('{word}', 'as the hook says', harm=np.float64(0.5), notes=['mind the gap'])"
