@@ -10,6 +10,7 @@ import pytest
 from pytest_vidmetrics.cli import main
 from pytest_vidmetrics.commands._text import to_json
 from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
@@ -156,6 +157,7 @@ def test_a_metric_named_itself_that_scored_nothing_is_a_failure(
         (["gen", "--param", "scale=2"], "expected METRIC:KEY=VALUE"),
         (["gen", "--param", "fake.mean:scael=2"], "did you mean 'scale'"),
         (["gen", "--device", "cuda:77"], "is not there"),
+        (["gen", "--device", "cudda"], "device 'cudda': expected 'auto'"),
         ([], "at least one of video= or audio="),
     ],
 )
@@ -176,6 +178,30 @@ def test_fetch(capsys: pytest.CaptureFixture[str]) -> None:
     assert "physics_iq_descriptions.csv" in capsys.readouterr().out
     assert main(["fetch", "sets"]) == 0
     assert "nothing to fetch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("selection", ["", ",", " "])
+def test_an_empty_selection_fetches_nothing_and_is_a_usage_error(
+    selection: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fetch", selection]) == 2
+    assert "vidmetrics fetch: the selection is empty" in capsys.readouterr().err
+
+
+def test_a_metric_of_a_group_that_is_left_out_shows_in_the_exit_status(
+    clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @register("fake.away")
+    class Away(BaseMetric):
+        requires_reference: ClassVar[bool] = False
+
+        def setup(self) -> None:
+            raise UnavailableError("away.bin is missing")
+
+    assert main(["score", "gen", "--metrics", "fake", "--reference", "ref", "--device", "cpu"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.endswith("1 metrics are left out: fake.away\n")
+    assert strict(captured.out)["samples"][0]["scores"]["fake.mean"]["status"] == "scored"
 
 
 def test_the_command_of_the_error_message_works(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pytest_vidmetrics.bench.baseline import Baseline, parse_baseline, read_baseline
 from pytest_vidmetrics.bench.gate import Verdict, judge
-from pytest_vidmetrics.bench.model import MetricConfig, Policy
+from pytest_vidmetrics.bench.model import Decide, MetricConfig, Policy
 from pytest_vidmetrics.bench.observe import Observed, Problem, keeps_influence, takes_mean
 from pytest_vidmetrics.bench.record import read_record
 from pytest_vidmetrics.core.errors import BaselineError
@@ -48,11 +49,39 @@ def _recorded(gate: Mapping[str, Any], where: str) -> Scores | str:
     if not gate.get("observed") or gate["verdict"]["word"] in _INCOMPLETE:
         return f"{gate['verdict']['word']}: {gate['verdict']['reason']}"
     observed = gate["observed"]
-    try:
-        policy = Policy(**gate.get("policy", {}))
-    except TypeError as error:
-        raise BaselineError(f"{where}: the policy of the gate is not one of this version: {error}") from error
-    return Scores(parse_baseline(observed, where), dict(observed.get("clusters", {})), policy)
+    policy, clusters = gate.get("policy", {}), observed.get("clusters", {})
+    if fault := _policy_fault(policy):
+        raise BaselineError(f"{where}: the policy of the gate is not one of this version: {fault}")
+    baseline = parse_baseline(observed, where)
+    if fault := _cluster_fault(clusters, baseline):
+        raise BaselineError(f"{where}: {fault}")
+    return Scores(baseline, clusters, Policy(**policy))
+
+
+def _policy_fault(policy: Any) -> str:
+    """Return what a manifest would not accept; empty when there is nothing."""
+    if not isinstance(policy, dict):
+        return f"{policy!r:.40} is no object"
+    for key, value in policy.items():
+        number = type(value) in (int, float) and math.isfinite(value)
+        if key in ("abs", "rel", "sigma"):
+            good = number and value >= 0
+        elif key == "alpha":
+            good = number and 0 < value <= 0.5
+        elif key == "decide":
+            good = value in get_args(Decide)
+        else:
+            good = key == "min_n" and (value is None or (type(value) is int and value >= 1))
+        if not good:
+            return f"{key} = {value!r:.40}"
+    return ""
+
+
+def _cluster_fault(clusters: Any, baseline: Baseline) -> str:
+    if not isinstance(clusters, dict) or not all(isinstance(name, str) for name in clusters.values()):
+        return "clusters is not an object of texts"
+    lost = sorted(baseline.samples.keys() - clusters.keys()) if clusters else []
+    return f"clusters lists some samples only, and not {', '.join(lost[:3])}" if lost else ""
 
 
 def compare(

@@ -25,14 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _number_in(text: str) -> float:
+    """Return the number in a text; NaN, which lies in no range, for one that holds none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _margin(text: str) -> float:
-    if not 0 <= (value := float(text)) < math.inf:
+    if not 0 <= (value := _number_in(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"a margin is a finite number of at least 0, got {text}")
     return value
 
 
 def _alpha(text: str) -> float:
-    if not 0 < (value := float(text)) <= 0.5:
+    if not 0 < (value := _number_in(text)) <= 0.5:
         raise argparse.ArgumentTypeError(f"alpha is the error of one end, above 0 and up to 0.5, got {text}")
     return value
 

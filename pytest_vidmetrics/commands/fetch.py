@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch what is missing. Returns 1 when something could not be had; the other files are fetched all the same."""
-    selection = [name for text in args.selection for name in text.split(",") if name]
+    selection = [name for text in args.selection for name in map(str.strip, text.split(",")) if name]
+    if not selection:
+        raise ValueError("the selection is empty, and nothing would be fetched: give metrics, groups, files or 'all'")
     wanted = select(selection)
     rows = [["file", "size", "licence", "source"]]
     rows += [[one.name, size(one.size), one.licence, _source(one)] for one in wanted]

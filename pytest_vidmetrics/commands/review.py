@@ -40,8 +40,8 @@ def review(
 ) -> int:
     """Ask about each changed gate that has a score; write a baseline for every ``a``. Return the exit status.
 
-    ``a`` accepts, ``r`` rejects and leaves the baseline, ``q`` stops. The status is 1 when something was rejected
-    or left open.
+    ``a`` accepts, ``r`` rejects and leaves the baseline, ``q`` or the end of the input stops. The status is 1 when
+    something was rejected or left open.
     """
     changed = {key: gate for key, gate in sorted(gates.items()) if gate["verdict"]["word"] in _CHANGED}
     say(f"{len(changed)} of {len(gates)} gates changed\n")
@@ -51,9 +51,7 @@ def review(
         if not gate.get("observed"):
             say("  it has no score to accept\n")
             continue
-        answer = ""
-        while answer not in ("a", "r", "q"):
-            answer = ask("  [a]ccept, [r]eject, [q]uit? ").strip().lower()[:1]
+        answer = _answer(ask, say)
         if answer == "q":
             break
         if answer == "a":
@@ -63,9 +61,20 @@ def review(
     return 1 if open_gates else 0
 
 
+def _answer(ask: Callable[[str], str], say: Callable[[str], Any]) -> str:
+    while True:
+        try:
+            answer = ask("  [a]ccept, [r]eject, [q]uit? ").strip().lower()[:1]
+        except EOFError:  # Ctrl-D, or a terminal that has gone
+            say("\n")
+            return "q"
+        if answer in ("a", "r", "q"):
+            return answer
+
+
 def _accepted(path: Path, observed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the baseline to write: as ``--update-baselines`` does, with the noise measured for the same metric."""
-    new, old = parse_baseline(dict(observed), "the run record"), None
+    new, old = parse_baseline(dict(observed), f"the run record, for {path}"), None
     with contextlib.suppress(BaselineError):  # a damaged one is replaced
         old = read_baseline(path)
     return replace(new, noise=old.noise if old is not None and old.metric == new.metric else None).to_json()

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score and print. Returns 1 when something failed or when a metric named itself has no score at all."""
+    """Score and print. Returns 1 when something failed, was left out, or when a metric named itself has no score."""
     from tqdm import tqdm
 
     from pytest_vidmetrics.evaluation.evaluator import Evaluator
@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(text)
     problems = _problems(results, [name for name in selection if name in evaluator.explicit_metrics])
+    if left_out := evaluator.unavailable:
+        problems.append(f"{len(left_out)} metrics are left out: {', '.join(left_out)}")
     sys.stderr.write("".join(f"{line}\n" for line in problems))
     return 1 if problems else 0
 

@@ -12,8 +12,8 @@ def resolve_devices(device: str | Sequence[str], num_gpus: int = 1) -> list[str]
 
     ``"auto"`` is the first GPU, or the CPU where there is none; ``num_gpus > 1`` is that many GPUs, whatever
     ``device`` says; a list is one worker per entry, equal entries included. Raises ``ValueError`` for an empty
-    list or ``num_gpus < 1`` and :class:`~pytest_vidmetrics.core.errors.UnavailableError` for a GPU that is not
-    there.
+    list, a name that is no device or ``num_gpus < 1``, and
+    :class:`~pytest_vidmetrics.core.errors.UnavailableError` for a GPU that is not there.
     """
     import torch
 
@@ -35,10 +35,21 @@ def _resolve(name: str, visible: int) -> str:
     if name == "auto":
         return "cuda:0" if visible else "cpu"
     if not name.startswith("cuda"):
-        return name
-    text = name.partition(":")[2] or "0"
-    if not text.isdecimal():
+        return _known(name)
+    family, colon, text = name.partition(":")
+    text = text if colon else "0"
+    if family != "cuda" or not (text.isascii() and text.isdecimal()):
         raise ValueError(f"device {name!r}: expected 'cuda' or 'cuda:N'")
     if int(text) >= visible:
-        raise UnavailableError(f"device {name!r} is not there: {visible} GPUs are visible; device='cpu' needs none")
+        raise UnavailableError(f"device {name!r} is not there: {visible} GPUs are visible; 'cpu' needs none")
     return f"cuda:{text}"
+
+
+def _known(name: str) -> str:
+    import torch
+
+    try:
+        torch.device(name)
+    except RuntimeError:  # its message lists every back end that torch was ever built for
+        raise ValueError(f"device {name!r}: expected 'auto', 'cpu', 'cuda' or 'cuda:N'") from None
+    return name

@@ -70,6 +70,7 @@ class Evaluator:
         self._loader_threads, self._prefetch = max(1, loader_threads), max(1, prefetch_factor)
         self._prefetch_bytes = prefetch_bytes
         self._workers: list[EvalWorker] = []
+        self._running = 0
         self.unavailable: dict[str, str] = {}
         self.reload()
 
@@ -124,7 +125,12 @@ class Evaluator:
                 self.unavailable[name] = why
 
     def unload(self) -> None:
-        """Free the metrics and their networks. :meth:`reload` brings them back."""
+        """Free the metrics and their networks. :meth:`reload` brings them back.
+
+        Raises ``RuntimeError`` while :meth:`evaluate` runs, as when the generator of its samples calls this.
+        """
+        if self._running:
+            raise RuntimeError("evaluate() is running: its metrics cannot be unloaded before it returns")
         workers, self._workers = self._workers, []
         shared.clear()
         for worker in workers:
@@ -235,7 +241,11 @@ class Evaluator:
             max_bytes=self._prefetch_bytes,
             pin=any(device.startswith("cuda") for device in self._devices),
         )
-        results = drain(pool, self._workers, names)
+        self._running += 1
+        try:
+            results = drain(pool, self._workers, names)
+        finally:
+            self._running -= 1
         corpus = {name: self._finalize(name, results) for name in sets}
         corpus |= {name: combining.combine(self._composites[name], first, results) for name in composites}
         return EvalResults(results, corpus)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def prepare(config: Config, settings: Settings) -> None:
     """Register third-party metrics, check the selection and the folders, and start recording.
 
-    Raises ``pytest.UsageError`` for an unknown metric, for variables that name no shard, and for a store or baseline
-    folder that cannot be written.
+    Raises ``pytest.UsageError`` for an unknown metric, for variables that name no shard, for a store or baseline
+    folder that cannot be written, and for a GPU that is not there.
     """
     from pytest_vidmetrics.core.processors import wait_passively
     from pytest_vidmetrics.metrics import registry
@@ -43,10 +43,25 @@ def prepare(config: Config, settings: Settings) -> None:
         return
     check_store(settings)
     check_baselines(settings)
+    if not config.option.collectonly:
+        check_device(settings)
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_vidmetrics.plugin import workers
 
         config.pluginmanager.register(workers.Workers(settings, reports), "vidmetrics-workers")
+
+
+def check_device(settings: Settings) -> None:
+    """Raise ``pytest.UsageError`` for a GPU that was named and is not there: every gate would fail on its own."""
+    if settings.judge or not settings.device.startswith("cuda"):
+        return
+    from pytest_vidmetrics.core.errors import UnavailableError
+    from pytest_vidmetrics.evaluation.devices import resolve_devices
+
+    try:
+        resolve_devices(settings.device)
+    except UnavailableError as error:
+        raise pytest.UsageError(f"--vidmetrics-device={settings.device}: {error}") from error
 
 
 def arrange(config: Config, items: list[Item]) -> None:

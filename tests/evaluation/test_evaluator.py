@@ -468,7 +468,7 @@ def test_two_metrics_on_one_backbone_run_it_once_per_sample() -> None:
 def test_devices() -> None:
     expected = "cuda:0" if torch.cuda.is_available() else "cpu"
     assert Evaluator("fake.mean").devices == (expected,)
-    with pytest.raises(UnavailableError, match="device='cpu' needs none"):
+    with pytest.raises(UnavailableError, match="'cpu' needs none"):
         Evaluator("fake.mean", "cuda:99")
     with pytest.raises(UnavailableError):
         Evaluator("fake.mean", num_gpus=99)

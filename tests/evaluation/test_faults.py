@@ -113,3 +113,22 @@ def test_a_result_that_cannot_be_stored_says_why(result: Any, reason: str, tmp_p
     (outcome,) = Scorer(Store(tmp_path / "store")).fill({"video": str(clip)}, [Detailed(result)])
     assert outcome.problem is not None
     assert (outcome.problem.status, outcome.problem.reason) == ("failed", reason)
+
+
+def test_unloading_while_clips_are_scored_is_refused(evaluator: Evaluator) -> None:
+    def samples() -> Iterator[dict[str, Any]]:
+        yield sample()
+        evaluator.unload()
+        yield sample()
+
+    with pytest.raises(RuntimeError, match="evaluate\\(\\) is running"):
+        evaluator.evaluate(samples())
+    assert evaluator.evaluate([sample(), sample()]).corpus["fake.rows"].score == 2
+    evaluator.unload()
+    assert evaluator.metric_names == []
+
+
+@pytest.mark.parametrize("device", ["cudda", "cudax", "cuda:", "cuda:x", "gpu", "", "cpu:x"])
+def test_a_device_that_does_not_exist_is_refused_at_once(evaluator: Evaluator, device: str) -> None:
+    with pytest.raises(ValueError, match=rf"^device '{device}': expected .*'cuda' or 'cuda:N'$"):
+        Evaluator("fake.rows", device)

@@ -97,6 +97,26 @@ def test_more_workers_than_devices_share_them_and_an_empty_list_stays_empty(
         assert sorted(path.read_text() for path in bench.root.glob("gw*.seen")) == expected
 
 
+@pytest.mark.parametrize("device", ["cuda:77", "cuda"])
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_gpu_that_is_not_there_is_one_usage_error(
+    bench: Bench, device: str, workers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    result = bench.spawn(f"--vidmetrics-device={device}", *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if "GPUs are visible" in line]
+    assert f"--vidmetrics-device={device}: device '{device}' is not there" in line
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+def test_a_gpu_is_not_looked_for_where_nothing_is_computed(bench: Bench) -> None:
+    bench.record()
+    judged = bench.run("--vidmetrics-device=cuda:77", "--vidmetrics-judge")
+    assert verdicts(judged) == {"common.psnr": "PASS", "vbench.temporal_flickering": "PASS"}
+    assert bench.run("--vidmetrics-device=cuda:77", "--collect-only").ret == pytest.ExitCode.OK
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not visible_devices({}), reason="no NVIDIA GPU")
 def test_two_workers_share_one_gpu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
