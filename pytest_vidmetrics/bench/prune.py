@@ -6,19 +6,32 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from pytest_vidmetrics.bench.baseline import read_baseline
+from pytest_vidmetrics.core.errors import BaselineError
 
-def surplus_baselines(folder: Path, used: Iterable[Path]) -> list[Path]:
+
+def surplus_baselines(folder: Path, used: Iterable[Path], manifests: Iterable[str]) -> list[Path]:
     """Return the baseline files beside the used ones that are not used, sorted.
 
-    Only folders of manifests that took part are looked at: another manifest's baselines are not surplus because
-    it was not named in this run. A cohort's file (``gate@cohort.json``) is in use as long as its gate is. A file
-    that is reached through a link is in use under either name.
+    Only what one of ``manifests``, those that took part, has recorded: the baselines of a test function, or of
+    another manifest of the same name that was not named in this run, are not surplus. A cohort's file
+    (``gate@cohort.json``) is in use as long as its gate is. A file that is reached through a link is in use under
+    either name.
     """
     used = [path.absolute() for path in used]
-    manifests = {path.parent.parent for path in used if path.is_relative_to(folder.absolute())}
+    folders = {path.parent.parent for path in used if path.is_relative_to(folder.absolute())}
     gates = {key for path in used for key in _keys(path)}
-    found = (path for manifest in sorted(manifests) for path in _files(manifest))
-    return [path for path in found if gates.isdisjoint(_keys(path))]
+    found = (path for one in sorted(folders) for path in _files(one))
+    owners = frozenset(manifests)
+    return [path for path in found if gates.isdisjoint(_keys(path)) and _owner(path) in owners]
+
+
+def _owner(path: Path) -> str | None:
+    try:
+        found = read_baseline(path)
+    except BaselineError:  # what cannot be read is nobody's to delete
+        return None
+    return found.environment.get("manifest") if found else None
 
 
 def _keys(path: Path) -> set[tuple[str, str]]:

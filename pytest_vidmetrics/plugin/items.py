@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -226,9 +227,13 @@ class GateItem(_Item):
             if not run.settings.update:
                 return Verdict("ERROR", str(error), metric=self.gate.metric, now=observed.score, n=observed.n)
             baseline = None
+        if baseline is not None and (other := self._other_owner(baseline)):
+            reason = f"the baseline {path} belongs to {other}: two manifests of one name share it; rename one of them"
+            return Verdict("ERROR", reason, metric=self.gate.metric, now=observed.score, n=observed.n)
         if run.settings.report is not None and observed.score is not None:
+            owner = {"manifest": self.manifest_name()}
             clusters = {"clusters": dict(observed.clusters)} if observed.clusters else {}
-            self.vidmetrics_facts["observed"] = Baseline.of(observed, {}).to_json() | clusters
+            self.vidmetrics_facts["observed"] = Baseline.of(observed, owner).to_json() | clusters
             self.vidmetrics_facts["policy"] = asdict(self.gate.policy)
         if run.settings.calibrate is not None:
             return self._calibrate(run, observed, baseline)
@@ -249,7 +254,7 @@ class GateItem(_Item):
         if verdict := blocked(self.gate, observed, has_baseline=old is not None):
             return verdict
         noise = old.noise if old is not None and old.metric == observed.metric else None
-        new = Baseline.of(observed, environment(self.config, run.settings), noise)
+        new = Baseline.of(observed, self._environment(run), noise)
         verdict = recorded(observed, new, old)
         if verdict.word != "UNCHANGED":
             self._write(run, new)
@@ -270,15 +275,23 @@ class GateItem(_Item):
             if old is None or verdict.word in ("MISSING", "STALE"):
                 return verdict
         noise = run.noise(self.gate, self.case, self.corpus)
-        base = (
-            old
-            if old is not None and not run.settings.update
-            else Baseline.of(observed, environment(self.config, run.settings))
-        )
+        base = old if old is not None and not run.settings.update else Baseline.of(observed, self._environment(run))
         self._write(run, replace(base, noise=noise))
         reason = f"the noise is {noise.sigma:.6g} (standard deviation of {noise.runs} runs, {noise.kind})"
         word: Word = "RECORDED" if old is None else "UPDATED"
         return Verdict(word, reason, metric=self.gate.metric, baseline=base.score, now=observed.score, n=observed.n)
+
+    def _environment(self, run: Run) -> dict[str, str]:
+        return {**environment(self.config, run.settings), "manifest": self.manifest_name()}
+
+    def manifest_name(self) -> str:
+        """Return what a baseline says about where it comes from: the manifest's path below pytest's rootdir."""
+        return os.path.relpath(self.manifest.path, self.config.rootpath).replace(os.sep, "/")
+
+    def _other_owner(self, baseline: Baseline) -> str:
+        """Return the other manifest that recorded a baseline, if there still is one."""
+        name = baseline.environment.get("manifest", "")
+        return name if name not in ("", self.manifest_name()) and (self.config.rootpath / name).is_file() else ""
 
     def baseline_file(self) -> str:
         """Return the path of the common baseline of this gate."""

@@ -36,6 +36,7 @@ class Recording:
         self.records: dict[tuple[str, str], dict[str, Any]] = {}
         self.claims: dict[str, dict[str, str]] = {}
         self.skips = False
+        self.unjudged: list[str] = []
         self.work = {"decoded": 0, "computed": 0, "reused": 0}
         self.lines: list[str] = []
         self.family = ""
@@ -47,6 +48,8 @@ class Recording:
             self.records.pop(own, None)
         self.skips = self.skips or report.skipped
         facts = facts_of(report)
+        if facts is not None and report.when == "setup":
+            self.unjudged.append(report.nodeid)  # a gate that a mark or a fixture skipped
         if facts is None or report.when != "call":
             return
         for key, value in facts.get("work", {}).items():
@@ -138,15 +141,18 @@ class Recording:
     def _prune(self, session: pytest.Session, exitstatus: int) -> list[str]:
         if reason := self._partial(session, exitstatus):
             return [f"--prune-baselines needs a full run: {reason}; nothing was deleted"]
-        surplus = surplus_baselines(self.settings.baseline_dir, map(Path, self.collected.gates))
-        for path in surplus:
+        for path in self._surplus():
             path.unlink()
             self.lines.append(f"deleted {self._shown(path)}")
         return []
 
+    def _surplus(self) -> list[Path]:
+        collected = self.collected
+        return surplus_baselines(self.settings.baseline_dir, map(Path, collected.gates), collected.manifests)
+
     def _name_surplus(self) -> None:
         """Say which baselines no gate of a full run uses, as after a case was renamed."""
-        surplus = surplus_baselines(self.settings.baseline_dir, map(Path, self.collected.gates))
+        surplus = self._surplus()
         if surplus:
             names = ", ".join(map(self._shown, surplus[:3])) + (f" and {len(surplus) - 3} more" if surplus[3:] else "")
             self.lines.append(f"{len(surplus)} baselines belong to no gate: {names}; --prune-baselines deletes them")
@@ -195,7 +201,7 @@ class Recording:
                 terminalreporter.line(line)
             if self.config.option.verbose > 0:
                 self._clips(terminalreporter, gates)
-            for line in filter(None, (self._cohort(gates), self.family, _skipped(gates), *passing_notes(gates))):
+            for line in filter(None, (self._cohort(gates), self.family, self._skipped(gates), *passing_notes(gates))):
                 terminalreporter.line(line)
             counts = ", ".join(f"{value} {key}" for key, value in self.work.items())
             terminalreporter.line(f"work: {counts}")
@@ -210,6 +216,12 @@ class Recording:
         own = sum(gate["cohort"] == name for gate in gates)
         rest = "" if own == len(gates) else "; the others are judged by the common ones"
         return f"cohort {name}: {own} of {len(gates)} gates have baselines of its own{rest}"
+
+    def _skipped(self, gates: list[dict[str, Any]]) -> str:
+        """Return how many gates say nothing, so that nobody takes them for green."""
+        count = sum(gate["verdict"]["word"] == "SKIPPED" for gate in gates) + len(self.unjudged)
+        known = len(gates) + len(self.unjudged)
+        return f"skipped: {count} of {known} gates were NOT JUDGED; -rs prints the reasons" if count else ""
 
     def _holm(self, gates: list[dict[str, Any]]) -> str:
         """Return how many regressions stand when all gates of the run are judged together."""
@@ -249,12 +261,6 @@ class Recording:
         if words & {"ERROR", "UNAVAILABLE"}:
             return f"next: repair what the failures name, then: {command} --lf"
         return ""
-
-
-def _skipped(gates: list[dict[str, Any]]) -> str:
-    """Return how many gates say nothing, so that nobody takes them for green."""
-    count = sum(gate["verdict"]["word"] == "SKIPPED" for gate in gates)
-    return f"skipped: {count} of {len(gates)} gates were NOT JUDGED; -rs prints the reasons" if count else ""
 
 
 def start(config: Config, settings: Settings) -> ItemReports:

@@ -15,21 +15,25 @@ WORKER_GATES = "vidmetrics_gates"
 class ItemReports:
     """Attaches an item's facts to its report. Runs in every process; the facts are builtin types only.
 
-    ``gates`` are the baseline files of all gates that were collected, also of those that were deselected later.
+    ``gates`` are the baseline files of all gates that were collected, also of those that were deselected later;
+    ``manifests`` what their baselines call the manifests.
     """
 
     def __init__(self) -> None:
         self.gates: list[str] = []
+        self.manifests: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Remember which gates exist, before anything is deselected."""
-        self.gates = [item.baseline_file() for item in items if isinstance(item, GateItem)]
+        gates = [item for item in items if isinstance(item, GateItem)]
+        self.gates = [item.baseline_file() for item in gates]
+        self.manifests = sorted({item.manifest_name() for item in gates})
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Tell the controller, which collects nothing itself."""
         if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput[WORKER_GATES] = self.gates
+            session.config.workeroutput[WORKER_GATES] = [self.gates, self.manifests]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -40,6 +44,8 @@ class ItemReports:
         facts = getattr(item, "vidmetrics_facts", None)
         if call.when == "call" and facts:
             report.vidmetrics = facts  # type: ignore[attr-defined]
+        elif report.skipped and isinstance(item, GateItem):
+            report.vidmetrics = {"kind": "gate"}  # type: ignore[attr-defined]
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -31,7 +31,9 @@ class Workers:
 
     def pytest_testnodedown(self, node: Any) -> None:
         """Take over which gates a worker collected: all collect the same, and the controller nothing."""
-        self.reports.gates = getattr(node, "workeroutput", {}).get(WORKER_GATES) or self.reports.gates
+        known = getattr(node, "workeroutput", {}).get(WORKER_GATES)
+        if known and known[0]:
+            self.reports.gates, self.reports.manifests = known
 
 
 def auto_workers(settings: Settings) -> int | None:

@@ -180,3 +180,14 @@ def test_noise_above_the_margin_given_is_noted_on_a_green_run(bench: Bench) -> N
     result.stdout.fnmatch_lines(
         ["note: bench.vidmetrics.toml::demo::common.psnr: the margin given, 0.001, lies below *"]
     )
+
+
+@pytest.mark.parametrize(
+    "body", ["pytest.skip('later')", "raise SystemExit(0)", "raise ValueError('later')", "return [1]"]
+)
+def test_a_hook_that_lists_no_samples_makes_the_gates_red(bench: Bench, body: str) -> None:
+    bench.record()
+    bench.pytester.makeconftest(f"import pytest\n\ndef pytest_vidmetrics_load_samples(config, case):\n    {body}\n")
+    result = bench.run()
+    assert verdicts(result) == {"common.psnr": "ERROR", "vbench.temporal_flickering": "ERROR"}
+    assert result.ret == 1

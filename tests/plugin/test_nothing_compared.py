@@ -205,9 +205,27 @@ def test_prune_keeps_baselines_of_gates_that_did_not_run(
     bench.record()
     before = sorted(bench.baselines.iterdir())
     surplus = bench.baselines / "common.old.json"
-    surplus.write_text("{}")
+    surplus.write_bytes(before[0].read_bytes())
     bench.pytester.makeconftest(conftest)
     bench.manifest(MANIFEST.replace("metrics =", f"{extra}metrics ="))
     run = bench.spawn if workers else bench.run
     run("--prune-baselines", *workers)
     assert sorted(bench.baselines.iterdir()) == before
+
+
+def test_gates_that_a_fixture_skipped_are_counted(bench: Bench) -> None:
+    bench.record()
+    bench.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture
+        def gpu():
+            pytest.skip("no gpu here")
+        """
+    )
+    text = (bench.root / "bench.vidmetrics.toml").read_text()
+    other = text[text.index("[case.demo]") :].replace("case.demo", "case.other")
+    bench.manifest(text + "\n" + other.replace("metrics = [", 'fixtures = ["gpu"]\nmetrics = ['))
+    result = bench.run()
+    result.stdout.fnmatch_lines(["skipped: 2 of 4 gates were NOT JUDGED; -rs prints the reasons"])

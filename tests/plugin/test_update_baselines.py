@@ -258,3 +258,19 @@ def test_environment_is_recorded_for_information(bench: Bench) -> None:
     environment = bench.baseline("common.psnr")["environment"]
     assert environment["driver"] == "none"
     assert os.uname().nodename not in environment.values()
+
+
+def test_two_manifests_of_one_name_do_not_share_baselines_in_separate_runs(bench: Bench) -> None:
+    bench.record()
+    text = (bench.root / "bench.vidmetrics.toml").read_text()
+    other = bench.root / "b" / "bench.vidmetrics.toml"
+    other.parent.mkdir()
+    other.write_text(text.replace('"clips/', '"../clips/'))
+    before = bench.baseline("common.psnr")
+    for extra in ((), ("--update-baselines",)):
+        result = bench.run("b", *extra)
+        assert set(verdicts(result).values()) == {"ERROR"}
+        result.stdout.fnmatch_lines(["*belongs to bench.vidmetrics.toml: two manifests of one name share it; rename*"])
+    assert bench.baseline("common.psnr") == before
+    (bench.root / "bench.vidmetrics.toml").unlink()  # a manifest that moved keeps its baselines
+    assert bench.run("b").ret == 0
