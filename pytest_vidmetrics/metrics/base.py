@@ -140,11 +140,14 @@ class FeatureSet:
 
     @classmethod
     def join(cls, clips: Mapping[str, np.ndarray]) -> FeatureSet:
-        """Stack each clip's ``(k, D)`` rows in the order of the sorted ids."""
+        """Stack each clip's ``(k, D)`` rows in the order of the sorted ids. Raises ``ValueError`` for two ``D``."""
         import numpy as np
 
         ids = sorted(clips)
         blocks = [np.atleast_2d(np.asarray(clips[i], dtype=np.float64)) for i in ids]
+        for name, block in zip(ids, blocks, strict=True):
+            if (shape := block.shape)[1:] != blocks[0].shape[1:]:
+                raise ValueError(f"{name} has features of the shape {shape}, {ids[0]} of the shape {blocks[0].shape}")
         owners = tuple(i for i, block in zip(ids, blocks, strict=True) for _ in range(len(block)))
         return cls(np.concatenate(blocks) if blocks else np.empty((0, 0)), owners)
 

@@ -24,6 +24,7 @@ ROWS = {
     "three axes": np.ones((2, 2, 2)),
     "not finite": np.array([[1.0, np.nan]]),
 }
+WIDE = np.ones((2, 5))
 
 
 class Rows(SetMetric):
@@ -32,7 +33,7 @@ class Rows(SetMetric):
     requires: ClassVar[tuple[str, ...]] = ("video",)
 
     def features(self, sample: Mapping[str, Any]) -> np.ndarray:
-        return ROWS[sample["text_prompt"]] if "text_prompt" in sample else np.ones((1, 3))
+        return ROWS.get(sample["text_prompt"], WIDE) if "text_prompt" in sample else np.ones((1, 3))
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         return MetricResult(self.name, float(len(candidate.rows)), {"n_generated": len(candidate.ids)})
@@ -77,6 +78,11 @@ def test_a_clip_without_usable_features_is_counted_as_failed(evaluator: Evaluato
     assert "features" in found[2]["fake.rows"].reason
     assert found.corpus["fake.rows"].score == 2
     assert found.corpus["fake.rows"].details["failed"] == 1
+
+
+def test_features_of_two_sizes_are_named_by_their_clips(evaluator: Evaluator) -> None:
+    found = evaluator.evaluate([sample(id="a"), sample(id="b", text_prompt="wide"), sample(id="c")])
+    assert found.corpus["fake.rows"].reason.endswith("b has features of the shape (2, 5), a of the shape (1, 3)")
 
 
 @pytest.mark.parametrize("rows", ROWS)
