@@ -69,12 +69,8 @@ class CaseNode(pytest.Collector):
             corpus, problem = self._corpus(run), ""
         except VidmetricsError as error:
             corpus, problem = Corpus(()), str(error)
-        except (
-            Exception,
-            pytest.skip.Exception,
-            pytest.fail.Exception,
-            SystemExit,
-        ) as error:  # a hook of the user: its fault is the case's, and other tests go on
+        except (Exception, pytest.skip.Exception, pytest.fail.Exception, SystemExit) as error:
+            # A hook of the user: its fault is the case's, and other tests go on.
             corpus, problem = Corpus(()), f"listing the samples failed: {type(error).__name__}: {error}"
         yield from self._scores(run, corpus, gates)
         for config in gates:

@@ -182,9 +182,7 @@ def test_noise_above_the_margin_given_is_noted_on_a_green_run(bench: Bench) -> N
     )
 
 
-@pytest.mark.parametrize(
-    "body", ["pytest.skip('later')", "raise SystemExit(0)", "raise ValueError('later')", "return [1]"]
-)
+@pytest.mark.parametrize("body", ["pytest.skip('no')", "raise SystemExit(0)", "raise ValueError('no')", "return [1]"])
 def test_a_hook_that_lists_no_samples_makes_the_gates_red(bench: Bench, body: str) -> None:
     bench.record()
     bench.pytester.makeconftest(f"import pytest\n\ndef pytest_vidmetrics_load_samples(config, case):\n    {body}\n")
