@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.bench.gate import PASSING, Verdict
@@ -46,8 +47,13 @@ def _numbers(verdict: Verdict) -> tuple[str, ...]:
 def _clips(verdict: Verdict, verbose: int) -> list[str]:
     shown = verdict.worst if verbose else verdict.worst[:_WORST_SHOWN]
     rows = [("clip", "baseline", "now", "harm", "file")]
-    rows += [(c.id, number(c.baseline), number(c.now), number(c.harm), c.path) for c in shown]
+    rows += [(c.id, number(c.baseline), number(c.now), number(c.harm), _nearby(c.path)) for c in shown]
     return table(rows, indent="    ")
+
+
+def _nearby(path: str) -> str:
+    """Return a path below the current folder as the caller would type it."""
+    return path.removeprefix(f"{Path.cwd()}/")
 
 
 def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:

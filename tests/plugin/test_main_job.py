@@ -40,7 +40,7 @@ def test_a_degraded_clip_turns_exactly_the_right_gates_red(bench: Bench) -> None
             "  bench.vidmetrics.toml::demo::common.psnr",
             "*clips that got worse, worst first:*",
             "*clip*baseline*now*harm*file*",
-            "* c *candidate/c.mp4",
+            "* c * clips/candidate/c.mp4",
             "*If this change is intended, record it:*",
         ]
     )
