@@ -13,6 +13,7 @@ from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.evaluation.clips import with_sound
+from pytest_vidmetrics.evaluation.faults import checked_result
 from pytest_vidmetrics.evaluation.masks import with_masks
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.composite import CompositeMetric
@@ -152,7 +153,7 @@ def _reduce(
     metric: SetMetric, generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
 ) -> MetricResult:
     try:
-        return metric.score_sets(FeatureSet.join(generated), FeatureSet.join(reference))
+        return checked_result(metric.score_sets(FeatureSet.join(generated), FeatureSet.join(reference)))
     except UnavailableError as error:
         return MetricResult.unavailable(metric.name, str(error))
     except (VidmetricsError, ValueError, ArithmeticError) as error:

@@ -32,13 +32,13 @@ def checked_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def checked_result(result: Any) -> MetricResult:
-    """Return what ``compute`` returned when it can be stored.
+    """Return what a metric returned when it can be stored.
 
-    Raises ``TypeError`` for what is no result, and :class:`~pytest_vidmetrics.core.errors.VidmetricsError` for details
-    that JSON has no form for.
+    Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` for what is no result, and for details that JSON has
+    no form for: they cross processes and are stored.
     """
     if not isinstance(result, MetricResult):
-        raise TypeError(f"compute() returned {_a(result)}, not a MetricResult")
+        raise VidmetricsError(f"the metric returned {_a(result)}, not a MetricResult")
     if fault := _no_json(result.details, "details"):
         raise VidmetricsError(f"details must hold JSON values: {fault}")
     return result

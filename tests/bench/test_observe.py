@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from pytest_vidmetrics.bench.model import MetricConfig
@@ -12,7 +13,7 @@ from pytest_vidmetrics.bench.observe import Observed, observe
 from pytest_vidmetrics.bench.samples import Corpus, Sample
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.evaluation.scoring import Outcome, Scorer
-from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 
 CORPUS = Corpus((Sample("a", {"score": 1.0, "frames": 3}), Sample("b", {"score": 5.0, "frames": 1})))
 
@@ -58,3 +59,37 @@ def test_an_undefined_corpus_score_is_a_problem() -> None:
 def test_no_results_have_no_score() -> None:
     assert Plain().corpus_score({}) is None
     assert seen(Plain(), Corpus(())).score is None
+
+
+class OfSets(SetMetric):
+    name = "sets"
+    requires = ("video",)
+
+    def __init__(self, given: Any = None) -> None:
+        self.given = given
+
+    def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+        return cast(MetricResult, self.given)
+
+
+class Rows(Recorded):
+    def fill(self, values: Mapping[str, Any], metrics: list[BaseMetric]) -> list[Outcome]:
+        return [Outcome(rows=np.ones((1, 3))) for _ in metrics]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (
+            MetricResult("sets", 1.0, {"terms": [np.float32(1)]}),
+            "details must hold JSON values: details['terms'][0] is a float32",
+        ),
+        (0.5, "the metric returned a float, not a MetricResult"),
+    ],
+)
+def test_what_a_set_metric_returns_must_fit_a_report(given: Any, reason: str) -> None:
+    clips = tuple(Sample(id, {"video": f"{id}.mp4"}) for id in "ab")
+    corpus = Corpus(clips, clips)
+    observed = observe(MetricConfig("sets", "sets"), OfSets(given), corpus, cast(Scorer, Rows()))
+    assert observed.score is None
+    assert reason in [problem.reason for problem in observed.problems]

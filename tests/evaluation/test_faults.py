@@ -111,7 +111,7 @@ def test_rows_that_a_set_cannot_use_are_not_stored(rows: str, tmp_path: Path) ->
             "details must hold JSON values: details['a'] is inf, not a finite number",
         ),
         (MetricResult("d", 1.0, {"a": {1: 2}}), "details must hold JSON values: details['a'] has the key 1, an int"),
-        (0.5, "TypeError: compute() returned a float, not a MetricResult"),
+        (0.5, "the metric returned a float, not a MetricResult"),
     ],
 )
 def test_a_result_that_cannot_be_stored_says_why(result: Any, reason: str, tmp_path: Path) -> None:
