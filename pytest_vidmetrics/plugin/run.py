@@ -136,7 +136,9 @@ def check_baselines(settings: Settings) -> None:
 
 
 def device_of(settings: Settings) -> str:
-    """Return the torch device of this process."""
+    """Return the torch device of this process. An xdist worker sees one GPU, whatever its number outside."""
+    if settings.device.startswith("cuda:") and "PYTEST_XDIST_WORKER" in os.environ:
+        return "cuda"
     if settings.device != "auto":
         return settings.device
     import torch

@@ -43,8 +43,10 @@ def auto_workers(settings: Settings) -> int | None:
 
 
 def devices_of(settings: Settings) -> list[str]:
-    """Return the GPUs that this run may use."""
-    return [] if settings.device == "cpu" else visible_devices(os.environ)
+    """Return the GPUs that this run may use: one, where ``--vidmetrics-device`` names one."""
+    names = [] if settings.device == "cpu" else visible_devices(os.environ)
+    _, named, number = settings.device.partition(":")
+    return names[int(number) : int(number) + 1] if named and number.isdecimal() else names
 
 
 def worker_environment(

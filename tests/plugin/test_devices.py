@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.run import device_of
 from pytest_vidmetrics.plugin.workers import auto_workers, devices_of, visible_devices, worker_environment
 from tests.plugin.conftest import Bench, verdicts
 
@@ -127,3 +128,16 @@ def test_two_workers_share_one_gpu(bench: Bench, monkeypatch: pytest.MonkeyPatch
     shared = bench.spawn("-n", "2", "--vidmetrics-device=cuda", "--vidmetrics-cache=shared")
     assert verdicts(alone) == verdicts(shared) == {"common.psnr": "PASS", "vbench.temporal_flickering": "PASS"}
     assert len({path.read_text() for path in bench.root.glob("gw*.seen")}) == 1
+
+
+@pytest.mark.parametrize("device_list", ["GPU-a,GPU-b,GPU-c"], indirect=True)
+def test_workers_of_a_run_on_one_gpu_are_pinned_to_it(
+    device_list: str, plain: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = replace(plain, device="cuda:1")
+    assert devices_of(second) == ["GPU-b"]
+    assert devices_of(replace(plain, device="cuda")) == ["GPU-a", "GPU-b", "GPU-c"]
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    assert device_of(second) == "cuda:1"
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    assert device_of(second) == "cuda"
