@@ -52,7 +52,21 @@ def load_manifest(path: Path) -> Manifest:
     cases = tree.get("case")
     if not isinstance(cases, dict) or not cases:
         raise top.error("a manifest needs at least one [case.NAME] table")
+    _distinct(cases, lines, ("case",), path)
+    for name, body in cases.items():
+        if isinstance(body, dict) and isinstance(body.get("metric"), dict):
+            _distinct(body["metric"], lines, ("case", name, "metric"), path)
     return Manifest(path, tuple(_case(name, body, lines, path) for name, body in cases.items()))
+
+
+def _distinct(tree: Mapping[str, Any], lines: Lines, at: tuple[str, ...], path: Path) -> None:
+    """Refuse names that differ in case only: on some file systems their baselines would be one file."""
+    folded: dict[str, str] = {}
+    for name in tree:
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            where = Location(path, lines.get((*at, name), 1))
+            raise where.error(f"[{'.'.join((*at, name))}] and {other!r} differ in case only; rename one of them")
 
 
 def _known(tree: Mapping[str, Any], allowed: Collection[str], lines: Lines, at: tuple[str, ...], path: Path) -> None:

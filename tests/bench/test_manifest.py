@@ -180,3 +180,21 @@ def test_no_text_gets_anything_but_a_manifest_error(text, suffix, tmp_path_facto
 @pytest.mark.parametrize("suffix", ["toml", "yaml", "yml", "json"])
 def test_the_stem_of_a_manifest(suffix) -> None:
     assert manifest_stem(Path(f"deep/wan.2.vidmetrics.{suffix}")) == "wan.2"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("schema = 1\n[case.a]\nvideo = 'v'\n[case.A]\nvideo = 'v'\n", 4),
+        (
+            "schema = 1\n[case.a]\nvideo = 'v'\n[case.a.metric.x]\nuse = 'common.psnr'\n"
+            "[case.a.metric.X]\nuse = 'common.ssim'\n",
+            6,
+        ),
+    ],
+)
+def test_names_that_differ_in_case_only_are_refused(tmp_path, text, line) -> None:
+    path = tmp_path / "m.vidmetrics.toml"
+    path.write_text(text)
+    with pytest.raises(ManifestError, match=rf"m\.vidmetrics\.toml:{line}: .*differ in case only"):
+        load_manifest(path)
