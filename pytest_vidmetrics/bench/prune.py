@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pytest_vidmetrics.bench.baseline import read_baseline
@@ -13,8 +13,8 @@ from pytest_vidmetrics.core.errors import BaselineError
 def surplus_baselines(folder: Path, used: Iterable[Path], manifests: Iterable[str]) -> list[Path]:
     """Return the baseline files beside the used ones that are not used, sorted.
 
-    Only what one of ``manifests``, those that took part, has recorded: the baselines of a test function, or of
-    another manifest of the same name that was not named in this run, are not surplus. A cohort's file
+    Only what a manifest has recorded that is one of ``manifests``, those that took part, or that is gone: the
+    baselines of a test function, or of another manifest of the same name, are not surplus. A cohort's file
     (``gate@cohort.json``) is in use as long as its gate is. A file that is reached through a link is in use under
     either name.
     """
@@ -23,7 +23,11 @@ def surplus_baselines(folder: Path, used: Iterable[Path], manifests: Iterable[st
     gates = {key for path in used for key in _keys(path)}
     found = (path for one in sorted(folders) for path in _files(one))
     owners = frozenset(manifests)
-    return [path for path in found if gates.isdisjoint(_keys(path)) and _owner(path) in owners]
+    return [path for path in found if gates.isdisjoint(_keys(path)) and _is_owned(folder, _owner(path), owners)]
+
+
+def _is_owned(folder: Path, owner: str | None, owners: Collection[str]) -> bool:
+    return owner is not None and (owner in owners or not (folder / owner).is_file())
 
 
 def _owner(path: Path) -> str | None:

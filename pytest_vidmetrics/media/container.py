@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+_PLACEHOLDER = 1 << 30
+"""What an encoder that cannot seek back leaves as the number of frames of an AVI."""
 _ONE_FRAME_PER_PACKET = frozenset(
     {"h264", "hevc", "vvc", "av1", "libdav1d", "vp9", "gif", "mjpeg", "png", "prores", "ffv1", "rawvideo", "dnxhd"}
 )
@@ -129,7 +131,7 @@ def _check_declared(container: InputContainer, stream: VideoStream, path: Path, 
     # What an AVI declares includes the empty packets, which show the frame before once more. Edit lists may drop
     # packets from the table of an MP4, so its number is no lower bound.
     counted = chunk_counts(path, stream.index)[0] if in_avi else present
-    if not in_mp4 and counted < stream.frames:
+    if not in_mp4 and counted < stream.frames < _PLACEHOLDER:
         raise MediaError(f"{path}: truncated: {stream.frames} frames declared, {counted} present")
 
 

@@ -67,7 +67,11 @@ class BaselineChecks:
             self._record(name, observed, old)
             return
         if old is not None and (other := self._other_owner(name, old)):
-            pytest.fail(f"the baseline {self.path(name)} was recorded by {other}: rename one of them", pytrace=False)
+            pytest.fail(
+                f"the baseline {self.path(name)} was recorded by {other}: rename one of them, or record it again "
+                "with --update-baselines",
+                pytrace=False,
+            )
         verdict = judge(config, observed, old)
         if not verdict.passed:
             command = command_for(self.item, update=True)
@@ -96,14 +100,16 @@ class BaselineChecks:
         return recorded_by if there and recorded_by != self._own(name) else ""
 
     def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = self.item.__dict__.setdefault(
-            "vidmetrics_facts", {"kind": "check", "records": {}, "claims": {}}
-        )
+        facts: dict[str, Any] = self.item.__dict__.setdefault("vidmetrics_facts", {})
+        facts.setdefault("kind", "check")
+        for key in ("records", "claims"):
+            facts.setdefault(key, {})
         return facts
 
     def _record(self, name: str, observed: Observed, old: Baseline | None) -> None:
         new = Baseline.of(observed, {"check": self._own(name)})
-        if recorded(observed, new, old).word != "UNCHANGED":
+        moved = old is not None and old.environment.get("check") != self._own(name)
+        if moved or recorded(observed, new, old).word != "UNCHANGED":
             self._facts()["records"][str(self.path(name))] = new.to_json()
 
 

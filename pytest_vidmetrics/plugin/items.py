@@ -116,7 +116,7 @@ class ScoreItem(_Item):
                 else:
                     absent.append(f"{result.name}: {result.reason}")
         run.scorer.release()
-        self.vidmetrics_facts = {"kind": "score", "work": _spent(before, run.scorer.counts)}
+        self.vidmetrics_facts |= {"kind": "score", "work": _spent(before, run.scorer.counts)}
         if failures:
             lines = [f"{id}: {reason}\n  ({', '.join(names)})" for (id, reason), names in failures.items()]
             raise RefusalError("\n".join(lines))
@@ -207,7 +207,13 @@ class GateItem(_Item):
 
     def _verdict(self, run: Run) -> Verdict:
         path, cohort = self._baseline_file(run)
-        self.vidmetrics_facts = {"kind": "gate", "gate": self._label(), "file": str(path), "cohort": cohort, "work": {}}
+        self.vidmetrics_facts |= {
+            "kind": "gate",
+            "gate": self._label(),
+            "file": str(path),
+            "cohort": cohort,
+            "work": {},
+        }
         if self.problem:
             return Verdict("ERROR", self.problem, metric=self.gate.metric)
         try:
@@ -256,7 +262,8 @@ class GateItem(_Item):
         noise = old.noise if old is not None and old.metric == observed.metric else None
         new = Baseline.of(observed, self._environment(run), noise)
         verdict = recorded(observed, new, old)
-        if verdict.word != "UNCHANGED":
+        moved = old is not None and old.environment.get("manifest") != self.manifest_name()
+        if moved or verdict.word != "UNCHANGED":
             self._write(run, new)
         return verdict
 
@@ -264,7 +271,8 @@ class GateItem(_Item):
         """Ask the controller to write a baseline: that of the cohort, where one is named."""
         target = str(self._path(run, run.settings.cohort))
         cohort = run.settings.cohort or "common"
-        self.vidmetrics_facts |= {"file": target, "cohort": cohort, "records": {target: baseline.to_json()}}
+        records = {**self.vidmetrics_facts.get("records", {}), target: baseline.to_json()}
+        self.vidmetrics_facts |= {"file": target, "cohort": cohort, "records": records}
 
     def _calibrate(self, run: Run, observed: Observed, old: Baseline | None) -> Verdict:
         """Measure the noise of this gate and record it in its baseline."""
@@ -285,13 +293,17 @@ class GateItem(_Item):
         return {**environment(self.config, run.settings), "manifest": self.manifest_name()}
 
     def manifest_name(self) -> str:
-        """Return what a baseline says about where it comes from: the manifest's path below pytest's rootdir."""
-        return os.path.relpath(self.manifest.path, self.config.rootpath).replace(os.sep, "/")
+        """Return what a baseline says about where it comes from: the manifest's path from the baselines' folder."""
+        folder = self.config.stash[RUN].settings.baseline_dir
+        return os.path.relpath(self.manifest.path, folder).replace(os.sep, "/")
 
     def _other_owner(self, baseline: Baseline) -> str:
-        """Return the other manifest that recorded a baseline, if there still is one."""
+        """Return the other manifest of this name that recorded a baseline, if there still is one."""
         name = baseline.environment.get("manifest", "")
-        return name if name not in ("", self.manifest_name()) and (self.config.rootpath / name).is_file() else ""
+        stem = name.rpartition("/")[2].partition(".vidmetrics.")[0]
+        if name == self.manifest_name() or stem != self.manifest.stem:
+            return ""
+        return name if (self.config.stash[RUN].settings.baseline_dir / name).is_file() else ""
 
     def baseline_file(self) -> str:
         """Return the path of the common baseline of this gate."""

@@ -36,6 +36,7 @@ class Recording:
         self.records: dict[tuple[str, str], dict[str, Any]] = {}
         self.claims: dict[str, dict[str, str]] = {}
         self.skips = False
+        self.failed: set[tuple[str, str]] = set()
         self.unjudged: list[str] = []
         self.work = {"decoded": 0, "computed": 0, "reused": 0}
         self.lines: list[str] = []
@@ -44,19 +45,20 @@ class Recording:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember the facts of an item; forget what it would record when its teardown failed."""
         own = report.nodeid, report.location[0]  # files outside of pytest's rootdir have no part in node ids
-        if report.when == "teardown" and report.failed:
+        if report.failed:
+            self.failed.add(own)
             self.records.pop(own, None)
         self.skips = self.skips or report.skipped
         facts = facts_of(report)
         if facts is not None and report.when == "setup":
             self.unjudged.append(report.nodeid)  # a gate that a mark or a fixture skipped
-        if facts is None or report.when != "call":
+        if facts is None or report.when == "setup":
             return
         for key, value in facts.get("work", {}).items():
             self.work[key] += value
         for path, check in facts.get("claims", {}).items():
             self.claims.setdefault(path.casefold(), {})[check] = path
-        if report.passed and facts.get("records"):
+        if own not in self.failed and report.passed and facts.get("records"):
             self.records[own] = facts["records"]
         if facts["kind"] == "gate" and "verdict" in facts:
             self.gates[own] = dict(facts, outcome=report.outcome)

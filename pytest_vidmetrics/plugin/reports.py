@@ -42,7 +42,8 @@ class ItemReports:
         """Copy ``item.vidmetrics_facts`` to the report of the call phase."""
         report = yield
         facts = getattr(item, "vidmetrics_facts", None)
-        if call.when == "call" and facts:
+        late = call.when == "teardown" and facts and facts.get("kind") == "check"  # checked by a fixture's teardown
+        if facts and (call.when == "call" or late):
             report.vidmetrics = facts  # type: ignore[attr-defined]
         elif report.skipped and isinstance(item, GateItem):
             report.vidmetrics = {"kind": "gate"}  # type: ignore[attr-defined]

@@ -22,11 +22,14 @@ def _surplus(folder: Path, used: list[Path]) -> list[Path]:
 def test_what_this_run_did_not_record_is_kept(tmp_path: Path) -> None:
     used = _file(tmp_path / "bench" / "demo" / "psnr.json")
     _file(tmp_path / "bench" / "test_function" / "check.json", None)
-    _file(tmp_path / "bench" / "other" / "psnr.json", "elsewhere/bench.vidmetrics.toml")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / MANIFEST).touch()
+    _file(tmp_path / "bench" / "other" / "psnr.json", f"elsewhere/{MANIFEST}")
     broken = _file(tmp_path / "bench" / "broken" / "psnr.json")
     broken.write_text("{}")
     old = _file(tmp_path / "bench" / "old" / "psnr.json")
-    assert _surplus(tmp_path, [used]) == [old]
+    gone = _file(tmp_path / "bench" / "zebra" / "psnr.json", f"moved/{MANIFEST}")
+    assert _surplus(tmp_path, [used]) == [old, gone]
 
 
 def test_unused_files_of_used_manifests_are_surplus(tmp_path: Path) -> None:

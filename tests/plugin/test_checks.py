@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.plugin.conftest import Bench
+from tests.plugin.conftest import MANIFEST, Bench, verdicts
 
 CLASSES = """
 import os
@@ -105,7 +105,7 @@ def test_a_baseline_of_another_test_is_not_compared_with(bench: Bench) -> None:
     assert bench.run("--update-baselines", "b", selection=None).ret == 0
     result = bench.run("a", selection=None)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*was recorded by b/test_gen.py::test_q 'q': rename one of them"])
+    result.stdout.fnmatch_lines(["*was recorded by b/test_gen.py::test_q 'q': rename one of them*"])
     shutil.move(bench.root / "b" / "test_gen.py", bench.root / "c.py")
     assert bench.run("a", selection=None).ret == 0
 
@@ -123,3 +123,43 @@ def test_a_test_that_runs_again_is_no_other_check(bench: Bench) -> None:
     bench.pytester.makepyfile(test_gen=PLAIN_TEST.format(score=0.9))
     assert bench.run("--update-baselines", "test_gen.py", selection=None).ret == 0
     assert bench.run("test_gen.py", selection=None).ret == 0
+
+
+def test_a_fixture_of_a_manifest_may_check(bench: Bench) -> None:
+    bench.pytester.makeconftest(
+        "import pytest\n\n@pytest.fixture\ndef check(vidmetrics_baseline):\n    vidmetrics_baseline.check('x', 1.0)\n"
+    )
+    bench.manifest(MANIFEST.replace("metrics =", 'fixtures = ["check"]\nmetrics ='))
+    bench.run("--update-baselines").assert_outcomes(passed=6)
+    assert verdicts(bench.run()) == {"common.psnr": "PASS", "vbench.temporal_flickering": "PASS"}
+
+
+def test_a_check_in_the_teardown_of_a_fixture_is_recorded(bench: Bench) -> None:
+    bench.pytester.makepyfile(
+        test_late="""
+        import pytest
+
+        @pytest.fixture
+        def late(vidmetrics_baseline):
+            yield
+            vidmetrics_baseline.check("late", 1.0)
+
+        def test_late(late):
+            pass
+        """
+    )
+    bench.run("test_late.py", "--update-baselines", selection=None).stdout.fnmatch_lines(["1 baselines written*"])
+    assert bench.run("test_late.py", selection=None).ret == 0
+
+
+def test_a_renamed_test_takes_its_baseline_along(bench: Bench) -> None:
+    text = "def test_{}(vidmetrics_baseline):\n    vidmetrics_baseline.check('q', 1.0)\n"
+    path = bench.root / "test_name.py"
+    path.write_text(text.format("old"))
+    bench.spawn("test_name.py", "--update-baselines", selection=None)
+    path.write_text(text.format("new"))
+    folder = bench.root / "baselines" / "test_name"
+    (folder / "test_old").rename(folder / "test_new")
+    bench.spawn("test_name.py", selection=None).stdout.fnmatch_lines(["*record it again with --update-baselines*"])
+    bench.spawn("test_name.py", "--update-baselines", selection=None)
+    assert bench.spawn("test_name.py", selection=None).ret == 0

@@ -270,7 +270,15 @@ def test_two_manifests_of_one_name_do_not_share_baselines_in_separate_runs(bench
     for extra in ((), ("--update-baselines",)):
         result = bench.run("b", *extra)
         assert set(verdicts(result).values()) == {"ERROR"}
-        result.stdout.fnmatch_lines(["*belongs to bench.vidmetrics.toml: two manifests of one name share it; rename*"])
+        result.stdout.fnmatch_lines(["*belongs to ../bench.vidmetrics.toml: two manifests of one name share it;*"])
     assert bench.baseline("common.psnr") == before
     (bench.root / "bench.vidmetrics.toml").unlink()  # a manifest that moved keeps its baselines
     assert bench.run("b").ret == 0
+
+
+def test_a_case_that_moves_to_another_manifest_takes_its_baselines_along(bench: Bench) -> None:
+    bench.record()
+    (bench.root / "other.vidmetrics.toml").write_text((bench.root / "bench.vidmetrics.toml").read_text())
+    (bench.root / "baselines" / "other").mkdir()
+    bench.baselines.rename(bench.root / "baselines" / "other" / "demo")
+    assert bench.run("other.vidmetrics.toml").ret == 0
