@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +20,7 @@ import numpy as np
 import torch
 from torchvision.models.optical_flow import raft_large
 
+from benchmarks.harness import cpu
 from pytest_vidmetrics.backbones import shared
 from pytest_vidmetrics.backbones.raft_things import RAFT_THINGS, RaftThings
 from pytest_vidmetrics.evaluation.scoring import Scorer
@@ -123,27 +121,17 @@ def plain_divergence(a: Field, b: Field) -> float:
     return float(np.sum(shares[0] * np.log(shares[0] / shares[1])))
 
 
-def cpu(work: Callable[[], object], repeats: int = 9) -> float:
-    """Return the median CPU seconds of a call."""
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return statistics.median(times)
-
-
 def compare() -> None:
     """Print the CPU time of a pair of frames both ways."""
     for height, width in SIZES:
         a, b = fields(height, width, 0)
-        reference = cpu(lambda a=a, b=b: plain(a, b))  # type: ignore[misc]
+        reference = cpu(lambda a=a, b=b: plain(a, b), 9)  # type: ignore[misc]
         seed = compare_flows(a, b, FlowOptions("fastvideo"))
         worst = max(abs(seed[key] - value) / max(abs(value), 1e-3) for key, value in plain(a, b).items())
         print(f"{width}x{height}: plain numpy {1e3 * reference:.1f} ms, values differ by at most {worst:.1e}")
         for protocol in ("v2", "fastvideo"):
             options = FlowOptions(protocol)  # type: ignore[arg-type]
-            mine = cpu(lambda a=a, b=b, options=options: compare_flows(a, b, options))  # type: ignore[misc]
+            mine = cpu(lambda a=a, b=b, options=options: compare_flows(a, b, options), 9)  # type: ignore[misc]
             print(f"  {protocol:<10} {1e3 * mine:6.1f} ms   ratio {mine / reference:.2f}", flush=True)
 
 

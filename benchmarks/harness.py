@@ -45,6 +45,16 @@ def alternate(runs: Iterable[Callable[[], float]], repeats: int) -> list[list[fl
     return times
 
 
+def cpu(work: Callable[[], object], repeats: int) -> float:
+    """Return the median CPU seconds of a call."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
 def trivial_tests(folder: Path, count: int) -> None:
     """Write ``count`` parametrised tests that do nothing: what an item costs in plain pytest."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,7 @@ keeps its masks in memory, which is kinder to it than FastVideo's way through a 
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +17,7 @@ import cv2  # type: ignore[import-not-found]
 import numpy as np
 import torch
 
+from benchmarks.harness import cpu
 from pytest_vidmetrics.evaluation.scoring import Scorer
 from pytest_vidmetrics.evaluation.store import Store
 from pytest_vidmetrics.metrics.registry import get_metric, resolve_group
@@ -84,15 +83,6 @@ def loop_compare(first: Path, second: Path) -> list[float]:
     return [mse, float(np.mean(per_frame)), float(spatial), float(weighted)]
 
 
-def cpu(work: Callable[[], object], repeats: int = 5) -> float:
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return statistics.median(times)
-
-
 def ours(names: list[str], files: dict[str, Path], folder: Path, *, keep: bool) -> Callable[[], object]:
     """Return one scored sample in a store of its own; with ``keep`` the takes were compared for another clip."""
     values = {key: str(path) for key, path in files.items()}
@@ -135,7 +125,7 @@ def main() -> None:
     print("loop:", np.round(loop_compare(files["reference"], files["video"]), 5), "ours:", rows[2][2]())
     for label, theirs, mine in rows:
         mine()
-        a, b = cpu(mine), cpu(theirs)
+        a, b = cpu(mine, 5), cpu(theirs, 5)
         print(f"{label:<40} {a:6.3f} s   loop {b:6.3f} s   ratio {a / b:.2f}", flush=True)
 
 

@@ -177,7 +177,7 @@ def _tower(state: hf.State, modality: Modality) -> nn.Module:
 
 def checkpoint(weights: str | None) -> Checkpoint:
     """Return the published weights, or the local file ``weights`` in their place."""
-    return Checkpoint(IMAGEBIND.name, str(Path(weights).expanduser().absolute())) if weights else IMAGEBIND
+    return IMAGEBIND.or_local(weights)
 
 
 def load(weights: str | None, device: torch.device | str, metric: str | None = None) -> ImageBind:

@@ -152,7 +152,7 @@ def load(weights: str | None, device: torch.device | str, metric: str | None = N
 
 def checkpoint(weights: str | None) -> Checkpoint:
     """Return the published weights, or the local file ``weights`` in their place."""
-    return Checkpoint(PASST_S.name, str(Path(weights).expanduser().absolute())) if weights else PASST_S
+    return PASST_S.or_local(weights)
 
 
 def _read(path: Path, device: torch.device | str) -> Passt:

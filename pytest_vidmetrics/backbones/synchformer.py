@@ -116,7 +116,7 @@ class Synchformer(nn.Module):
 
 def checkpoint(weights: str | None) -> Checkpoint:
     """Return the published weights, or the local file ``weights`` in their place."""
-    return Checkpoint(SYNCHFORMER.name, str(Path(weights).expanduser().absolute())) if weights else SYNCHFORMER
+    return SYNCHFORMER.or_local(weights)
 
 
 def load(weights: str | None, device: torch.device | str, metric: str | None = None) -> Synchformer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_vidmetrics.bench.files import MEDIA_SUFFIXES, fill_in
 from pytest_vidmetrics.bench.model import Case
-from pytest_vidmetrics.bench.samples import Corpus, Sample, clean_id, some
+from pytest_vidmetrics.bench.samples import Corpus, Sample, check_clips, clean_id
 from pytest_vidmetrics.bench.scenarios import scenario_corpus
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.hashing import digest_json
@@ -59,7 +59,6 @@ def dataset_corpus(case: Case, checkpoint: str | None = None) -> Corpus:
 
 
 def _prompt_corpus(case: Case, folder: Path) -> Corpus:
-    where = case.at("dataset")
     entries = case.metrics if case.metrics is not None else ["vbench"]
     listed = with_parts(registry.expand(case.configs.get(entry, (entry,))[0] for entry in entries))
     prompts = _prompts(case, {n.removeprefix(_FAMILY) for n in listed if n.startswith(_FAMILY) and not is_composite(n)})
@@ -70,10 +69,7 @@ def _prompt_corpus(case: Case, folder: Path) -> Corpus:
         for number in range(prompt.count)
         if (prompt.stem, number) not in clips
     ]
-    if missing or surplus:
-        parts = [f"{len(missing)} clips are missing: {some(missing)}"] if missing else []
-        parts += [f"{len(surplus)} files belong to no prompt: {some(surplus)}"] if surplus else []
-        raise where.error(f"{'; '.join(parts)} (in {folder})")
+    check_clips(case, folder, missing, surplus, "prompt")
     ids = _ids(prompts)
     samples = [
         _sample(case, prompt, f"{ids[prompt.text]}-{number}", clips[prompt.stem, number], listed)

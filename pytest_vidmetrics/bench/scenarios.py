@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.bench.files import MEDIA_SUFFIXES, fill_in
 from pytest_vidmetrics.bench.model import Case
-from pytest_vidmetrics.bench.samples import Corpus, Sample, clean_id, some
+from pytest_vidmetrics.bench.samples import Corpus, Sample, check_clips, clean_id, some
 from pytest_vidmetrics.core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def scenario_corpus(case: Case, folder: Path, checkpoint: str | None) -> Corpus:
     data = _dataset(case, checkpoint)
     expected = {scenario.expected_gen_filename: scenario for scenario in data.scenarios}
     present = {path.name for path in folder.iterdir() if path.suffix.lower() in MEDIA_SUFFIXES}
-    _check(case, folder, sorted(expected.keys() - present), sorted(present - expected.keys()))
+    missing, surplus = sorted(expected.keys() - present), sorted(present - expected.keys())
+    check_clips(case, folder, missing, surplus, "scenario")
     absent = [
         relative
         for scenario in data.scenarios
@@ -67,13 +68,6 @@ def _fetch(data: PhysicsIQPromptDataset) -> str:
         'python -c "from pytest_vidmetrics.evaluation.datasets import get_dataset as get; '
         f"get('physics_iq', {options}).fetch()\""
     )
-
-
-def _check(case: Case, folder: Path, missing: list[str], surplus: list[str]) -> None:
-    parts = [f"{len(missing)} clips are missing: {some(missing)}"] if missing else []
-    parts += [f"{len(surplus)} files belong to no scenario: {some(surplus)}"] if surplus else []
-    if parts:
-        raise case.at("dataset").error(f"{'; '.join(parts)} (in {folder})")
 
 
 def _sample(case: Case, data: PhysicsIQPromptDataset, scenario: PhysicsIQScenario, clip: Path) -> Sample:

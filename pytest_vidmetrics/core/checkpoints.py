@@ -61,6 +61,10 @@ class Checkpoint:
             return "hub"
         return "path" if path.exists() else ""
 
+    def or_local(self, weights: str | None) -> Checkpoint:
+        """Return this checkpoint, or the local file ``weights`` in its place."""
+        return Checkpoint(self.name, str(Path(weights).expanduser().absolute())) if weights else self
+
     def overridden(self) -> Path | None:
         """Return the local path that the override variable holds, if it is set; in a folder, that of ``filename``."""
         value = os.environ.get(self.override) if self.override else None

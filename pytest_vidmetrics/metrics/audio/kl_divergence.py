@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.audio.passt_metric import PasstMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
-from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from pytest_vidmetrics.backbones.passt import Passt
     from pytest_vidmetrics.metrics.audio.passt_sound import Heard
 
     Logits = npt.NDArray[np.float64]
@@ -27,7 +25,7 @@ PROTOCOLS = {
 
 
 @register("audio.kl_divergence")
-class KLDivergence(BaseMetric):
+class KLDivergence(PasstMetric):
     """KL(reference || generated) over the 527 classes of PaSST, in nats; lower is better, 0 is the same sound.
 
     ``compat="fastvideo"`` normalises the peak to -1 dBFS and averages the logits of windows of 10 s every 5 s;
@@ -66,28 +64,6 @@ class KLDivergence(BaseMetric):
         self.protocol = dict(protocol) if protocol else None
         self.collect = collect
         self.weights = weights
-        self._network: Passt | None = None
-
-    def identity(self) -> dict[str, Any]:
-        """Add the rules themselves, so that a changed protocol is another metric."""
-        return {**super().identity(), "rules": self.rules.values()}
-
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """Return the weights of PaSST-S."""
-        from pytest_vidmetrics.backbones.passt import checkpoint
-
-        return (checkpoint(self.weights),)
-
-    def setup(self) -> None:
-        """Load the network, which ``audio.frechet_distance`` shares."""
-        self._loaded()
-
-    def _loaded(self) -> Passt:
-        if self._network is None:
-            from pytest_vidmetrics.backbones.passt import load
-
-            self._network = load(self.weights, self.device, self.name)
-        return self._network
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one pair of sounds.

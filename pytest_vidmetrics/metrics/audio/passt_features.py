@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.audio.passt_metric import PasstMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet
 from pytest_vidmetrics.metrics.common.fvd_cache import References, read, write
@@ -20,7 +20,6 @@ from pytest_vidmetrics.metrics.corpus import CacheMode, CorpusMetric
 if TYPE_CHECKING:
     import numpy as np
 
-    from pytest_vidmetrics.backbones.passt import Passt
 
 DIMENSION = 768
 PROTOCOLS = {
@@ -30,7 +29,7 @@ PROTOCOLS = {
 _TENSOR_SUFFIXES = (".pt", ".pth")
 
 
-class SoundSetMetric(CorpusMetric):
+class SoundSetMetric(PasstMetric, CorpusMetric):
     """A metric of one PaSST embedding per clip. Metrics of the same protocol share stored rows.
 
     ``compat="fastvideo"`` normalises the peak to -1 dBFS, ``"av-benchmark"`` subtracts the mean; both read the first
@@ -68,33 +67,11 @@ class SoundSetMetric(CorpusMetric):
         self.weights = weights
         self.cache_path = cache_path
         self.cache_mode = cache_mode
-        self._network: Passt | None = None
         self._left_out: Counter[str] = Counter()
-
-    def identity(self) -> dict[str, Any]:
-        """Add the rules themselves, so that a changed protocol is another metric."""
-        return {**super().identity(), "rules": self.rules.values()}
 
     def feature_identity(self) -> dict[str, Any]:
         """Return what a stored row depends on: the same for every metric of this kind."""
         return {"features": "passt", "version": "1", **self.rules.values()}
-
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """Return the weights of PaSST-S."""
-        from pytest_vidmetrics.backbones.passt import checkpoint
-
-        return (checkpoint(self.weights),)
-
-    def setup(self) -> None:
-        """Load the network, which ``audio.kl_divergence`` shares."""
-        self._loaded()
-
-    def _loaded(self) -> Passt:
-        if self._network is None:
-            from pytest_vidmetrics.backbones.passt import load
-
-            self._network = load(self.weights, self.device, self.name)
-        return self._network
 
     def features(self, sample: Mapping[str, Any]) -> np.ndarray:
         """Return the ``(1, 768)`` float64 embedding of the sound in ``sample["audio"]``.
