@@ -17,8 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pytest_vidmetrics.backbones import clap_mel, imagebind_audio, synchformer_mel
-from pytest_vidmetrics.backbones.mel import kaldi_bank, passt_mel
+from pytest_vidmetrics.networks.clap import mel as clap_mel
+from pytest_vidmetrics.networks.imagebind import audio as imagebind_audio
+from pytest_vidmetrics.networks.mel import kaldi_bank, passt_mel
+from pytest_vidmetrics.networks.synchformer import mel as synchformer_mel
 
 Samples = np.ndarray
 

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from pytest_vidmetrics.backbones import shared
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
+from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.media import audio, resample, video
+from pytest_vidmetrics.networks import shared
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.audio_weights import METRICS, write_clip, write_wav, write_weights
-from tests.oracle_fill import clip_uint8, tone
+from tests.support.audio_weights import METRICS, write_clip, write_wav, write_weights
+from tests.support.oracle_fill import clip_uint8, tone
 
 STAGES = {
     "decode picture": (video, "read_clip"),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.corruptions import CORRUPTIONS
-from pytest_vidmetrics.backbones.motion_energy import MotionEnergy
+from pytest_vidmetrics.networks.motion_energy import MotionEnergy
 from pytest_vidmetrics.stats.frechet import frechet
 
 

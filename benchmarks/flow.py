@@ -21,11 +21,11 @@ import torch
 from torchvision.models.optical_flow import raft_large
 
 from benchmarks.harness import cpu
-from pytest_vidmetrics.backbones import shared
-from pytest_vidmetrics.backbones.raft_things import RAFT_THINGS, RaftThings
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics.registry import get_metric
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.flow.raft import RAFT_THINGS, RaftThings
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows
 
 SIZES = ((360, 640), (720, 1280))

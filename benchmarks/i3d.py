@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pytest_vidmetrics.backbones.i3d import InceptionI3d
+from pytest_vidmetrics.networks.i3d import InceptionI3d
 
 GFLOP = {16: 55.58, 64: 222.3}
 """Work of one clip of 224x224, by its frames, where it was counted."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
+from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 

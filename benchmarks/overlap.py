@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.loading import write_clip
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
+from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.media.video import read_clip
 
 

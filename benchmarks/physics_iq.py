@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from benchmarks.harness import cpu
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics.registry import get_metric, resolve_group
 
 FRAMES, HEIGHT, WIDTH = 150, 360, 640

@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_vidmetrics.bench.baseline import Baseline
-from pytest_vidmetrics.bench.confidence import harm_interval
-from pytest_vidmetrics.bench.observe import Observed
+from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.confidence import harm_interval
 from pytest_vidmetrics.stats.intervals import welch_interval
 
 ALPHA = 0.05
@@ -93,10 +93,10 @@ def judge(prompts: list[str], old: Scores, new: Scores) -> tuple[bool, bool, boo
     return clustered.low > 0, paired.low > 0, unpaired.low > 0, bool(old.mean() - new.mean() > 0.01)
 
 
-def observation(prompts: list[str], scores: Scores) -> Observed:
+def observation(prompts: list[str], scores: Scores) -> CorpusScore:
     """Return scores as a gate observes them, with the prompt of each clip as its cluster."""
     ids = [f"clip {index}" for index in range(len(scores))]
-    return Observed(
+    return CorpusScore(
         metric={"name": "simulated"},
         higher_is_better=True,
         score=float(scores.mean()),

@@ -21,15 +21,15 @@ from pathlib import Path
 
 import torch
 
-from pytest_vidmetrics.backbones import shared
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.composite import is_composite
-from tests.clips import write_clip
-from tests.oracle_fill import clip_uint8
-from tests.vbench_weights import SAMPLE, write_weights
+from pytest_vidmetrics.networks import shared
+from tests.support.clips import write_clip
+from tests.support.oracle_fill import clip_uint8
+from tests.support.vbench_weights import SAMPLE, write_weights
 
 
 def main() -> None:

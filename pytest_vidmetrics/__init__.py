@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.core.cache import get_cache_dir as get_cache_dir
-    from pytest_vidmetrics.core.checkpoints import Checkpoint as Checkpoint
-    from pytest_vidmetrics.core.checkpoints import ensure_checkpoint as ensure_checkpoint
     from pytest_vidmetrics.core.errors import NoAudioStreamError as NoAudioStreamError
     from pytest_vidmetrics.core.types import EvalResults as EvalResults
     from pytest_vidmetrics.core.types import MetricResult as MetricResult
     from pytest_vidmetrics.core.types import Video as Video
-    from pytest_vidmetrics.evaluation.api import create_evaluator as create_evaluator
-    from pytest_vidmetrics.evaluation.api import evaluate as evaluate
-    from pytest_vidmetrics.evaluation.datasets import PromptDataset as PromptDataset
-    from pytest_vidmetrics.evaluation.datasets import get_dataset as get_dataset
-    from pytest_vidmetrics.evaluation.datasets import list_datasets as list_datasets
-    from pytest_vidmetrics.evaluation.datasets import register_dataset as register_dataset
-    from pytest_vidmetrics.evaluation.evaluator import Evaluator as Evaluator
-    from pytest_vidmetrics.evaluation.inputs import as_video as as_video
-    from pytest_vidmetrics.evaluation.inputs import extract_frames as extract_frames
-    from pytest_vidmetrics.evaluation.inputs import load_video as load_video
-    from pytest_vidmetrics.evaluation.naming import build_eval_kwargs as build_eval_kwargs
-    from pytest_vidmetrics.evaluation.naming import default_filename as default_filename
-    from pytest_vidmetrics.evaluation.naming import glob_videos as glob_videos
-    from pytest_vidmetrics.evaluation.naming import sanitize_prompt as sanitize_prompt
-    from pytest_vidmetrics.evaluation.samples import samples_from as samples_from
+    from pytest_vidmetrics.core.weights import Weights as Weights
+    from pytest_vidmetrics.core.weights import ensure_checkpoint as ensure_checkpoint
+    from pytest_vidmetrics.datasets.base import PromptDataset as PromptDataset
+    from pytest_vidmetrics.datasets.base import get_dataset as get_dataset
+    from pytest_vidmetrics.datasets.base import list_datasets as list_datasets
+    from pytest_vidmetrics.datasets.base import register_dataset as register_dataset
+    from pytest_vidmetrics.datasets.folders import samples_from as samples_from
+    from pytest_vidmetrics.datasets.naming import build_eval_kwargs as build_eval_kwargs
+    from pytest_vidmetrics.datasets.naming import default_filename as default_filename
+    from pytest_vidmetrics.datasets.naming import glob_videos as glob_videos
+    from pytest_vidmetrics.datasets.naming import sanitize_prompt as sanitize_prompt
+    from pytest_vidmetrics.engine.api import create_evaluator as create_evaluator
+    from pytest_vidmetrics.engine.api import evaluate as evaluate
+    from pytest_vidmetrics.engine.evaluator import Evaluator as Evaluator
+    from pytest_vidmetrics.engine.inputs import as_video as as_video
+    from pytest_vidmetrics.engine.inputs import extract_frames as extract_frames
+    from pytest_vidmetrics.engine.inputs import load_video as load_video
     from pytest_vidmetrics.media.audio import extract_audio_track as extract_audio_track
     from pytest_vidmetrics.metrics.base import BaseMetric as BaseMetric
     from pytest_vidmetrics.metrics.base import FeatureSet as FeatureSet
@@ -45,15 +45,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "core.cache": ("get_cache_dir",),
-    "core.checkpoints": ("Checkpoint", "ensure_checkpoint"),
+    "core.weights": ("Weights", "ensure_checkpoint"),
     "core.errors": ("NoAudioStreamError",),
     "core.types": ("EvalResults", "MetricResult", "Video"),
-    "evaluation.api": ("create_evaluator", "evaluate"),
-    "evaluation.datasets": ("PromptDataset", "get_dataset", "list_datasets", "register_dataset"),
-    "evaluation.evaluator": ("Evaluator",),
-    "evaluation.inputs": ("as_video", "extract_frames", "load_video"),
-    "evaluation.naming": ("build_eval_kwargs", "default_filename", "glob_videos", "sanitize_prompt"),
-    "evaluation.samples": ("samples_from",),
+    "engine.api": ("create_evaluator", "evaluate"),
+    "datasets.base": ("PromptDataset", "get_dataset", "list_datasets", "register_dataset"),
+    "engine.evaluator": ("Evaluator",),
+    "engine.inputs": ("as_video", "extract_frames", "load_video"),
+    "datasets.naming": ("build_eval_kwargs", "default_filename", "glob_videos", "sanitize_prompt"),
+    "datasets.folders": ("samples_from",),
     "media.audio": ("extract_audio_track",),
     "metrics.base": ("BaseMetric", "FeatureSet", "SetMetric"),
     "metrics.registry": ("get_metric", "list_metrics", "missing_dependencies", "register", "resolve_group"),

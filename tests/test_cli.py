@@ -9,9 +9,9 @@ import pytest
 
 from pytest_vidmetrics.cli import main
 from pytest_vidmetrics.commands._text import to_json
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.registry import register
@@ -37,8 +37,8 @@ def _metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def compute(self, sample: Mapping[str, Any]) -> MetricResult:
             return MetricResult(self.name, float(sample["video"].mean()) * self.scale, {"odd": [float("nan"), 1]})
 
-        def checkpoints(self) -> tuple[Checkpoint, ...]:
-            return (Checkpoint("here.bin", "./here.bin", size=7, licence="MIT"),)
+        def weights_files(self) -> tuple[Weights, ...]:
+            return (Weights("here.bin", "./here.bin", size=7, licence="MIT"),)
 
     @register("fake.paired")
     class Paired(BaseMetric):
@@ -47,8 +47,8 @@ def _metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def compute(self, sample: Mapping[str, Any]) -> MetricResult:
             return MetricResult(self.name, float((sample["video"] - sample["reference"]).abs().mean()))
 
-        def checkpoints(self) -> tuple[Checkpoint, ...]:
-            return (Checkpoint("away.bin", "https://example.invalid/away.bin", size=2_500_000_000, licence="NC"),)
+        def weights_files(self) -> tuple[Weights, ...]:
+            return (Weights("away.bin", "https://example.invalid/away.bin", size=2_500_000_000, licence="NC"),)
 
     @register("sets.mean")
     class SetMean(SetMetric):

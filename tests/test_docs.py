@@ -11,8 +11,9 @@ from typing import get_args
 
 import pytest
 
-from pytest_vidmetrics.bench import gate, manifest
-from pytest_vidmetrics.bench.model import Policy
+from pytest_vidmetrics.core.policy import Policy
+from pytest_vidmetrics.gates import judge as gate
+from pytest_vidmetrics.gates import manifest
 from pytest_vidmetrics.metrics.registry import selectable
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +72,7 @@ def test_the_readme_lists_exactly_the_keys_of_a_policy() -> None:
 
 
 def test_the_readme_lists_exactly_the_verdicts() -> None:
-    assert set(column(section("Verdicts"))) == set(get_args(gate.Word))
+    assert set(column(section("Verdicts"))) == set(get_args(gate.Status))
 
 
 def test_the_manifests_in_the_readme_are_valid(tmp_path: Path) -> None:

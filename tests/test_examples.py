@@ -117,7 +117,7 @@ def verdicts(report: Path) -> dict[str, str]:
     if not report.exists():
         return {}
     gates = json.loads(report.read_text())["gates"]
-    return {gate["gate"].rsplit("::", 1)[-1]: gate["verdict"]["word"] for gate in gates}
+    return {gate["gate"].rsplit("::", 1)[-1]: gate["verdict"]["status"] for gate in gates}
 
 
 def test_the_quickstart_is_green_and_a_second_run_computes_nothing(demo: Path) -> None:

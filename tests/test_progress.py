@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clips import scene, write_clip
+from tests.support.clips import scene, write_clip
 
 
 def _score(folder: Path, stderr: int) -> subprocess.Popen[bytes]:

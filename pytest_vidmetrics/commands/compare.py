@@ -7,8 +7,8 @@ import math
 import sys
 from pathlib import Path
 
-from pytest_vidmetrics.bench.gate import Verdict
 from pytest_vidmetrics.commands._text import table, to_json
+from pytest_vidmetrics.core.verdict import Verdict
 
 HELP = "compare two run records or baseline folders"
 _POLICY = ("abs", "rel", "decide", "alpha")
@@ -47,7 +47,7 @@ def _alpha(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Print a row per gate; return 1 when one of them does not pass."""
-    from pytest_vidmetrics.bench.comparison import compare, load_scores
+    from pytest_vidmetrics.gates.compare import compare, load_scores
 
     given = {name: value for name in _POLICY if (value := getattr(args, name)) is not None}
     verdicts = compare(load_scores(args.old), load_scores(args.new), given)
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(table(rows + [_row(key, verdict) for key, verdict in verdicts.items()]))
         for key, verdict in verdicts.items():
             if not verdict.passed:
-                sys.stdout.write(f"{key}: {verdict.word}: {verdict.reason}\n")
+                sys.stdout.write(f"{key}: {verdict.status}: {verdict.reason}\n")
     return 0 if all(verdict.passed for verdict in verdicts.values()) else 1
 
 
@@ -66,7 +66,7 @@ def _row(key: str, verdict: Verdict) -> list[str]:
     low_high = verdict.interval
     interval = f"[{_number(low_high[0])}, {_number(low_high[1])}]" if low_high else "-"
     before = [_number(verdict.baseline), _number(verdict.now), _number(verdict.harm)]
-    return [key.removesuffix(".json"), *before, interval, _number(verdict.margin), str(verdict.n), verdict.word]
+    return [key.removesuffix(".json"), *before, interval, _number(verdict.margin), str(verdict.n), verdict.status]
 
 
 def _number(value: float | None) -> str:

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 
 from pytest_vidmetrics.commands._text import size, table
-from pytest_vidmetrics.core.checkpoints import Checkpoint, forget_failures, resolve
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.weights import Weights, forget_failures, resolve
 
 HELP = "fetch weights ahead of time"
 
@@ -43,18 +43,18 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def select(selection: Iterable[str]) -> list[Checkpoint]:
+def select(selection: Iterable[str]) -> list[Weights]:
     """Return the files of metrics, groups, and files named themselves. Raises ``KeyError`` for an unknown name."""
     from pytest_vidmetrics.metrics import registry
 
     lists = _prompt_lists()
-    known: dict[str, list[Checkpoint]] = {one.name: [one] for one in lists}
+    known: dict[str, list[Weights]] = {one.name: [one] for one in lists}
     known["all"] = lists
-    by_metric = {name: list(registry.metric_class(name)().checkpoints()) for name in registry.list_metrics()}
+    by_metric = {name: list(registry.metric_class(name)().weights_files()) for name in registry.list_metrics()}
     for checkpoints in by_metric.values():
         for one in checkpoints:
             known.setdefault(one.name, []).append(one)
-    chosen: dict[Checkpoint, None] = {}
+    chosen: dict[Weights, None] = {}
     for name in selection:
         is_metric = name == "all" or name in by_metric or registry.resolve_group(name) is not None
         if name not in known and not is_metric:
@@ -66,13 +66,13 @@ def select(selection: Iterable[str]) -> list[Checkpoint]:
     return list(chosen)
 
 
-def _prompt_lists() -> list[Checkpoint]:
-    from pytest_vidmetrics.evaluation.datasets_physics_iq import MANIFEST
-    from pytest_vidmetrics.evaluation.datasets_vbench import FULL_INFO
+def _prompt_lists() -> list[Weights]:
+    from pytest_vidmetrics.datasets.physics_iq import MANIFEST
+    from pytest_vidmetrics.datasets.vbench import FULL_INFO
 
     return [FULL_INFO, MANIFEST]
 
 
-def _source(one: Checkpoint) -> str:
+def _source(one: Weights) -> str:
     at = f"@{one.revision}" if one.revision else ""
     return f"{one.source}{at}" + (f" {one.filename}" if one.filename else "")

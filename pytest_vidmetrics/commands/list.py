@@ -60,7 +60,7 @@ def _describe(name: str) -> dict[str, Any]:
                 "size": one.size,
                 "licence": one.licence,
             }
-            for one in metric.checkpoints()
+            for one in metric.weights_files()
         ],
     }
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_vidmetrics.bench.baseline import parse_baseline, read_baseline, write_baseline
 from pytest_vidmetrics.core.errors import BaselineError, VidmetricsError
+from pytest_vidmetrics.gates.baseline import parse_baseline, read_baseline, write_baseline
 
 HELP = "accept or reject changed scores, one by one"
 _CHANGED = ("REGRESSED", "IMPROVED", "MISSING", "STALE")
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask about each changed gate. Refused where nobody can answer: in CI and without a terminal."""
-    from pytest_vidmetrics.bench.record import read_record
+    from pytest_vidmetrics.gates.record import read_record
 
     if os.environ.get("CI", "").lower() not in ("", "0", "false"):
         raise VidmetricsError("review asks a person and is refused in CI; use compare there")
@@ -43,7 +43,7 @@ def review(
     ``a`` accepts, ``r`` rejects and leaves the baseline, ``q`` or the end of the input stops. The status is 1 when
     something was rejected or left open.
     """
-    changed = {key: gate for key, gate in sorted(gates.items()) if gate["verdict"]["word"] in _CHANGED}
+    changed = {key: gate for key, gate in sorted(gates.items()) if gate["verdict"]["status"] in _CHANGED}
     say(f"{len(changed)} of {len(gates)} gates changed\n")
     open_gates = len(changed)
     for key, gate in changed.items():
@@ -81,7 +81,7 @@ def _accepted(path: Path, observed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe(key: str, verdict: Mapping[str, Any]) -> str:
-    lines = [f"{verdict['word']}: {key.removesuffix('.json')}", f"  {verdict['reason']}"]
+    lines = [f"{verdict['status']}: {key.removesuffix('.json')}", f"  {verdict['reason']}"]
     lines.append(f"  baseline {verdict['baseline']}, now {verdict['now']}, n {verdict['n']}")
     lines += [f"  {clip['id']}: {clip['baseline']} -> {clip['now']}  {clip['path']}" for clip in verdict["worst"][:5]]
     return "\n".join(lines) + "\n"

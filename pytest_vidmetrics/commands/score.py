@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Score and print. Returns 1 when something failed, was left out, or when a metric named itself has no score."""
     from tqdm import tqdm
 
-    from pytest_vidmetrics.evaluation.evaluator import Evaluator
-    from pytest_vidmetrics.evaluation.samples import AUDIO_SUFFIXES, VIDEO_SUFFIXES, samples_from
+    from pytest_vidmetrics.datasets.folders import AUDIO_SUFFIXES, VIDEO_SUFFIXES, samples_from
+    from pytest_vidmetrics.engine.evaluator import Evaluator
 
     samples = samples_from(
         video=_expand(args.video, VIDEO_SUFFIXES) if args.video else None,

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,7 @@ class BaseMetric:
         """Return which frames of ``video`` and ``reference`` are read."""
         return ALL_FRAMES
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return the weights that this configuration loads."""
         return ()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 
@@ -37,9 +37,9 @@ class CompositeMetric(BaseMetric):
         start = self.combine(zero)
         return {name: self.combine({**zero, name: 1.0}) - start for name in self.parts}
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return the weights of all parts."""
-        found = (one for name in present(self) for one in registry.metric_class(name)().checkpoints())
+        found = (one for name in present(self) for one in registry.metric_class(name)().weights_files())
         return tuple(dict.fromkeys(found))
 
     def compute(self, sample: Mapping[str, Any]) -> Any:

@@ -55,7 +55,7 @@ def pytest_configure(config: Config) -> None:
     config.stash[SETTINGS] = settings
     if not _asked(config, settings):
         return
-    from pytest_vidmetrics.plugin import start
+    from pytest_vidmetrics.plugin import activate as start
 
     start.prepare(config, settings)
 
@@ -73,7 +73,7 @@ def pytest_xdist_auto_num_workers(config: Config) -> int | None:
     settings = read_settings(config)
     if not _asked(config, settings):
         return None
-    from pytest_vidmetrics.plugin.workers import auto_workers
+    from pytest_vidmetrics.plugin.xdist import auto_workers
 
     return auto_workers(settings)
 
@@ -95,6 +95,6 @@ def pytest_collection_modifyitems(config: Config, items: list[Item]) -> None:
     """Put gates behind everything else, and keep what may not be deselected."""
     if not config.pluginmanager.hasplugin("vidmetrics-item-reports"):
         return
-    from pytest_vidmetrics.plugin import start
+    from pytest_vidmetrics.plugin import activate as start
 
     start.arrange(config, items)

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from pytest_vidmetrics.bench.baseline import Baseline, baseline_path, read_baseline
-from pytest_vidmetrics.bench.gate import judge, recorded
-from pytest_vidmetrics.bench.model import MetricConfig, Policy
-from pytest_vidmetrics.bench.observe import Observed
-from pytest_vidmetrics.bench.samples import clean_id
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.policy import MetricConfig, Policy
+from pytest_vidmetrics.core.samples import clean_id
+from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.gates.baseline import Baseline, baseline_path, read_baseline
+from pytest_vidmetrics.gates.judge import judge, recorded
 from pytest_vidmetrics.plugin import SETTINGS
 from pytest_vidmetrics.plugin.command import command_for, shown_id
 from pytest_vidmetrics.plugin.options import Settings
-from pytest_vidmetrics.plugin.wording import explain
+from pytest_vidmetrics.plugin.terminal import explain
 
 _CLAIMED: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
@@ -106,19 +106,19 @@ class BaselineChecks:
             facts.setdefault(key, {})
         return facts
 
-    def _record(self, name: str, observed: Observed, old: Baseline | None) -> None:
+    def _record(self, name: str, observed: CorpusScore, old: Baseline | None) -> None:
         new = Baseline.of(observed, {"check": self._own(name)})
         moved = old is not None and old.environment.get("check") != self._own(name)
-        if moved or recorded(observed, new, old).word != "UNCHANGED":
+        if moved or recorded(observed, new, old).status != "UNCHANGED":
             self._facts()["records"][str(self.path(name))] = new.to_json()
 
 
-def _observed(name: str, score: float, higher_is_better: bool) -> Observed:
+def _observed(name: str, score: float, higher_is_better: bool) -> CorpusScore:
     import math
 
     finite = math.isfinite(score)
     identity: dict[str, Any] = {"name": name, "version": "1", "params": {}, "weights": {}}
-    return Observed(
+    return CorpusScore(
         metric=identity,
         higher_is_better=higher_is_better,
         score=score if finite else None,

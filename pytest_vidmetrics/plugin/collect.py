@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from pytest_vidmetrics.bench.manifest import load_manifest
-from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
-from pytest_vidmetrics.bench.samples import Corpus, Sample, check_corpus, resolve_samples
-from pytest_vidmetrics.bench.selection import gates_of
 from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.policy import MetricConfig
+from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.gates.case import Case, Manifest
+from pytest_vidmetrics.gates.listing import check_corpus, resolve_samples
+from pytest_vidmetrics.gates.manifest import load_manifest
+from pytest_vidmetrics.gates.selection import gates_of
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import CompositeMetric, absent_text, present
 from pytest_vidmetrics.plugin.items import BrokenItem, GateItem, ScoreItem
-from pytest_vidmetrics.plugin.run import RUN, Run
+from pytest_vidmetrics.plugin.session import RUN, Run
 
 
 class ManifestFile(pytest.Module):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.evaluation.evaluator import Evaluator
+    from pytest_vidmetrics.engine.evaluator import Evaluator
     from pytest_vidmetrics.plugin.checks import BaselineChecks
 
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def vidmetrics_device(pytestconfig: pytest.Config) -> str:
     """Return this worker's torch device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``."""
     from pytest_vidmetrics.plugin import SETTINGS
-    from pytest_vidmetrics.plugin.run import device_of
+    from pytest_vidmetrics.plugin.session import device_of
 
     return device_of(pytestconfig.stash[SETTINGS])
 
@@ -27,7 +27,7 @@ def vidmetrics(vidmetrics_device: str) -> Iterator[Callable[..., Evaluator]]:
 
     ``vidmetrics("common.psnr").evaluate(video="a.mp4", reference="b.mp4")["common.psnr"].score``
     """
-    from pytest_vidmetrics.evaluation.evaluator import Evaluator
+    from pytest_vidmetrics.engine.evaluator import Evaluator
 
     made: dict[tuple[str, ...], Evaluator] = {}
 
@@ -44,7 +44,7 @@ def vidmetrics(vidmetrics_device: str) -> Iterator[Callable[..., Evaluator]]:
 @pytest.fixture(scope="session")
 def vidmetrics_backbone(vidmetrics_device: str) -> Callable[[str, Callable[[], Any]], Any]:
     """Return ``load(name, build)``: a shared network, built once per worker and kept."""
-    from pytest_vidmetrics.backbones import shared
+    from pytest_vidmetrics.networks import shared
 
     def load(name: str, build: Callable[[], Any]) -> Any:
         return shared.load(name, vidmetrics_device, build)
@@ -55,8 +55,8 @@ def vidmetrics_backbone(vidmetrics_device: str) -> Callable[[str, Callable[[], A
 @pytest.fixture
 def vidmetrics_samples(request: pytest.FixtureRequest) -> Callable[[str, str], Any]:
     """Return ``load(manifest, case)``: the samples of a manifest's case; paths relative to the test file."""
-    from pytest_vidmetrics.bench.manifest import load_manifest
-    from pytest_vidmetrics.bench.samples import resolve_samples
+    from pytest_vidmetrics.gates.listing import resolve_samples
+    from pytest_vidmetrics.gates.manifest import load_manifest
     from pytest_vidmetrics.plugin import SETTINGS
 
     def load(manifest: str, case: str) -> Any:

@@ -23,12 +23,12 @@ def pytest_vidmetrics_register_metrics(registry: Any) -> None:
 
 @pytest.hookspec(firstresult=True)
 def pytest_vidmetrics_load_samples(config: Config, case: Any) -> Any:
-    """Return the :class:`~pytest_vidmetrics.bench.samples.Corpus` of a case, or ``None`` for the usual one."""
+    """Return the :class:`~pytest_vidmetrics.gates.listing.Corpus` of a case, or ``None`` for the usual one."""
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_vidmetrics_judge(config: Config, gate: Any, observed: Any, baseline: Any) -> Any:
-    """Return a :class:`~pytest_vidmetrics.bench.gate.Verdict`, or ``None`` for the usual rule.
+    """Return a :class:`~pytest_vidmetrics.gates.judge.Verdict`, or ``None`` for the usual rule.
 
     Called only for an observation that is complete and comparable: a doubt cannot be overruled.
     """

@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from pytest_vidmetrics.bench.baseline import Baseline, baseline_path, read_baseline
-from pytest_vidmetrics.bench.gate import Verdict, Word, blocked, judge, recorded
-from pytest_vidmetrics.bench.model import Case, Manifest, MetricConfig
-from pytest_vidmetrics.bench.observe import Observed, observe
-from pytest_vidmetrics.bench.samples import Corpus, Sample
 from pytest_vidmetrics.core.errors import BaselineError, UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.policy import MetricConfig
+from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.verdict import Status, Verdict
+from pytest_vidmetrics.engine.reduce import observe
+from pytest_vidmetrics.gates.baseline import Baseline, baseline_path, read_baseline
+from pytest_vidmetrics.gates.case import Case, Manifest
+from pytest_vidmetrics.gates.hooked import checked
+from pytest_vidmetrics.gates.judge import blocked, judge, recorded
 from pytest_vidmetrics.plugin.command import command_for, shown_id
-from pytest_vidmetrics.plugin.hooked import checked
-from pytest_vidmetrics.plugin.run import RUN, Run, environment
-from pytest_vidmetrics.plugin.wording import explain
+from pytest_vidmetrics.plugin.session import RUN, Run, environment
+from pytest_vidmetrics.plugin.terminal import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_vidmetrics.evaluation.scoring import Counts
+    from pytest_vidmetrics.engine.worker import Counts
 
 # What a metric or hook may raise that is no ``Exception``: pytest.skip() and pytest.importorskip(), pytest.fail() and
 # pytest.xfail(), sys.exit(). Its gate would be skipped, or be missing from the table.
@@ -187,9 +190,9 @@ class GateItem(_Item):
         for key in ("baseline", "now", "harm", "margin", "n"):
             self.user_properties.append((f"vidmetrics.{key}", getattr(verdict, key)))
         self.user_properties.append(("vidmetrics.interval", verdict.interval and list(verdict.interval)))
-        self.user_properties.append(("vidmetrics.verdict", verdict.word))
-        if verdict.word == "SKIPPED" or (verdict.word == "UNAVAILABLE" and run.settings.allow_unavailable):
-            pytest.skip(f"{verdict.word}: {verdict.reason}")
+        self.user_properties.append(("vidmetrics.verdict", verdict.status))
+        if verdict.status == "SKIPPED" or (verdict.status == "UNAVAILABLE" and run.settings.allow_unavailable):
+            pytest.skip(f"{verdict.status}: {verdict.reason}")
         if not verdict.passed:
             text = explain(self._label(), verdict, self.next_command(verdict), verbose=self.config.option.verbose)
             raise RefusalError(text + str(verdict.details.get("traceback", "")))
@@ -219,8 +222,8 @@ class GateItem(_Item):
         try:
             metric = run.metric(self.gate)
         except UnavailableError as error:
-            word = "UNAVAILABLE" if self.gate.listed or path.exists() else "SKIPPED"
-            return Verdict(word, str(error), metric=self.gate.metric)  # type: ignore[arg-type]
+            status = "UNAVAILABLE" if self.gate.listed or path.exists() else "SKIPPED"
+            return Verdict(status, str(error), metric=self.gate.metric)  # type: ignore[arg-type]
         before = asdict(run.scorer.counts)
         observed = observe(
             self.gate, metric, self.corpus, run.scorer, self.case.cluster, run.members(metric, self.case)
@@ -247,23 +250,23 @@ class GateItem(_Item):
             return self._record(run, observed, baseline)
         return self._judge(observed, baseline)
 
-    def _judge(self, observed: Observed, baseline: Baseline | None) -> Verdict:
+    def _judge(self, observed: CorpusScore, baseline: Baseline | None) -> Verdict:
         usual = judge(self.gate, observed, baseline)
-        if usual.word not in ("PASS", "IMPROVED", "REGRESSED"):
+        if usual.status not in ("PASS", "IMPROVED", "REGRESSED"):
             return usual
         other = self.config.hook.pytest_vidmetrics_judge(
             config=self.config, gate=self.gate, observed=observed, baseline=baseline
         )
         return usual if other is None else checked(other, usual)
 
-    def _record(self, run: Run, observed: Observed, old: Baseline | None) -> Verdict:
+    def _record(self, run: Run, observed: CorpusScore, old: Baseline | None) -> Verdict:
         if verdict := blocked(self.gate, observed, has_baseline=old is not None):
             return verdict
         noise = old.noise if old is not None and old.metric == observed.metric else None
         new = Baseline.of(observed, self._environment(run), noise)
         verdict = recorded(observed, new, old)
         moved = old is not None and old.environment.get("manifest") != self.manifest_name()
-        if moved or verdict.word != "UNCHANGED":
+        if moved or verdict.status != "UNCHANGED":
             self._write(run, new)
         return verdict
 
@@ -274,20 +277,20 @@ class GateItem(_Item):
         records = {**self.vidmetrics_facts.get("records", {}), target: baseline.to_json()}
         self.vidmetrics_facts |= {"file": target, "cohort": cohort, "records": records}
 
-    def _calibrate(self, run: Run, observed: Observed, old: Baseline | None) -> Verdict:
+    def _calibrate(self, run: Run, observed: CorpusScore, old: Baseline | None) -> Verdict:
         """Measure the noise of this gate and record it in its baseline."""
         if verdict := blocked(self.gate, observed, has_baseline=old is not None):
             return verdict
         if not run.settings.update:
             verdict = judge(self.gate, observed, old)
-            if old is None or verdict.word in ("MISSING", "STALE"):
+            if old is None or verdict.status in ("MISSING", "STALE"):
                 return verdict
         noise = run.noise(self.gate, self.case, self.corpus)
         base = old if old is not None and not run.settings.update else Baseline.of(observed, self._environment(run))
         self._write(run, replace(base, noise=noise))
         reason = f"the noise is {noise.sigma:.6g} (standard deviation of {noise.runs} runs, {noise.kind})"
-        word: Word = "RECORDED" if old is None else "UPDATED"
-        return Verdict(word, reason, metric=self.gate.metric, baseline=base.score, now=observed.score, n=observed.n)
+        status: Status = "RECORDED" if old is None else "UPDATED"
+        return Verdict(status, reason, metric=self.gate.metric, baseline=base.score, now=observed.score, n=observed.n)
 
     def _environment(self, run: Run) -> dict[str, str]:
         return {**environment(self.config, run.settings), "manifest": self.manifest_name()}
@@ -326,4 +329,4 @@ class GateItem(_Item):
     def next_command(self, verdict: Verdict) -> str:
         """Return the command that a reader would type after this verdict."""
         words = ("REGRESSED", "MISSING", "STALE", "IMPROVED")
-        return command_for(self, metric=self.gate.metric, update=verdict.word in words)
+        return command_for(self, metric=self.gate.metric, update=verdict.status in words)

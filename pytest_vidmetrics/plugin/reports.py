@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from pytest_vidmetrics.plugin.items import GateItem
-from pytest_vidmetrics.plugin.run import facts_of
+from pytest_vidmetrics.plugin.session import facts_of
 
 WORKER_GATES = "vidmetrics_gates"
 

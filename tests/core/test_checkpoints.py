@@ -9,15 +9,15 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from pytest_vidmetrics.core import checkpoints as module
-from pytest_vidmetrics.core.checkpoints import (
-    Checkpoint,
+from pytest_vidmetrics.core import weights as module
+from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.weights import (
+    Weights,
     ensure_checkpoint,
     forget_failures,
     resolve,
     weights_sha256,
 )
-from pytest_vidmetrics.core.errors import UnavailableError
 
 URL = "https://example.invalid/some/w.bin"
 
@@ -98,7 +98,7 @@ def test_a_name_cannot_leave_the_cache(monkeypatch: pytest.MonkeyPatch, cache: P
 @pytest.mark.parametrize("variable", ["VIDMETRICS_OFFLINE", "HF_HUB_OFFLINE"])
 def test_offline_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "1")
-    checkpoint = Checkpoint("w.bin", URL, size=7_400_000, licence="MIT", override="VIDMETRICS_W")
+    checkpoint = Weights("w.bin", URL, size=7_400_000, licence="MIT", override="VIDMETRICS_W")
     with pytest.raises(UnavailableError) as caught:
         resolve(checkpoint, "vbench.color")
     for part in (
@@ -123,14 +123,14 @@ def test_offline_uses_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_override_may_be_a_folder_with_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VIDMETRICS_W", str(tmp_path))
     (tmp_path / "w.bin").write_bytes(b"w")
-    assert resolve(Checkpoint("one", "org/name", "w.bin", override="VIDMETRICS_W")) == tmp_path / "w.bin"
-    assert resolve(Checkpoint("all", "org/name", override="VIDMETRICS_W")) == tmp_path
+    assert resolve(Weights("one", "org/name", "w.bin", override="VIDMETRICS_W")) == tmp_path / "w.bin"
+    assert resolve(Weights("all", "org/name", override="VIDMETRICS_W")) == tmp_path
     with pytest.raises(UnavailableError, match="which does not exist"):
-        resolve(Checkpoint("other", "org/name", "x.bin", override="VIDMETRICS_W"))
+        resolve(Weights("other", "org/name", "x.bin", override="VIDMETRICS_W"))
 
 
 def test_the_override_wins_and_is_the_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    checkpoint = Checkpoint("w.bin", URL, sha256=sha(b"w"), override="VIDMETRICS_W")
+    checkpoint = Weights("w.bin", URL, sha256=sha(b"w"), override="VIDMETRICS_W")
     assert weights_sha256(checkpoint) == sha(b"w")
     (tmp_path / "mine.bin").write_bytes(b"other")
     monkeypatch.setenv("VIDMETRICS_W", str(tmp_path / "mine.bin"))
@@ -144,9 +144,9 @@ def test_the_override_wins_and_is_the_identity(monkeypatch: pytest.MonkeyPatch, 
 def test_the_digest_of_unpinned_weights_follows_the_file(tmp_path: Path) -> None:
     path = tmp_path / "w.bin"
     path.write_bytes(b"one")
-    assert weights_sha256(Checkpoint("w", str(path))) == sha(b"one")
+    assert weights_sha256(Weights("w", str(path))) == sha(b"one")
     path.write_bytes(b"three")
-    assert weights_sha256(Checkpoint("w", str(path))) == sha(b"three")
+    assert weights_sha256(Weights("w", str(path))) == sha(b"three")
 
 
 def test_a_repository_is_pinned_and_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_repository_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_importing_costs_no_heavy_library_and_changes_no_environment() -> None:
     code = (
         "import os, sys; before = dict(os.environ)\n"
-        "import pytest_vidmetrics, pytest_vidmetrics.core.checkpoints, pytest_vidmetrics.evaluation.evaluator\n"
+        "import pytest_vidmetrics, pytest_vidmetrics.core.weights, pytest_vidmetrics.engine.evaluator\n"
         "import pytest_vidmetrics.cli\n"
         "heavy = {'torch', 'numpy', 'scipy', 'transformers', 'huggingface_hub', 'av', 'PIL'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vidmetrics.core.errors import MediaError, NoAudioStreamError
 from pytest_vidmetrics.media.audio import extract_audio_track, load_audio
-from tests.media.clips import gray_ramp, write_video
+from tests.support.media_clips import gray_ramp, write_video
 
 MEDIA = Path(__file__).parents[1] / "data/media"
 

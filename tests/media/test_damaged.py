@@ -12,7 +12,7 @@ from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.media.integrity import missing_bytes
 from pytest_vidmetrics.media.video import probe, read_clip
-from tests.media.clips import gray_ramp, write_video
+from tests.support.media_clips import gray_ramp, write_video
 
 CONTAINERS = [
     ("h264.mp4", "libx264", "yuv420p"),

@@ -11,7 +11,7 @@ from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.media.images import natural_key
 from pytest_vidmetrics.media.video import probe, read_clip
-from tests.media.clips import gray_ramp
+from tests.support.media_clips import gray_ramp
 
 
 def save(folder, names, frames=None):

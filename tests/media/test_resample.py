@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.media.resample import resample
-from tests.oracle_fill import tone
+from tests.support.oracle_fill import tone
 
 ARRAYS = Path(__file__).parents[1] / "data/media/resample.npz"
 RATES = [

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from pytest_vidmetrics.media.resize import cv2_bilinear_uint8, pil_resize
-from tests.oracle_fill import clip_uint8
-from tests.oracle_inputs import array_sha256, physics_scene
+from tests.support.oracle_fill import clip_uint8
+from tests.support.oracle_inputs import array_sha256, physics_scene
 
 CASES = json.loads((Path(__file__).parents[1] / "data/media/resize_uint8_bilinear.json").read_text())["cases"]
 

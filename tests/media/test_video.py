@@ -14,7 +14,7 @@ import pytest_vidmetrics.media.video as video_module
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.media.video import DECODER_ID, probe, read_clip
-from tests.media.clips import gray_ramp, write_video
+from tests.support.media_clips import gray_ramp, write_video
 
 
 @pytest.fixture(scope="module")

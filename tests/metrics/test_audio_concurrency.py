@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import shared
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
-from tests.audio_weights import write_clip, write_weights
-from tests.oracle_fill import clip_uint8, tone
+from pytest_vidmetrics.engine.evaluator import Evaluator
+from pytest_vidmetrics.networks import shared
+from tests.support.audio_weights import write_clip, write_weights
+from tests.support.oracle_fill import clip_uint8, tone
 
 LIGHT = ("clap_score", "kl_divergence", "frechet_distance", "kad", "wer")
 HEAVY = ("audiobox_aesthetics", "desync", "imagebind_score")
@@ -29,7 +29,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 }
 CHILD = """
 import json, sys
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
+from pytest_vidmetrics.engine.evaluator import Evaluator
 spec = json.load(sys.stdin)
 with Evaluator(spec["metrics"], "cpu", metric_kwargs=spec["params"]) as evaluator:
     found = evaluator.evaluate(spec["samples"])

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import audiobox, imagebind, shared, synchformer
 from pytest_vidmetrics.core.types import EvalResults, MetricResult, Video
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
-from tests.audio_weights import METRICS, write_clip, write_wav, write_weights
-from tests.oracle_fill import clip_uint8, tone
+from pytest_vidmetrics.engine.evaluator import Evaluator
+from pytest_vidmetrics.networks import audiobox, shared
+from pytest_vidmetrics.networks.imagebind import network as imagebind
+from pytest_vidmetrics.networks.synchformer import network as synchformer
+from tests.support.audio_weights import METRICS, write_clip, write_wav, write_weights
+from tests.support.oracle_fill import clip_uint8, tone
 
 SECONDS, RATE = 5.0, 16000
 SETS = {"frechet_distance", "kad"}

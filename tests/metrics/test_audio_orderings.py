@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import shared, synchformer
-from pytest_vidmetrics.backbones.mel import passt_mel
-from pytest_vidmetrics.backbones.passt import Audio
 from pytest_vidmetrics.core.errors import SilentAudioError
 from pytest_vidmetrics.metrics.audio.desync import GRID
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.audio_sounds import CORRUPTIONS, clipped, flashes, low_pass, noisy, voice
-from tests.audio_weights import write_weights
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.mel import passt_mel
+from pytest_vidmetrics.networks.passt import Audio
+from pytest_vidmetrics.networks.synchformer import network as synchformer
+from tests.support.audio_sounds import CORRUPTIONS, clipped, flashes, low_pass, noisy, voice
+from tests.support.audio_weights import write_weights
 
 RATE = 32000
 CLIPS = 10

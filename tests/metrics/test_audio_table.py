@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
+from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.media.audio import load_audio
 from pytest_vidmetrics.media.video import read_clip
-from tests.audio_sounds import CORRUPTIONS, machine
+from tests.support.audio_sounds import CORRUPTIONS, machine
 
 pytestmark = pytest.mark.weights
 SHIFTED = ("delay", "advance")

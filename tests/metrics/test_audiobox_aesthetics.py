@@ -13,17 +13,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pytest_vidmetrics.backbones import audiobox, shared
-from pytest_vidmetrics.backbones.wavlm import WavLM
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.media.clips import gray_ramp, write_video
-from tests.oracle_fill import fill_state_dict, tone
+from pytest_vidmetrics.networks import audiobox, shared
+from pytest_vidmetrics.networks.wavlm import WavLM
+from tests.support.media_clips import gray_ramp, write_video
+from tests.support.oracle_fill import fill_state_dict, tone
 
 DATA = Path(__file__).parents[1] / "data" / "audio"
 SHALLOW, FULL = "audiobox_aesthetics-shallow", "audiobox_aesthetics"
@@ -217,7 +217,7 @@ def test_the_older_container_holds_its_own_configuration(
     torch.save(contents, tmp_path / "checkpoint.pt")
     monkeypatch.setenv("VIDMETRICS_AUDIOBOX", str(tmp_path / "checkpoint.pt"))
     older = get_metric("audio.audiobox_aesthetics")
-    assert [checkpoint.name for checkpoint in older.checkpoints()] == ["audiobox-aesthetics"]
+    assert [checkpoint.name for checkpoint in older.weights_files()] == ["audiobox-aesthetics"]
     sound = {"audio": SOUNDS["e"]}
     # Not equal to the bit: matrix products round by how a file happens to align its tensors in memory.
     assert older.compute(sound).score == pytest.approx(metric.compute(sound).score, abs=1e-5)
@@ -225,13 +225,13 @@ def test_the_older_container_holds_its_own_configuration(
 
 def test_where_the_published_files_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIDMETRICS_AUDIOBOX", raising=False)
-    files = get_metric("audio.audiobox_aesthetics").checkpoints()
+    files = get_metric("audio.audiobox_aesthetics").weights_files()
     assert [(file.source, file.filename, file.licence) for file in files] == [
         ("facebook/audiobox-aesthetics", "model.safetensors", "CC-BY-4.0"),
         ("facebook/audiobox-aesthetics", "config.json", "CC-BY-4.0"),
     ]
     local = get_metric("audio.audiobox_aesthetics", weights="/models/model.safetensors")
-    assert local.checkpoints()[1] == Checkpoint("audiobox-aesthetics-config", "/models/config.json")
+    assert local.weights_files()[1] == Weights("audiobox-aesthetics-config", "/models/config.json")
     assert "weights" not in local.params()
 
 

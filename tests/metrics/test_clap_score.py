@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import clap, shared
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import Video
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.clap import filled, small, write_tokenizer
-from tests.media.clips import gray_ramp, write_video
-from tests.oracle_fill import tone
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.clap import towers as clap
+from tests.support.clap import filled, small, write_tokenizer
+from tests.support.media_clips import gray_ramp, write_video
+from tests.support.oracle_fill import tone
 
 DATA = Path(__file__).parents[1] / "data" / "audio"
 RATE = 48000

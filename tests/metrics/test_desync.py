@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import shared, synchformer
-from pytest_vidmetrics.backbones.synchformer_mel import synchformer_mel
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStreamError
-from pytest_vidmetrics.evaluation.api import evaluate
+from pytest_vidmetrics.engine.api import evaluate
 from pytest_vidmetrics.metrics.audio import desync_inputs
 from pytest_vidmetrics.metrics.audio.desync import GRID, Desync, estimate
 from pytest_vidmetrics.metrics.audio.desync_inputs import Plan, nearest, plan
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.media.clips import gray_ramp, write_video
-from tests.oracle_fill import clip_uint8, fill_state_dict, tone
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.synchformer import network as synchformer
+from pytest_vidmetrics.networks.synchformer.mel import synchformer_mel
+from tests.support.media_clips import gray_ramp, write_video
+from tests.support.oracle_fill import clip_uint8, fill_state_dict, tone
 
 DATA = Path(__file__).parents[1] / "data" / "audio"
 TABLES = json.loads((DATA / "segment_tables.json").read_text())["expected"]
@@ -309,7 +310,7 @@ def test_the_protocol_is_part_of_the_identity_and_the_batch_is_not():
     assert plain.identity()["params"] == {"compat": "fastvideo", "seconds": None, "src_fps": None}
     assert get_metric("audio.desync", chunk_size=8).identity() == plain.identity()
     assert get_metric("audio.desync", compat="av-benchmark").identity() != plain.identity()
-    assert plain.checkpoints()[0].override == "VIDMETRICS_SYNCHFORMER"
+    assert plain.weights_files()[0].override == "VIDMETRICS_SYNCHFORMER"
 
 
 def test_the_estimate_over_the_grid():

@@ -11,19 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import correlation, raft_things, shared
-from pytest_vidmetrics.backbones.correlation import pairs_at_once
-from pytest_vidmetrics.backbones.dpflow import DPFlow
-from pytest_vidmetrics.backbones.flow import FlowModel, clip_flow
-from pytest_vidmetrics.backbones.raft_things import pad
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics.registry import get_metric
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.flow import memory as correlation
+from pytest_vidmetrics.networks.flow import raft as raft_things
+from pytest_vidmetrics.networks.flow.clip_flow import FlowModel, clip_flow
+from pytest_vidmetrics.networks.flow.dpflow import DPFlow
+from pytest_vidmetrics.networks.flow.memory import pairs_at_once
+from pytest_vidmetrics.networks.flow.raft import pad
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows
-from tests.clips import write_clip
-from tests.oracle_fill import clip_uint8
-from tests.raft_weights import frames, raft_state, torchvision_flow
+from tests.support.clips import write_clip
+from tests.support.oracle_fill import clip_uint8
+from tests.support.raft_weights import frames, raft_state, torchvision_flow
 
 GT, SYNTHETIC, DYNAMIC = "optical_flow.gt_optical_flow", "optical_flow.synthetic_optical_flow", "vbench.dynamic_degree"
 SIDES = (132, 128)
@@ -165,14 +167,14 @@ def test_a_pair_is_stored_by_its_pixels_and_its_network(tmp_path, clips) -> None
 def test_the_network_is_part_of_the_identity() -> None:
     raft, dpflow = get_metric(GT), get_metric(GT, model_name="dpflow")
     assert raft.identity() != dpflow.identity()
-    assert [c.name for c in (*raft.checkpoints(), *dpflow.checkpoints())] == [
+    assert [c.name for c in (*raft.weights_files(), *dpflow.weights_files())] == [
         "raft-things.pth",
         "dpflow-things-2012b5d6.ckpt",
     ]
     with pytest.raises(ValueError, match="model_name is one of raft_large, dpflow"):
-        get_metric(GT, model_name="farneback").checkpoints()
+        get_metric(GT, model_name="farneback").weights_files()
     with pytest.raises(ValueError, match="ckpt of raft_large"):
-        get_metric(GT, ckpt="sintel").checkpoints()
+        get_metric(GT, ckpt="sintel").weights_files()
 
 
 def test_batches_do_not_change_the_score(clips, monkeypatch) -> None:

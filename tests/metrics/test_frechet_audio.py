@@ -13,16 +13,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_vidmetrics.backbones.passt import Audio, Passt
 from pytest_vidmetrics.core.errors import NoAudioStreamError, SilentAudioError
 from pytest_vidmetrics.metrics.audio.frechet_distance import FrechetDistance
 from pytest_vidmetrics.metrics.audio.kad import KernelAudioDistance
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
 from pytest_vidmetrics.metrics.base import FeatureSet
-from tests.media.clips import gray_ramp, write_video
-from tests.oracle_fill import tone
-from tests.oracle_inputs import feature_set
-from tests.passt_weights import DATA, passt_state
+from pytest_vidmetrics.networks.passt import Audio, Passt
+from tests.support.media_clips import gray_ramp, write_video
+from tests.support.oracle_fill import tone
+from tests.support.oracle_inputs import feature_set
+from tests.support.passt_weights import DATA, passt_state
 
 RATE = 32000
 ORACLE = json.loads((DATA / "frechet_distance_shallow.json").read_text())

@@ -14,11 +14,11 @@ import torch
 from filelock import FileLock
 
 from pytest_vidmetrics.metrics.base import FeatureSet
-from pytest_vidmetrics.metrics.common import fvd_cache
 from pytest_vidmetrics.metrics.common.fvd import FVD
-from pytest_vidmetrics.metrics.common.fvd_cache import References
 from pytest_vidmetrics.metrics.common.kvd import KVD
-from tests.oracle_fill import clip_uint8
+from pytest_vidmetrics.metrics.sets import reference_files as fvd_cache
+from pytest_vidmetrics.metrics.sets.reference_files import References
+from tests.support.oracle_fill import clip_uint8
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def _fill(metric: Any, generated: range, reference: range = range(0)) -> Any:
 
 
 def _count_networks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    from pytest_vidmetrics.backbones.motion_energy import MotionEnergy
+    from pytest_vidmetrics.networks.motion_energy import MotionEnergy
 
     calls, describe = [], MotionEnergy.describe
 
@@ -144,7 +144,7 @@ import sys
 import numpy as np
 from pathlib import Path
 from pytest_vidmetrics.metrics.base import FeatureSet
-from pytest_vidmetrics.metrics.common.fvd_cache import References, read, write
+from pytest_vidmetrics.metrics.sets.reference_files import References, read, write
 path, seed = Path(sys.argv[1]), int(sys.argv[2])
 rows = np.full((4000, 64), float(seed))
 names = tuple(f"r{i}" for i in range(4000))

@@ -14,9 +14,9 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.frames import ALL_FRAMES
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd import FVD
-from pytest_vidmetrics.metrics.common.fvd_protocols import PROTOCOLS, Protocol, choose
 from pytest_vidmetrics.metrics.common.kvd import KVD
-from tests.oracle_fill import clip_uint8
+from pytest_vidmetrics.metrics.sets.protocols import PROTOCOLS, Protocol, choose
+from tests.support.oracle_fill import clip_uint8
 
 
 def _protocol(**rules: Any) -> Protocol:

@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import imagebind, imagebind_video, shared
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.media.clips import gray_ramp, write_video
-from tests.oracle_fill import clip_uint8, fill_state_dict, tone
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.imagebind import network as imagebind
+from pytest_vidmetrics.networks.imagebind import video as imagebind_video
+from tests.support.media_clips import gray_ramp, write_video
+from tests.support.oracle_fill import clip_uint8, fill_state_dict, tone
 
 DATA = Path(__file__).parents[1] / "data" / "audio"
 SHALLOW, FULL = "imagebind_score-shallow", "imagebind_score"
@@ -293,5 +295,5 @@ def test_settings_that_mean_nothing_are_refused(params: dict[str, Any], message:
 def test_what_makes_two_scores_comparable() -> None:
     params = get_metric("audio.imagebind_score", weights="/tmp/x.pth", chunk_size=1).params()
     assert params == {"compat": "fastvideo", "channels": "first", "seconds": None, "src_fps": None}
-    [checkpoint] = get_metric("audio.imagebind_score").checkpoints()
+    [checkpoint] = get_metric("audio.imagebind_score").weights_files()
     assert checkpoint.licence.startswith("CC BY-NC-SA 4.0")

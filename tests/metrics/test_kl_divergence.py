@@ -15,20 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pytest_vidmetrics.backbones.passt import Audio, Passt
-from pytest_vidmetrics.backbones.shared import forwards
 from pytest_vidmetrics.core.errors import (
     IncompatibleSampleError,
     NoAudioStreamError,
     SilentAudioError,
     UnavailableError,
 )
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
+from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.metrics.audio.kl_divergence import KLDivergence
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.media.clips import gray_ramp, write_video
-from tests.oracle_fill import tone
-from tests.passt_weights import DATA, passt_file, passt_state
+from pytest_vidmetrics.networks.passt import Audio, Passt
+from pytest_vidmetrics.networks.shared import forwards
+from tests.support.media_clips import gray_ramp, write_video
+from tests.support.oracle_fill import tone
+from tests.support.passt_weights import DATA, passt_file, passt_state
 
 RATE = 32000
 SEEDS = {"gen": (12.0, 210), "ref": (15.5, 211), "short": (1.2, 212)}

@@ -76,5 +76,5 @@ def test_the_group_holds_eleven_dimensions_and_three_scores():
 
 
 def test_weights_are_those_of_the_parts():
-    every = {one for part in present(made("vbench.quality")) for one in registry.get_metric(part).checkpoints()}
-    assert set(made("vbench.quality").checkpoints()) == every
+    every = {one for part in present(made("vbench.quality")) for one in registry.get_metric(part).weights_files()}
+    assert set(made("vbench.quality").weights_files()) == every

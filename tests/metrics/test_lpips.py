@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import lpips_net
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.oracle_fill import fill_array, fill_state_dict
-from tests.pixel_clips import pair
+from pytest_vidmetrics.networks import lpips as lpips_net
+from tests.support.oracle_fill import fill_array, fill_state_dict
+from tests.support.pixel_clips import pair
 
 FOLDER = Path(__file__).parents[1] / "data" / "common"
 NETS = ("alex", "vgg", "squeeze")

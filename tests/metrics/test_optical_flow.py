@@ -14,7 +14,7 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.metrics.optical_flow.camera import Calibration, synthetic_flow
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows, focus, summarise
-from tests.oracle_inputs import flow_pair
+from tests.support.oracle_inputs import flow_pair
 
 DATA = Path(__file__).parent.parent / "data" / "optical_flow"
 FLOWS = json.loads((DATA / "flow_metrics.json").read_text())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_vidmetrics.core.errors import SilentAudioError
 from pytest_vidmetrics.metrics.audio import kl_divergence, passt_features
 from pytest_vidmetrics.metrics.audio.passt_protocol import Protocol, choose
-from tests.oracle_fill import tone
+from tests.support.oracle_fill import tone
 
 TABLE = json.loads((Path(__file__).parents[1] / "data" / "audio" / "segment_tables.json").read_text())
 DURATIONS = TABLE["expected"]["by_duration"]

@@ -18,8 +18,8 @@ from pytest_vidmetrics.metrics.physics_iq.masks import blurred_grey, motion_mask
 from pytest_vidmetrics.metrics.physics_iq.rates import resample
 from pytest_vidmetrics.metrics.physics_iq.scores import PhysicsIQ
 from pytest_vidmetrics.metrics.registry import get_metric, resolve_group
-from tests.oracle_fill import clip_uint8
-from tests.oracle_inputs import array_sha256, physics_scene
+from tests.support.oracle_fill import clip_uint8
+from tests.support.oracle_inputs import array_sha256, physics_scene
 
 DATA = Path(__file__).parent.parent / "data" / "physics_iq"
 TRIPLES = json.loads((DATA / "triples.json").read_text())

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics.physics_iq import components, scores
 from pytest_vidmetrics.metrics.physics_iq.clips import Window, digest
 from pytest_vidmetrics.metrics.registry import get_metric, resolve_group
-from tests.clips import write_clip
-from tests.oracle_inputs import physics_scene
+from tests.support.clips import write_clip
+from tests.support.oracle_inputs import physics_scene
 
 
 @pytest.fixture

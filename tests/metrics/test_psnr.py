@@ -10,7 +10,7 @@ import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.pixel_clips import pair, tensor
+from tests.support.pixel_clips import pair, tensor
 
 DATA = json.loads((Path(__file__).parents[1] / "data" / "common" / "psnr.json").read_text())
 CASES = list(DATA["expected"])

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.pixel_clips import pair, tensor
+from tests.support.pixel_clips import pair, tensor
 
 DATA = json.loads((Path(__file__).parents[1] / "data" / "common" / "ssim.json").read_text())
 VARIANTS = {

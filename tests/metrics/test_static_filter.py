@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import correlation
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.vbench.static_filter import is_static, pair_motion
+from pytest_vidmetrics.networks.flow import memory as correlation
 
 SIZE = 128
 LIMIT = 3.0 * SIZE / 256
@@ -106,11 +106,11 @@ def test_prompts_with_too_few_are_named_and_none_at_all_is_no_score() -> None:
 def test_without_the_filter_every_clip_counts_and_no_prompt_is_needed() -> None:
     metric = registry.get_metric("vbench.temporal_flickering")
     assert metric.required_keys() == ("video",)
-    assert metric.checkpoints() == ()
+    assert metric.weights_files() == ()
     assert metric.corpus_score({"a": MetricResult(metric.name, 0.5)}) == 0.5
     filtered = registry.get_metric("vbench.temporal_flickering", static_filter=True)
     assert filtered.required_keys() == ("video", "text_prompt")
-    assert [one.name for one in filtered.checkpoints()] == ["raft-things.pth"]
+    assert [one.name for one in filtered.weights_files()] == ["raft-things.pth"]
     assert filtered.identity() != metric.identity()
 
 

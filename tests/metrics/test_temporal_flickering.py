@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.oracle_fill import clip_uint8
-from tests.oracle_inputs import array_sha256, physics_scene
-from tests.pixel_clips import tensor
+from tests.support.oracle_fill import clip_uint8
+from tests.support.oracle_inputs import array_sha256, physics_scene
+from tests.support.pixel_clips import tensor
 
 EXPECTED = json.loads((Path(__file__).parents[1] / "data" / "common" / "temporal_flickering.json").read_text())[
     "expected"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones.flow import largest_motion
-from pytest_vidmetrics.backbones.raft_things import RaftThings, pad
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.metrics.vbench import dynamic_degree as dd
-from tests.oracle_fill import clip_uint8, fill_array
+from pytest_vidmetrics.networks.flow.clip_flow import largest_motion
+from pytest_vidmetrics.networks.flow.raft import RaftThings, pad
+from tests.support.oracle_fill import clip_uint8, fill_array
 
 DATA = Path(__file__).parents[1] / "data" / "vbench"
 PLAIN = json.loads((DATA / "dynamic_degree.json").read_text())["expected"]

@@ -10,7 +10,7 @@ import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.oracle_fill import clip_uint8, fill_state_dict
+from tests.support.oracle_fill import clip_uint8, fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "vbench"
 

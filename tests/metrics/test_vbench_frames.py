@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.metrics.vbench import frames
-from tests.oracle_fill import clip_uint8
+from tests.support.oracle_fill import clip_uint8
 
 DATA = Path(__file__).parents[1] / "data" / "vbench"
 CASES = json.loads((DATA / "preprocess.json").read_text())["expected"]["cases"]

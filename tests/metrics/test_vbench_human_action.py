@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones.umt import Umt, sinusoid_table
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.metrics.vbench import human_action
 from pytest_vidmetrics.metrics.vbench.frames import middle_indices
-from tests.oracle_fill import clip_uint8, fill_state_dict
+from pytest_vidmetrics.networks.umt import Umt, sinusoid_table
+from tests.support.oracle_fill import clip_uint8, fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "vbench"
 ORACLE = json.loads((DATA / "human_action_shallow.json").read_text())

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import musiq
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.oracle_fill import clip_uint8, fill_state_dict
+from pytest_vidmetrics.networks import musiq
+from tests.support.oracle_fill import clip_uint8, fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "vbench"
 CASES = json.loads((DATA / "imaging_quality.json").read_text())["expected"]["cases"]

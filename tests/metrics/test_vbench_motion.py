@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import amt, correlation
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.oracle_fill import clip_uint8, fill_state_dict
+from pytest_vidmetrics.networks.amt import network as amt
+from pytest_vidmetrics.networks.flow import memory as correlation
+from tests.support.oracle_fill import clip_uint8, fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "vbench"
 NAMES = ("motion_smoothness", "motion_smoothness_small_output")
@@ -90,7 +91,7 @@ def test_weights_of_a_file_are_loaded(tmp_path, monkeypatch, state):
     metric = get_metric("vbench.motion_smoothness")
     metric.setup()
     assert torch.equal(metric._network.comb_block[2].bias, state["comb_block.2.bias"])
-    assert "non-commercial" in metric.checkpoints()[0].licence
+    assert "non-commercial" in metric.weights_files()[0].licence
 
 
 @pytest.mark.parametrize(("frames", "side"), [(2, 128), (5, 112)])

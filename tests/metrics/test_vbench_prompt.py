@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import shared
-from pytest_vidmetrics.backbones.clip import ClipImage, ClipText
-from pytest_vidmetrics.backbones.clip_tokenizer import ClipTokenizer
-from pytest_vidmetrics.backbones.viclip import ViClipText, ViClipVideo
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.metrics.vbench.appearance_style import style_of
 from pytest_vidmetrics.metrics.vbench.frames import clip_uint8 as prepare
 from pytest_vidmetrics.metrics.vbench.frames import middle_indices
-from tests.oracle_fill import clip_uint8, fill_state_dict
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.clip.tokenizer import ClipTokenizer
+from pytest_vidmetrics.networks.clip.towers import ClipImage, ClipText
+from pytest_vidmetrics.networks.clip.viclip import ViClipText, ViClipVideo
+from tests.support.oracle_fill import clip_uint8, fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "vbench"
 

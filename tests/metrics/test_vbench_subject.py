@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones.dino import Dino, position_table
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.metrics.vbench.frames import dino
-from tests.oracle_fill import clip_uint8, fill_array, fill_state_dict
+from pytest_vidmetrics.networks.dino import Dino, position_table
+from tests.support.oracle_fill import clip_uint8, fill_array, fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "vbench"
 ORACLE = json.loads((DATA / "subject_consistency_shallow.json").read_text())["expected"]

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from pytest_vidmetrics.backbones import correlation, shared
-from pytest_vidmetrics.evaluation.evaluator import Evaluator
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.evaluator import Evaluator
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import is_composite
-from tests.clips import scene, write_clip
-from tests.oracle_fill import clip_uint8
-from tests.vbench_weights import SAMPLE, write_weights
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.flow import memory as correlation
+from tests.support.clips import scene, write_clip
+from tests.support.oracle_fill import clip_uint8
+from tests.support.vbench_weights import SAMPLE, write_weights
 
 ELEVEN = [name for name in registry.expand(["vbench"]) if not is_composite(name)]
 NOT_DYNAMIC = 0.0

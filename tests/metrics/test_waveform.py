@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_vidmetrics.backbones.shared import forwards, sample_scope
 from pytest_vidmetrics.core.errors import MediaError, NoAudioStreamError, SilentAudioError
 from pytest_vidmetrics.core.types import Video
 from pytest_vidmetrics.media.audio import load_audio
 from pytest_vidmetrics.media.resample import resample
 from pytest_vidmetrics.metrics.audio.waveform import peak_normalise, waveform
-from tests.audio_weights import write_wav
-from tests.media.clips import gray_ramp, write_video
-from tests.oracle_fill import tone
+from pytest_vidmetrics.networks.shared import forwards, sample_scope
+from tests.support.audio_weights import write_wav
+from tests.support.media_clips import gray_ramp, write_video
+from tests.support.oracle_fill import tone
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "audio" / "peak_normalise.json").read_text())
 

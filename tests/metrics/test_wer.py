@@ -7,16 +7,16 @@ import json
 import numpy as np
 import pytest
 
-from pytest_vidmetrics.backbones import shared
-from pytest_vidmetrics.backbones.asr import Heard
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.evaluation.scoring import Scorer
-from pytest_vidmetrics.evaluation.store import Store
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
 from pytest_vidmetrics.metrics.registry import get_metric
-from tests.asr import write_whisper
-from tests.media.clips import gray_ramp, write_video
-from tests.oracle_fill import tone
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.asr import Heard
+from tests.support.asr import write_whisper
+from tests.support.media_clips import gray_ramp, write_video
+from tests.support.oracle_fill import tone
 
 RATE = 16000
 
@@ -186,7 +186,7 @@ def test_missing_files_are_named_with_the_command(monkeypatch, tmp_path):
         UnavailableError, match=r"openai/whisper-base.*vidmetrics fetch audio\.wer, or set \$VIDMETRICS_WHISPER"
     ):
         get_metric("audio.wer").setup()
-    names = [one.name for one in get_metric("audio.wer", backend="sensevoice").checkpoints()]
+    names = [one.name for one in get_metric("audio.wer", backend="sensevoice").weights_files()]
     assert names == ["SenseVoiceSmall", "fsmn-vad"]
 
 

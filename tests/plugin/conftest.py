@@ -18,17 +18,17 @@ import torch
 import torch.nn.functional
 import yaml  # noqa: F401
 
-import pytest_vidmetrics.bench
-import pytest_vidmetrics.evaluation
+import pytest_vidmetrics.engine
+import pytest_vidmetrics.gates
 import pytest_vidmetrics.plugin
 from pytest_vidmetrics.metrics import registry
-from tests.clips import noisy, scene, write_clip
+from tests.support.clips import noisy, scene, write_clip
 
 # In-process runs forget what they imported; extension modules must not be loaded twice into one process.
 # The same holds for the plugin's own modules: a second copy would have stash keys of its own.
 registry.discover()
 torch.zeros(1)
-for layer in (pytest_vidmetrics.plugin, pytest_vidmetrics.bench, pytest_vidmetrics.evaluation):
+for layer in (pytest_vidmetrics.plugin, pytest_vidmetrics.gates, pytest_vidmetrics.engine):
     for found in pkgutil.iter_modules(layer.__path__, f"{layer.__name__}."):
         importlib.import_module(found.name)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.audio_sounds import machine, voice
-from tests.audio_weights import write_clip, write_wav, write_weights
-from tests.oracle_fill import clip_uint8
+from tests.support.audio_sounds import machine, voice
+from tests.support.audio_weights import write_clip, write_wav, write_weights
+from tests.support.oracle_fill import clip_uint8
 
 MANIFEST = """\
 schema = 1

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.baselines import edit_baseline
-from tests.clips import scene, write_clip
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
+from tests.support.baselines import edit_baseline
+from tests.support.clips import scene, write_clip
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from pytest_vidmetrics.backbones import shared
 from pytest_vidmetrics.metrics.vbench import totals
-from tests.clips import write_clip
-from tests.oracle_fill import clip_uint8
+from pytest_vidmetrics.networks import shared
 from tests.plugin.conftest import Bench, verdicts
-from tests.vbench_weights import write_weights
+from tests.support.clips import write_clip
+from tests.support.oracle_fill import clip_uint8
+from tests.support.vbench_weights import write_weights
 
 CONFTEST = """
 from pytest_vidmetrics.metrics.composite import CompositeMetric

@@ -51,7 +51,7 @@ def test_checkpoints_that_are_the_same_clips_are_no_noise(bench: Bench) -> None:
 
 def test_clips_that_a_hook_lists_have_no_checkpoints(bench: Bench) -> None:
     bench.pytester.makeconftest(
-        "from pytest_vidmetrics.bench.samples import resolve_samples\n"
+        "from pytest_vidmetrics.gates.listing import resolve_samples\n"
         "def pytest_vidmetrics_load_samples(case): return resolve_samples(case)\n"
     )
     bench.record()
@@ -127,7 +127,7 @@ def test_compare_reads_records_and_folders_and_fails_like_a_gate(bench: Bench, c
     assert main(["compare", "a.json", "b.json", "--decide=lenient"]) == 0
     capsys.readouterr()
     assert main(["compare", "a.json", "b.json", "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["bench/demo/common.psnr.json"]["word"] == "REGRESSED"
+    assert json.loads(capsys.readouterr().out)["bench/demo/common.psnr.json"]["status"] == "REGRESSED"
 
 
 def test_compare_judges_as_the_run_did(bench: Bench, capsys, monkeypatch) -> None:
@@ -139,13 +139,13 @@ def test_compare_judges_as_the_run_did(bench: Bench, capsys, monkeypatch) -> Non
     _two_records(bench)
     monkeypatch.chdir(bench.root)
     judged = {gate["file"]: gate["verdict"] for gate in json.loads((bench.root / "b.json").read_text())["gates"]}
-    assert {verdict["word"] for verdict in judged.values()} == {"PASS"}
+    assert {verdict["status"] for verdict in judged.values()} == {"PASS"}
     for first in ("a.json", "baselines"):
         capsys.readouterr()
         assert main(["compare", first, "b.json", "--json"]) == 0
         compared = json.loads(capsys.readouterr().out)
         for key, verdict in compared.items():
-            for fact in ("word", "harm", "margin", "interval", "p", "decide"):
+            for fact in ("status", "harm", "margin", "interval", "p", "decide"):
                 assert verdict[fact] == judged[f"baselines/{key}"][fact]
     assert main(["compare", "a.json", "b.json", "--decide=point"]) == 1
 
@@ -176,7 +176,7 @@ def test_compare_never_passes_what_a_side_lacks(bench: Bench, capsys, monkeypatc
 
 def test_review_writes_what_is_accepted_and_nothing_else(bench: Bench) -> None:
     _two_records(bench)
-    from pytest_vidmetrics.bench.record import read_record
+    from pytest_vidmetrics.gates.record import read_record
 
     bench.run("--vidmetrics-calibrate=2", "-k", "psnr")
     before = bench.baseline("vbench.temporal_flickering")

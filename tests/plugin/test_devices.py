@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pytest_vidmetrics.plugin.options import Settings
-from pytest_vidmetrics.plugin.run import device_of
-from pytest_vidmetrics.plugin.workers import auto_workers, devices_of, visible_devices, worker_environment
+from pytest_vidmetrics.plugin.session import device_of
+from pytest_vidmetrics.plugin.xdist import auto_workers, devices_of, visible_devices, worker_environment
 from tests.plugin.conftest import Bench, verdicts
 
 SEEN = """

@@ -2,7 +2,7 @@
 
 This file: workers that die, memory, clips, weights, libraries, no samples. ``test_faults_of_files.py``: disks, store
 entries, clocks, baselines. More rows: ``test_bad_input.py`` (damaged clips, schemas, folders that cannot be written),
-``test_update_baselines.py`` (Ctrl-C, concurrent updates), ``tests/evaluation/test_scoring.py`` (files that change while
+``test_update_baselines.py`` (Ctrl-C, concurrent updates), ``tests/engine/test_scoring.py`` (files that change while
 they are scored).
 """
 
@@ -15,13 +15,13 @@ import shutil
 import pytest
 
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
-from tests.plugin.faults import assert_recovers, assert_store_is_sound, contents, faulty_metric
+from tests.support.faults import assert_recovers, assert_store_is_sound, contents, faulty_metric
 
 KILLS = {
     "before the first score": {"setup": "faulty() and die()"},
     "while decoding": {
         "module": """
-from pytest_vidmetrics.evaluation import scoring
+from pytest_vidmetrics.engine import worker as scoring
 real = scoring.read
 if WORKER:
     scoring.read = lambda path, *rest: die() if faulty() and path.endswith("b.mp4") else real(path, *rest)
@@ -185,7 +185,7 @@ def test_no_sample(bench: Bench) -> None:
     before = contents(bench)
     bench.pytester.makeconftest(
         """
-        from pytest_vidmetrics.bench.samples import Corpus
+        from pytest_vidmetrics.core.samples import Corpus
 
         def pytest_vidmetrics_load_samples(config, case):
             return Corpus(())
@@ -218,9 +218,9 @@ def test_nothing_selected(bench: Bench) -> None:
 
 
 WEIGHTS = """
-from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.weights import Weights
 FILE = pathlib.Path("weights.txt")
-Probe.checkpoints = lambda self: (Checkpoint("probe weights", "./weights.txt"),)
+Probe.weights_files = lambda self: (Weights("probe weights", "./weights.txt"),)
 Probe.setup = lambda self: setattr(self, "scale", float(FILE.read_text()))
 """
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_vidmetrics.core import files
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
-from tests.plugin.faults import LISTED, assert_recovers, assert_store_is_sound, contents
+from tests.support.faults import LISTED, assert_recovers, assert_store_is_sound, contents
 
 GATES = {"common.psnr", "vbench.temporal_flickering"}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vidmetrics.bench.baseline import Noise, read_baseline, write_baseline
+from pytest_vidmetrics.gates.baseline import Noise, read_baseline, write_baseline
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
 
 LISTED = '"common.psnr", "vbench.temporal_flickering"'
@@ -82,7 +82,7 @@ def test_a_metric_that_skips_leaves_the_others_their_scores(bench: Bench) -> Non
 
 
 JUDGE = """
-from pytest_vidmetrics.bench.gate import Verdict
+from pytest_vidmetrics.core.verdict import Verdict
 
 def pytest_vidmetrics_judge(config, gate, observed, baseline):
     return {verdict}
@@ -95,7 +95,7 @@ def pytest_vidmetrics_judge(config, gate, observed, baseline):
         ("'PASS'", "'PASS': expected a Verdict, or None for the usual rule"),
         ("True", "True: expected a Verdict*"),
         ("0", "0: expected a Verdict*"),
-        ("{'word': 'PASS'}", "{'word': 'PASS'}: expected a Verdict*"),
+        ("{'status': 'PASS'}", "{'status': 'PASS'}: expected a Verdict*"),
         ("Verdict('RECORDED', 'fine')", "the verdict 'RECORDED': expected one of PASS, IMPROVED, REGRESSED*"),
         ("Verdict('SKIPPED', 'fine')", "the verdict 'SKIPPED': expected*"),
         ("Verdict('GREEN', 'fine')", "the verdict 'GREEN': expected*"),
@@ -120,22 +120,22 @@ def test_a_hook_that_returns_no_usable_verdict_is_an_error(bench: Bench, verdict
     result.stdout.fnmatch_lines([f"*ERROR: the hook pytest_vidmetrics_judge returned {message}"])
     assert "Traceback" not in result.stdout.str()
     (gate,) = json.loads((bench.root / "run.json").read_text())["gates"]
-    assert gate["verdict"]["word"] == "ERROR"
+    assert gate["verdict"]["status"] == "ERROR"
     assert gate["verdict"]["harm"] > 0
 
 
 @pytest.mark.parametrize(
-    ("word", "workers"),
+    ("status", "workers"),
     [("PASS", ()), ("PASS", ("-n1",)), ("IMPROVED", ()), ("REGRESSED", ()), ("STALE", ()), ("ERROR", ())],
 )
-def test_a_hook_may_give_these_verdicts(bench: Bench, word: str, workers: tuple[str, ...]) -> None:
+def test_a_hook_may_give_these_verdicts(bench: Bench, status: str, workers: tuple[str, ...]) -> None:
     bench.record()
-    text = f"Verdict('{word}', 'as the hook says', harm=np.float64(0.5), notes=['mind the gap'])"
+    text = f"Verdict('{status}', 'as the hook says', harm=np.float64(0.5), notes=['mind the gap'])"
     bench.pytester.makeconftest("import numpy as np\n" + JUDGE.format(verdict=text))
     run = bench.spawn if workers else bench.run
     result = run("-k", "psnr", "--vidmetrics-report=run.json", *workers)
-    assert verdicts(result) == {"common.psnr": word}
-    assert result.ret == (0 if word in ("PASS", "IMPROVED") else 1)
+    assert verdicts(result) == {"common.psnr": status}
+    assert result.ret == (0 if status in ("PASS", "IMPROVED") else 1)
     (gate,) = json.loads((bench.root / "run.json").read_text())["gates"]
     assert (gate["verdict"]["harm"], gate["verdict"]["metric"]) == (0.5, "common.psnr")
 

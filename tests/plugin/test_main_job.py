@@ -105,7 +105,7 @@ def test_junit_and_the_json_report_carry_the_numbers(bench: Bench) -> None:
     }
     tree = json.loads((bench.root / "out.json").read_text())
     gate = next(entry for entry in tree["gates"] if entry["gate"].endswith("common.psnr"))
-    assert properties["common.psnr", "vidmetrics.verdict"] == gate["verdict"]["word"] == "REGRESSED"
+    assert properties["common.psnr", "vidmetrics.verdict"] == gate["verdict"]["status"] == "REGRESSED"
     assert float(properties["common.psnr", "vidmetrics.harm"]) == pytest.approx(gate["verdict"]["harm"])
     assert gate["verdict"]["worst"][0]["id"] == "d"
     assert str(bench.root) not in json.dumps(tree)

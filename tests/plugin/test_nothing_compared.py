@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.baselines import edit_baseline
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
+from tests.support.baselines import edit_baseline
 
 
 @pytest.mark.parametrize("selection", ["", ",", " , "])

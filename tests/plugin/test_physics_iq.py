@@ -10,8 +10,8 @@ import pytest
 
 from pytest_vidmetrics.metrics.physics_iq.components import corpus
 from pytest_vidmetrics.metrics.registry import list_metrics
-from tests.physics_release import generate, write_release
 from tests.plugin.conftest import PLAIN, Bench
+from tests.support.physics_release import generate, write_release
 
 MANIFEST = """\
 schema = 1

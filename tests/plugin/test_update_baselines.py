@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vidmetrics.plugin import run
+from pytest_vidmetrics.plugin import session as run
 from tests.plugin.conftest import MANIFEST, PLAIN, Bench, verdicts
 
 

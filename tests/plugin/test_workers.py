@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vidmetrics.plugin.workers import visible_devices, worker_environment
+from pytest_vidmetrics.plugin.xdist import visible_devices, worker_environment
 from tests.plugin.conftest import Bench, verdicts
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.stats.frechet import _from_covariances, checked, frechet
-from tests.oracle_inputs import feature_set
-from tests.recorded_sets import recorded
+from tests.support.oracle_inputs import feature_set
+from tests.support.recorded_sets import recorded
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "fvd" / "frechet.json").read_text())
 

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_vidmetrics.stats.frechet import frechet
 from pytest_vidmetrics.stats.influence import at_infinity, influence, null_floor, paired_se
-from tests.oracle_inputs import feature_set
+from tests.support.oracle_inputs import feature_set
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(3000, 4), (2000, 3)])

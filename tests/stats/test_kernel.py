@@ -18,8 +18,8 @@ from pytest_vidmetrics.stats.kernel import (
     polynomial,
     polynomial_mmd,
 )
-from tests.oracle_inputs import feature_set
-from tests.recorded_sets import recorded
+from tests.support.oracle_inputs import feature_set
+from tests.support.recorded_sets import recorded
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "fvd" / "kvd_mmd.json").read_text())
 

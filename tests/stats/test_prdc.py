@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pytest_vidmetrics.stats.prdc import coverage_influence, prdc
-from tests.oracle_inputs import feature_set
-from tests.recorded_sets import recorded
+from tests.support.oracle_inputs import feature_set
+from tests.support.recorded_sets import recorded
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "fvd" / "prdc.json").read_text())
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.backbones.audiobox import Audiobox
+    from pytest_vidmetrics.networks.audiobox import Audiobox
 
 Axis = Literal["PQ", "PC", "CE", "CU"]
 _AXES = ("CE", "CU", "PC", "PQ")
@@ -49,16 +49,16 @@ class AudioboxAesthetics(BaseMetric):
         self.weights = weights
         self._network: Audiobox | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return the weights and the configuration that belongs to them."""
-        from pytest_vidmetrics.backbones import audiobox
+        from pytest_vidmetrics.networks import audiobox
 
         return audiobox.sources(self.weights)
 
     def setup(self) -> None:
         """Load the network."""
         if self._network is None:
-            from pytest_vidmetrics.backbones import audiobox
+            from pytest_vidmetrics.networks import audiobox
 
             self._network = audiobox.load(self.weights, self.device, self.name)
 
@@ -68,9 +68,9 @@ class AudioboxAesthetics(BaseMetric):
         ``details``: ``CE``, ``CU``, ``PC``, ``PQ``, ``windows`` (each window's four) and ``seconds``. Raises
         :class:`~pytest_vidmetrics.core.errors.NoAudioStreamError` for a clip without sound.
         """
-        from pytest_vidmetrics.backbones.audiobox import clip_scores
-        from pytest_vidmetrics.backbones.shared import once
-        from pytest_vidmetrics.backbones.wavlm import SAMPLE_RATE
+        from pytest_vidmetrics.networks.audiobox import clip_scores
+        from pytest_vidmetrics.networks.shared import once
+        from pytest_vidmetrics.networks.wavlm import SAMPLE_RATE
 
         samples = waveform(sample["audio"], SAMPLE_RATE)
         self.setup()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.waveform import peak_normalise, waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from pytest_vidmetrics.backbones.clap import ClapAudio, ClapText, ClapTokenizer
+    from pytest_vidmetrics.networks.clap.towers import ClapAudio, ClapText, ClapTokenizer
 
 Compat = Literal["fastvideo", "av-benchmark"]
 LongAudio = Literal["fusion", "windows"]
@@ -76,24 +76,24 @@ class ClapScore(BaseMetric):
         self._towers: tuple[ClapAudio, ClapText] | None = None
         self._tokenizer: ClapTokenizer | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return the network's weights and the tokeniser."""
-        from pytest_vidmetrics.backbones import clap
+        from pytest_vidmetrics.networks.clap import towers as clap
 
         return (clap.CLAP_FUSED if self.compat == "fastvideo" else clap.CLAP_MUSIC_SPEECH, clap.CLAP_TOKENIZER)
 
     def setup(self) -> None:
         """Load the towers and the tokeniser."""
-        from pytest_vidmetrics.backbones import clap
+        from pytest_vidmetrics.networks.clap import towers as clap
 
         if self._tokenizer is None:
             self._tokenizer = clap.load_tokenizer(self.max_tokens, self.name)
         if self._towers is None:
-            self._towers = clap.load(self.checkpoints()[0], self.device, self.name)
+            self._towers = clap.load(self.weights_files()[0], self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one sample; skipped with the reason when there is no sound in it."""
-        from pytest_vidmetrics.backbones.clap_mel import FRAMES, SAMPLE_RATE, log_mel_frames
+        from pytest_vidmetrics.networks.clap.mel import FRAMES, SAMPLE_RATE, log_mel_frames
 
         try:
             samples = self._sound(sample["audio"])
@@ -117,7 +117,7 @@ class ClapScore(BaseMetric):
 
     def _sound(self, value: Any) -> npt.NDArray[np.float32]:
         """Return the samples at 48 kHz that are heard, at the protocol's level."""
-        from pytest_vidmetrics.backbones.clap_mel import SAMPLE_RATE
+        from pytest_vidmetrics.networks.clap.mel import SAMPLE_RATE
 
         samples = waveform(value, SAMPLE_RATE)
         if self.compat == "av-benchmark":
@@ -127,7 +127,7 @@ class ClapScore(BaseMetric):
         return peak_normalise(samples) if self.compat == "fastvideo" else samples
 
     def _embeddings(self, samples: npt.NDArray[np.float32]) -> list[torch.Tensor]:
-        from pytest_vidmetrics.backbones.clap_mel import fused_features, plain_features, windows
+        from pytest_vidmetrics.networks.clap.mel import fused_features, plain_features, windows
 
         assert self._towers is not None
         audio = self._towers[0]

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.desync_inputs import (
     FPS,
     FRAME_STEP,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from pytest_vidmetrics.backbones.synchformer import Synchformer
+    from pytest_vidmetrics.networks.synchformer.network import Synchformer
 
 GRID = tuple(round(-2.0 + 0.2 * i, 1) for i in range(21))
 """The offsets in seconds that the network tells apart."""
@@ -88,9 +88,9 @@ class Desync(BaseMetric):
         self.weights = weights
         self.chunk_size = chunk_size
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return Synchformer as MMAudio publishes it."""
-        from pytest_vidmetrics.backbones import synchformer
+        from pytest_vidmetrics.networks.synchformer import network as synchformer
 
         return (synchformer.checkpoint(self.weights),)
 
@@ -127,7 +127,7 @@ class Desync(BaseMetric):
         return f"seconds={self.seconds:g} are compared; the clip has {video:.2f} s of video and {audio:.2f} s of audio"
 
     def _network(self) -> Synchformer:
-        from pytest_vidmetrics.backbones import synchformer
+        from pytest_vidmetrics.networks.synchformer import network as synchformer
 
         return synchformer.load(self.weights, self.device, self.name)
 
@@ -135,7 +135,7 @@ class Desync(BaseMetric):
         """Return the 21 logits of the front and of the back window."""
         import torch
 
-        from pytest_vidmetrics.backbones.synchformer_mel import synchformer_mel
+        from pytest_vidmetrics.networks.synchformer.mel import synchformer_mel
 
         network = self._network()
         starts = read.windows()

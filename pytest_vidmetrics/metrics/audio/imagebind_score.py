@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
@@ -16,9 +16,9 @@ from pytest_vidmetrics.metrics.registry import register
 if TYPE_CHECKING:
     import torch
 
-    from pytest_vidmetrics.backbones.imagebind import ImageBind
-    from pytest_vidmetrics.backbones.imagebind_audio import Samples
-    from pytest_vidmetrics.backbones.imagebind_video import Pairs
+    from pytest_vidmetrics.networks.imagebind.audio import Samples
+    from pytest_vidmetrics.networks.imagebind.network import ImageBind
+    from pytest_vidmetrics.networks.imagebind.video import Pairs
 
 Compat = Literal["fastvideo", "av-benchmark"]
 _SLACK = 1e-9
@@ -79,9 +79,9 @@ class ImageBindScore(BaseMetric):
         self.weights = weights
         self.chunk_size = chunk_size
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return ImageBind-huge."""
-        from pytest_vidmetrics.backbones import imagebind
+        from pytest_vidmetrics.networks.imagebind import network as imagebind
 
         return (imagebind.checkpoint(self.weights),)
 
@@ -120,35 +120,35 @@ class ImageBindScore(BaseMetric):
         return self._score(video, pairs, sound, facts)
 
     def _network(self) -> ImageBind:
-        from pytest_vidmetrics.backbones import imagebind
+        from pytest_vidmetrics.networks.imagebind import network as imagebind
 
         return imagebind.load(self.weights, self.device, self.name)
 
     def _sound(self, value: Any) -> Samples:
-        from pytest_vidmetrics.backbones.imagebind_audio import SAMPLE_RATE
+        from pytest_vidmetrics.networks.imagebind.audio import SAMPLE_RATE
 
         return waveform(value, SAMPLE_RATE) if self.channels == "mean" else waveform(value, SAMPLE_RATE, mono=False)[0]
 
     def _seconds(self, sound: Samples) -> float:
-        from pytest_vidmetrics.backbones.imagebind_audio import SAMPLE_RATE
+        from pytest_vidmetrics.networks.imagebind.audio import SAMPLE_RATE
 
         return len(sound) / SAMPLE_RATE
 
     def _cut(self, video: torch.Tensor, fps: float, sound: Samples, length: float) -> tuple[torch.Tensor, Samples]:
         """Return what of both streams is compared."""
-        from pytest_vidmetrics.backbones.imagebind_audio import SAMPLE_RATE
+        from pytest_vidmetrics.networks.imagebind.audio import SAMPLE_RATE
 
         if self.seconds is None and self.compat == "fastvideo":
             return video, sound
         return video[: math.ceil(length * fps - _SLACK)], sound[: round(length * SAMPLE_RATE)]
 
     def _pairs(self, total: int, fps: float, length: float) -> Pairs:
-        from pytest_vidmetrics.backbones.imagebind_video import clip_ends, half_hertz_pairs
+        from pytest_vidmetrics.networks.imagebind.video import clip_ends, half_hertz_pairs
 
         return half_hertz_pairs(total, fps, length) if self.compat == "av-benchmark" else clip_ends(total, fps)
 
     def _too_short(self, pairs: Pairs, sound: Samples) -> str:
-        from pytest_vidmetrics.backbones.imagebind_audio import MIN_SAMPLES, SAMPLE_RATE
+        from pytest_vidmetrics.networks.imagebind.audio import MIN_SAMPLES, SAMPLE_RATE
 
         if len(sound) < MIN_SAMPLES:
             return f"the sound needs at least {MIN_SAMPLES / SAMPLE_RATE:g} s, it has {self._seconds(sound):g} s"
@@ -160,8 +160,8 @@ class ImageBindScore(BaseMetric):
         import torch
         import torch.nn.functional as F
 
-        from pytest_vidmetrics.backbones.imagebind_audio import sound_clips
-        from pytest_vidmetrics.backbones.imagebind_video import CROPS, views
+        from pytest_vidmetrics.networks.imagebind.audio import sound_clips
+        from pytest_vidmetrics.networks.imagebind.video import CROPS, views
 
         network = self._network()
         # Clips of a video below 2 s are one clip, and the crops of a square one are one crop.

@@ -9,8 +9,8 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat
 from pytest_vidmetrics.metrics.base import FeatureSet
-from pytest_vidmetrics.metrics.corpus import CacheMode, spread
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.sets.corpus import CacheMode, spread
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.stats.kernel import Kernel

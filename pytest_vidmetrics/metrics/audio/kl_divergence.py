@@ -71,8 +71,8 @@ class KLDivergence(PasstMetric):
         Raises :class:`~pytest_vidmetrics.core.errors.NoAudioStreamError` and its subclass ``SilentAudioError``
         (skips) and :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`, each naming the side.
         """
-        from pytest_vidmetrics.backbones.passt import TooShortError
         from pytest_vidmetrics.metrics.audio.passt_sound import hear
+        from pytest_vidmetrics.networks.passt import TooShortError
 
         network = self._loaded()
         try:

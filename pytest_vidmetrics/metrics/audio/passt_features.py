@@ -14,8 +14,8 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_metric import PasstMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet
-from pytest_vidmetrics.metrics.common.fvd_cache import References, read, write
-from pytest_vidmetrics.metrics.corpus import CacheMode, CorpusMetric
+from pytest_vidmetrics.metrics.sets.corpus import CacheMode, CorpusMetric
+from pytest_vidmetrics.metrics.sets.reference_files import References, read, write
 
 if TYPE_CHECKING:
     import numpy as np

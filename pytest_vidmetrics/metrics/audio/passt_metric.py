@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.passt_protocol import Protocol
 from pytest_vidmetrics.metrics.base import BaseMetric
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.backbones.passt import Passt
+    from pytest_vidmetrics.networks.passt import Passt
 
 
 class PasstMetric(BaseMetric):
@@ -23,9 +23,9 @@ class PasstMetric(BaseMetric):
         """Add the rules themselves, so that a changed protocol is another metric."""
         return {**super().identity(), "rules": self.rules.values()}
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return the weights of PaSST-S."""
-        from pytest_vidmetrics.backbones.passt import checkpoint
+        from pytest_vidmetrics.networks.passt import checkpoint
 
         return (checkpoint(self.weights),)
 
@@ -35,7 +35,7 @@ class PasstMetric(BaseMetric):
 
     def _loaded(self) -> Passt:
         if self._network is None:
-            from pytest_vidmetrics.backbones.passt import load
+            from pytest_vidmetrics.networks.passt import load
 
             self._network = load(self.weights, self.device, self.name)
         return self._network

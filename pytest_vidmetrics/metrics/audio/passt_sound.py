@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_vidmetrics.backbones.shared import once
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStreamError
 from pytest_vidmetrics.metrics.audio.passt_protocol import RATE, Protocol, Window
 from pytest_vidmetrics.metrics.audio.waveform import waveform
+from pytest_vidmetrics.networks.shared import once
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.backbones.passt import Audio, Passt
     from pytest_vidmetrics.metrics.audio.passt_protocol import Samples
+    from pytest_vidmetrics.networks.passt import Audio, Passt
 
 
 @dataclass(frozen=True)
 class Heard:
-    """One :class:`~pytest_vidmetrics.backbones.passt.Audio` per window, and the seconds that no window holds."""
+    """One :class:`~pytest_vidmetrics.networks.passt.Audio` per window, and the seconds that no window holds."""
 
     windows: tuple[Audio, ...]
     unread_s: float

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_vidmetrics.backbones.shared import once
 from pytest_vidmetrics.core.errors import MediaError, NoAudioStreamError, SilentAudioError
 from pytest_vidmetrics.core.types import Video
+from pytest_vidmetrics.networks.shared import once
 
 if TYPE_CHECKING:
     import numpy as np

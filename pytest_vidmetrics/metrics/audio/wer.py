@@ -1,13 +1,13 @@
-"""Word error rate: whether the speech in the sound says what it should."""
+"""Status error rate: whether the speech in the sound says what it should."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.languages import by_character, by_character_in_fastvideo, language_code
 from pytest_vidmetrics.metrics.audio.transcripts import Errors, count, has_characters, normalise, units
 from pytest_vidmetrics.metrics.audio.waveform import waveform
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from pytest_vidmetrics.backbones.asr import Recogniser
+    from pytest_vidmetrics.networks.asr import Recogniser
 
     Samples = npt.NDArray[np.float32]
 
@@ -78,16 +78,16 @@ class WordErrorRate(BaseMetric):
         self.max_new_tokens = max_new_tokens
         self._recogniser: Recogniser | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return the files of the speech recogniser."""
-        from pytest_vidmetrics.backbones import asr
+        from pytest_vidmetrics.networks import asr
 
-        return asr.checkpoints(self.backend, self.model)
+        return asr.weights_files(self.backend, self.model)
 
     def setup(self) -> None:
         """Load the speech recogniser."""
         if self._recogniser is None:
-            from pytest_vidmetrics.backbones import asr
+            from pytest_vidmetrics.networks import asr
 
             self._recogniser = asr.load(self.backend, self.model, self.device, self.max_new_tokens, self.name)
 
@@ -137,7 +137,7 @@ class WordErrorRate(BaseMetric):
 
     def _transcribe(self, audio: Any, language: str | None) -> dict[str, Any]:
         """Return the transcript and what was not heard."""
-        from pytest_vidmetrics.backbones.asr import SAMPLE_RATE
+        from pytest_vidmetrics.networks.asr import SAMPLE_RATE
 
         samples = waveform(audio, SAMPLE_RATE)
         parts = self._parts(samples)
@@ -156,7 +156,7 @@ class WordErrorRate(BaseMetric):
 
     def _parts(self, samples: Samples) -> list[Samples]:
         """Return the pieces of sound that the recogniser hears one by one."""
-        from pytest_vidmetrics.backbones.asr import FIRST_S, SAMPLE_RATE, quiet_chunks
+        from pytest_vidmetrics.networks.asr import FIRST_S, SAMPLE_RATE, quiet_chunks
 
         if self.compat == "fastvideo":
             heard = FIRST_S.get(self.backend)

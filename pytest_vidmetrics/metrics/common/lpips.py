@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.common.pairs import frame_pairs, pair_details
 from pytest_vidmetrics.metrics.registry import register
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.backbones.lpips_net import Network
+    from pytest_vidmetrics.networks.lpips import Network
 
 _NETS = ("alex", "vgg", "squeeze")
 _SMALLEST = 32
@@ -41,16 +41,16 @@ class LPIPS(BaseMetric):
         self.chunk_size = chunk_size
         self._network: Network | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return the trunk and the heads."""
-        from pytest_vidmetrics.backbones.lpips_net import VARIANTS
+        from pytest_vidmetrics.networks.lpips import VARIANTS
 
         return VARIANTS[self.net].trunk, VARIANTS[self.net].heads
 
     def setup(self) -> None:
         """Load the network."""
         if self._network is None:
-            from pytest_vidmetrics.backbones import lpips_net
+            from pytest_vidmetrics.networks import lpips as lpips_net
 
             self._network = lpips_net.load(self.net, self.device, self.name)
 

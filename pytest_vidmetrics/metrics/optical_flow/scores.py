@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.common.pairs import pair_details
 from pytest_vidmetrics.metrics.registry import register
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from pytest_vidmetrics.backbones.flow import ClipFlow, FlowModel
+    from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow, FlowModel
 
 
 class _FlowMetric(BaseMetric):
@@ -25,7 +25,7 @@ class _FlowMetric(BaseMetric):
 
     The score is the mean over pairs of the mean endpoint error in pixels; lower is better. ``protocol="v2"`` keeps
     the fastest pixels and bins both flows alike; ``"fastvideo"`` gives that project's numbers on the same flow.
-    ``model_name`` and ``ckpt`` name the network, see :class:`pytest_vidmetrics.backbones.flow.FlowModel`.
+    ``model_name`` and ``ckpt`` name the network, see :class:`pytest_vidmetrics.networks.flow.clip_flow.FlowModel`.
     ``chunk_size`` pairs go through it at a time. Fields are kept in ``precision``, float16 or, lossless, float32;
     with ``store_fields`` also in the result store (4 or 8 bytes per pixel and pair), where both metrics here and
     ``vbench.dynamic_degree`` find them.
@@ -64,11 +64,11 @@ class _FlowMetric(BaseMetric):
         self.store_fields = store_fields
 
     def _model(self) -> FlowModel:
-        from pytest_vidmetrics.backbones.flow import FlowModel
+        from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
 
         return FlowModel(self.model_name, self.ckpt)
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return the weights of the network. Raises ``ValueError`` for one that is not known."""
         return (self._model().checkpoint(),)
 
@@ -78,7 +78,7 @@ class _FlowMetric(BaseMetric):
 
     def flow(self, video: Tensor) -> ClipFlow:
         """Return the flow of ``(T, 3, H, W)`` uint8 frames, shared by the metrics of one sample."""
-        from pytest_vidmetrics.backbones.flow import clip_flow
+        from pytest_vidmetrics.networks.flow.clip_flow import clip_flow
 
         model = self._model()
         return clip_flow(

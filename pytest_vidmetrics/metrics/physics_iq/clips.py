@@ -58,7 +58,7 @@ def prepare(frames: Any, mask: Any, window: Window) -> Clip:
     ``(T, C, H, W)`` with 0..255, [0, 1] or bool. It does not count for a clip whose rate has to change: its masks
     are those of the blended frames. Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`.
     """
-    from pytest_vidmetrics.backbones.shared import once
+    from pytest_vidmetrics.networks.shared import once
 
     key = ("physics_iq", window, mask if isinstance(mask, str) else id(mask))
     return once(key, lambda: _prepare(frames, mask, window), of=frames)
@@ -120,8 +120,8 @@ def _mask(mask: Any) -> Tensor:
     import torch
 
     if isinstance(mask, str | os.PathLike):
-        from pytest_vidmetrics.backbones.shared import once
         from pytest_vidmetrics.media.video import read_clip
+        from pytest_vidmetrics.networks.shared import once
 
         mask = once(("physics_iq mask", os.fspath(mask)), lambda: read_clip(mask).frames)
     tensor = torch.as_tensor(mask)

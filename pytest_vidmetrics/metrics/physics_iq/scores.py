@@ -78,8 +78,8 @@ class _Comparison(BaseMetric):
         return prepare(sample[key], sample.get(f"{key}_mask"), self._window(sample, key))
 
     def _components(self, sample: Mapping[str, Any]) -> Components:
-        from pytest_vidmetrics.backbones.shared import once
         from pytest_vidmetrics.metrics.physics_iq.components import compare
+        from pytest_vidmetrics.networks.shared import once
 
         reference, video = self._clip(sample, "reference"), self._clip(sample, "video")
         return once(("physics_iq components", id(reference)), lambda: compare(reference, video), of=video)
@@ -174,10 +174,10 @@ class PhysicsIQ(_Comparison):
 
     def _variance(self, sample: Mapping[str, Any]) -> Components:
         """Return take 1 against take 2: once per scenario, from the engine's store where there is one."""
-        from pytest_vidmetrics.backbones.shared import keeper
         from pytest_vidmetrics.core.hashing import digest_json
         from pytest_vidmetrics.metrics.physics_iq.clips import digest
         from pytest_vidmetrics.metrics.physics_iq.components import Components, compare
+        from pytest_vidmetrics.networks.shared import keeper
 
         takes = ("reference", "reference_take2")
         digests = [

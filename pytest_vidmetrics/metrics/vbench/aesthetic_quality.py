@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.backbones.aesthetic import AestheticHead
-    from pytest_vidmetrics.backbones.clip import ClipImage
+    from pytest_vidmetrics.networks.clip.aesthetic import AestheticHead
+    from pytest_vidmetrics.networks.clip.towers import ClipImage
 
 
 @register("vbench.aesthetic_quality")
@@ -37,10 +37,10 @@ class AestheticQuality(VBenchMetric):
         self._image: ClipImage | None = None
         self._head: AestheticHead | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return CLIP ViT-L/14 and the linear head."""
-        from pytest_vidmetrics.backbones.aesthetic import LAION_HEAD
-        from pytest_vidmetrics.backbones.clip import CLIP_L14
+        from pytest_vidmetrics.networks.clip.aesthetic import LAION_HEAD
+        from pytest_vidmetrics.networks.clip.towers import CLIP_L14
 
         return CLIP_L14, LAION_HEAD
 
@@ -48,9 +48,10 @@ class AestheticQuality(VBenchMetric):
         """Load the image tower and the head."""
         if self._image is not None and self._head is not None:
             return
-        from pytest_vidmetrics.backbones import aesthetic, clip
+        from pytest_vidmetrics.networks.clip import aesthetic
+        from pytest_vidmetrics.networks.clip import towers as clip
 
-        tower, head = self.checkpoints()
+        tower, head = self.weights_files()
         self._image = clip.load_image(tower, self.device, self.name)
         self._head = aesthetic.load(head, self.device, self.name)
 

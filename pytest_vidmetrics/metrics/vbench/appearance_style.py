@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric
 from pytest_vidmetrics.metrics.vbench.frames import clip_pillow, encode
@@ -16,8 +16,8 @@ from pytest_vidmetrics.metrics.vbench.totals import Compat
 if TYPE_CHECKING:
     import torch
 
-    from pytest_vidmetrics.backbones.clip import ClipImage, ClipText
-    from pytest_vidmetrics.backbones.clip_tokenizer import ClipTokenizer
+    from pytest_vidmetrics.networks.clip.tokenizer import ClipTokenizer
+    from pytest_vidmetrics.networks.clip.towers import ClipImage, ClipText
 
 CONTEXT = 77
 
@@ -47,9 +47,9 @@ class AppearanceStyle(FrameWeightedMetric):
         self._tokenizer: ClipTokenizer | None = None
         self._styles: dict[str, torch.Tensor] = {}
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return CLIP ViT-B/32 and the merges of its tokeniser."""
-        from pytest_vidmetrics.backbones.clip import CLIP_B32, CLIP_MERGES
+        from pytest_vidmetrics.networks.clip.towers import CLIP_B32, CLIP_MERGES
 
         return CLIP_B32, CLIP_MERGES
 
@@ -57,7 +57,7 @@ class AppearanceStyle(FrameWeightedMetric):
         """Load both towers and the tokeniser."""
         if self._image is not None:
             return
-        from pytest_vidmetrics.backbones import clip
+        from pytest_vidmetrics.networks.clip import towers as clip
 
         self._tokenizer = clip.load_tokenizer(clip.CLIP_MERGES, self.name)
         self._text = clip.load_text(clip.CLIP_B32, self.device, self.name)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric, temporal_consistency
 from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode
 from pytest_vidmetrics.metrics.vbench.totals import Compat
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.backbones.clip import ClipImage
+    from pytest_vidmetrics.networks.clip.towers import ClipImage
 
 
 @register("vbench.background_consistency")
@@ -35,16 +35,16 @@ class BackgroundConsistency(FrameWeightedMetric):
         super().__init__(compat, chunk_size)
         self._image: ClipImage | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return CLIP ViT-B/32."""
-        from pytest_vidmetrics.backbones.clip import CLIP_B32
+        from pytest_vidmetrics.networks.clip.towers import CLIP_B32
 
         return (CLIP_B32,)
 
     def setup(self) -> None:
         """Load the image tower."""
         if self._image is None:
-            from pytest_vidmetrics.backbones import clip
+            from pytest_vidmetrics.networks.clip import towers as clip
 
             self._image = clip.load_image(clip.CLIP_B32, self.device, self.name)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 
 if TYPE_CHECKING:
     import torch
 
-    from pytest_vidmetrics.backbones.raft_things import RaftThings
+    from pytest_vidmetrics.networks.flow.raft import RaftThings
 
 Compat = Literal["upstream", "fixed"]
 RATE = 8
@@ -51,16 +51,16 @@ class DynamicDegree(VBenchMetric):
         self.chunk_size = chunk_size
         self._network: RaftThings | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return RAFT with the "things" weights."""
-        from pytest_vidmetrics.backbones.raft_things import RAFT_THINGS
+        from pytest_vidmetrics.networks.flow.raft import RAFT_THINGS
 
         return (RAFT_THINGS,)
 
     def setup(self) -> None:
         """Load the network."""
         if self._network is None:
-            from pytest_vidmetrics.backbones import raft_things
+            from pytest_vidmetrics.networks.flow import raft as raft_things
 
             self._network = raft_things.load(raft_things.RAFT_THINGS, self.device, self.name)
 
@@ -79,7 +79,7 @@ class DynamicDegree(VBenchMetric):
         return MetricResult(self.name, float(dynamic), details)
 
     def _check(self, video: torch.Tensor) -> None:
-        from pytest_vidmetrics.backbones.flow import FlowModel
+        from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
 
         FlowModel().check(self.name, video.shape[-2], video.shape[-1], self.device)
 
@@ -88,7 +88,7 @@ class DynamicDegree(VBenchMetric):
 
         ``keep`` takes the flow from, or leaves it to, other metrics that look at the same frames, now or later.
         """
-        from pytest_vidmetrics.backbones.flow import ClipFlow, FlowModel, clip_flow, padded
+        from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow, FlowModel, clip_flow, padded
 
         assert self._network is not None
         forward = padded(self._network)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import (
@@ -25,7 +25,7 @@ from pytest_vidmetrics.metrics.vbench.frames import (
 if TYPE_CHECKING:
     import torch
 
-    from pytest_vidmetrics.backbones.umt import Umt
+    from pytest_vidmetrics.networks.umt import Umt
 
 TOP = 5
 THRESHOLD = 0.85
@@ -57,16 +57,16 @@ class HumanAction(VBenchMetric):
         """Return the 16 middle frames."""
         return FrameRequest(FRAMES, "middle")
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return UMT ViT-L/16 fine-tuned on Kinetics-400."""
-        from pytest_vidmetrics.backbones.umt import UMT_L16_K400
+        from pytest_vidmetrics.networks.umt import UMT_L16_K400
 
         return (UMT_L16_K400,)
 
     def setup(self) -> None:
         """Load the network."""
         if self._network is None:
-            from pytest_vidmetrics.backbones import umt
+            from pytest_vidmetrics.networks import umt
 
             self._network = umt.load(umt.UMT_L16_K400, self.device, self.name)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import centre_crop, encode
@@ -14,7 +14,7 @@ from pytest_vidmetrics.metrics.vbench.frames import centre_crop, encode
 if TYPE_CHECKING:
     import torch
 
-    from pytest_vidmetrics.backbones.musiq import Musiq
+    from pytest_vidmetrics.networks.musiq import Musiq
 
 Preprocess = Literal["longer", "shorter", "shorter_centercrop", "none"]
 LIMIT = 512
@@ -45,16 +45,16 @@ class ImagingQuality(VBenchMetric):
         self.chunk_size = chunk_size
         self._network: Musiq | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return MUSIQ with the SPAQ weights."""
-        from pytest_vidmetrics.backbones.musiq import MUSIQ_SPAQ
+        from pytest_vidmetrics.networks.musiq import MUSIQ_SPAQ
 
         return (MUSIQ_SPAQ,)
 
     def setup(self) -> None:
         """Load the network."""
         if self._network is None:
-            from pytest_vidmetrics.backbones import musiq
+            from pytest_vidmetrics.networks import musiq
 
             self._network = musiq.load(musiq.MUSIQ_SPAQ, self.device, self.name)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 
 if TYPE_CHECKING:
     import torch
 
-    from pytest_vidmetrics.backbones.amt import AmtS
+    from pytest_vidmetrics.networks.amt.network import AmtS
 
 
 @register("vbench.motion_smoothness")
@@ -40,22 +40,22 @@ class MotionSmoothness(VBenchMetric):
         self.chunk_size = chunk_size
         self._network: AmtS | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return AMT-S."""
-        from pytest_vidmetrics.backbones.amt import AMT_S
+        from pytest_vidmetrics.networks.amt.network import AMT_S
 
         return (AMT_S,)
 
     def setup(self) -> None:
         """Load the network."""
         if self._network is None:
-            from pytest_vidmetrics.backbones import amt
+            from pytest_vidmetrics.networks.amt import network as amt
 
             self._network = amt.load(amt.AMT_S, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip; ``details["pair_differences"]`` holds each pair's difference in levels."""
-        from pytest_vidmetrics.backbones.correlation import pairs_at_once
+        from pytest_vidmetrics.networks.flow.memory import pairs_at_once
 
         video = self.clip(sample, least=3)
         self._check(video)
@@ -73,8 +73,8 @@ class MotionSmoothness(VBenchMetric):
         return MetricResult(self.name, score, {"pair_differences": differences})
 
     def _check(self, video: torch.Tensor) -> None:
-        from pytest_vidmetrics.backbones.amt import DIVISOR, SMALLEST
-        from pytest_vidmetrics.backbones.correlation import check_memory
+        from pytest_vidmetrics.networks.amt.network import DIVISOR, SMALLEST
+        from pytest_vidmetrics.networks.flow.memory import check_memory
 
         height, width = video.shape[-2:]
         if min(height + -height % DIVISOR, width + -width % DIVISOR) < SMALLEST:
@@ -88,7 +88,7 @@ class MotionSmoothness(VBenchMetric):
         """Return the ``(N, 3, H, W)`` uint8 frames that the network puts between two."""
         import torch
 
-        from pytest_vidmetrics.backbones.amt import pad_to
+        from pytest_vidmetrics.networks.amt.network import pad_to
 
         assert self._network is not None
         padded, (rows, columns) = pad_to(torch.cat([first, second]).float() / 255)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import clip_uint8, middle_indices
 
 if TYPE_CHECKING:
     import torch
 
-    from pytest_vidmetrics.backbones.clip_tokenizer import ClipTokenizer
-    from pytest_vidmetrics.backbones.viclip import ViClipText, ViClipVideo
+    from pytest_vidmetrics.networks.clip.tokenizer import ClipTokenizer
+    from pytest_vidmetrics.networks.clip.viclip import ViClipText, ViClipVideo
 
 
 FRAMES = 8
@@ -45,10 +45,10 @@ class PromptConsistency(VBenchMetric):
         """Return the 8 middle frames."""
         return FrameRequest(FRAMES, "middle")
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return ViCLIP and the merges of its tokeniser, which are CLIP's."""
-        from pytest_vidmetrics.backbones.clip import CLIP_MERGES
-        from pytest_vidmetrics.backbones.viclip import VICLIP
+        from pytest_vidmetrics.networks.clip.towers import CLIP_MERGES
+        from pytest_vidmetrics.networks.clip.viclip import VICLIP
 
         return VICLIP, CLIP_MERGES
 
@@ -56,7 +56,8 @@ class PromptConsistency(VBenchMetric):
         """Load both towers and the tokeniser."""
         if self._video is not None:
             return
-        from pytest_vidmetrics.backbones import clip, viclip
+        from pytest_vidmetrics.networks.clip import towers as clip
+        from pytest_vidmetrics.networks.clip import viclip
 
         self._tokenizer = clip.load_tokenizer(clip.CLIP_MERGES, self.name)
         self._text = viclip.load_text(viclip.VICLIP, self.device, self.name)
@@ -64,7 +65,7 @@ class PromptConsistency(VBenchMetric):
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip against its prompt."""
-        from pytest_vidmetrics.backbones import shared
+        from pytest_vidmetrics.networks import shared
 
         video, prompt = self.clip(sample), self.words(sample)
         self.setup()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from pytest_vidmetrics.backbones.flow import Forward
+    from pytest_vidmetrics.networks.flow.clip_flow import Forward
 
 KEPT = 5
 """How many static clips of a prompt count: the first ones by their ids."""
@@ -26,7 +26,7 @@ def is_static(video: torch.Tensor, forward: Forward, chunk_size: int) -> bool:
 
     Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for frames too small for RAFT.
     """
-    from pytest_vidmetrics.backbones.flow import FlowModel
+    from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
 
     height, width = video.shape[-2:]
     FlowModel().check("the static filter", height, width, video.device)
@@ -42,7 +42,7 @@ def is_static(video: torch.Tensor, forward: Forward, chunk_size: int) -> bool:
 
 def pair_motion(video: torch.Tensor, forward: Forward, chunk_size: int) -> Iterator[float]:
     """Yield the mean of the largest 2 % of the flow magnitudes of each pair of consecutive frames, in pixels."""
-    from pytest_vidmetrics.backbones.correlation import pairs_at_once
+    from pytest_vidmetrics.networks.flow.memory import pairs_at_once
 
     step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1], video.device)
     for start in range(0, len(video) - 1, step):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric, temporal_consistency
 from pytest_vidmetrics.metrics.vbench.frames import dino, encode
 from pytest_vidmetrics.metrics.vbench.totals import Compat
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.backbones.dino import Dino
+    from pytest_vidmetrics.networks.dino import Dino
 
 
 @register("vbench.subject_consistency")
@@ -35,16 +35,16 @@ class SubjectConsistency(FrameWeightedMetric):
         super().__init__(compat, chunk_size)
         self._network: Dino | None = None
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return DINO ViT-B/16."""
-        from pytest_vidmetrics.backbones.dino import DINO_B16
+        from pytest_vidmetrics.networks.dino import DINO_B16
 
         return (DINO_B16,)
 
     def setup(self) -> None:
         """Load the network."""
         if self._network is None:
-            from pytest_vidmetrics.backbones import dino as backbone
+            from pytest_vidmetrics.networks import dino as backbone
 
             self._network = backbone.load(backbone.DINO_B16, self.device, self.name)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pytest_vidmetrics.core.checkpoints import Checkpoint
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.static_filter import KEPT, is_static
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.backbones.flow import Forward
+    from pytest_vidmetrics.networks.flow.clip_flow import Forward
 
 
 @register("vbench.temporal_flickering")
@@ -44,18 +44,18 @@ class TemporalFlickering(BaseMetric):
         """Return the video, and the prompt where clips are chosen by prompt."""
         return (*super().required_keys(), "text_prompt") if self.static_filter else super().required_keys()
 
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def weights_files(self) -> tuple[Weights, ...]:
         """Return RAFT with the "things" weights for the static filter, else nothing."""
         if not self.static_filter:
             return ()
-        from pytest_vidmetrics.backbones.raft_things import RAFT_THINGS
+        from pytest_vidmetrics.networks.flow.raft import RAFT_THINGS
 
         return (RAFT_THINGS,)
 
     def setup(self) -> None:
         """Load the network of the static filter."""
         if self.static_filter and self._forward is None:
-            from pytest_vidmetrics.backbones.flow import FlowModel
+            from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
 
             self._forward = FlowModel().load(self.device, self.name)
 

@@ -1,1 +1,0 @@
-"""What is tested: manifests, samples, baseline files, verdicts, run records. No pytest, no torch."""

@@ -1,0 +1,49 @@
+"""Scores of a corpus: one number, what it is made of, and everything that identifies it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a sample has no score: ``status`` is ``failed``, ``skipped`` or ``unavailable``."""
+
+    sample: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CorpusScore:
+    """One gate's numbers on the candidate clips.
+
+    ``samples`` are the per-sample scores by id; for a set metric they are each clip's influence on the score,
+    in the direction of the score. ``score`` is ``None`` when there is none. ``is_mean``: it is the mean of ``samples``.
+    """
+
+    metric: Mapping[str, Any]
+    higher_is_better: bool
+    score: float | None
+    samples: Mapping[str, float]
+    paths: Mapping[str, str]
+    sample_ids: str
+    reference: str | None
+    is_set: bool = False
+    noise_floor: float = 0.0
+    min_n: int = 1
+    problems: tuple[Problem, ...] = ()
+    remarks: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
+    binary: bool = False
+    is_mean: bool = False
+    chooses: bool = False
+    """Whether the metric itself chooses which samples count, so that two runs may count other ones."""
+
+    @property
+    def n(self) -> int:
+        """How many clips were scored."""
+        return len(self.samples)

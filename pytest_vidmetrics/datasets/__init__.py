@@ -1,0 +1,1 @@
+"""Prompt corpora and folders as samples."""

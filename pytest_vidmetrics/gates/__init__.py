@@ -1,0 +1,1 @@
+"""What is tested: cases, listings, baselines, verdicts. No pytest, no torch."""

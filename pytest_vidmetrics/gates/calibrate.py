@@ -1,0 +1,89 @@
+"""How much a score moves when nothing got worse: scored again, or generated again."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.policy import MetricConfig
+from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.engine.reduce import Members, observe
+from pytest_vidmetrics.gates.baseline import Noise
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.engine.worker import Scorer
+
+
+def scoring_noise(
+    config: MetricConfig, metric: BaseMetric, corpus: Corpus, device: str, runs: int, members: Members | None = None
+) -> Noise:
+    """Score the same clips ``runs`` times from scratch: the noise of the metric on this machine.
+
+    Nothing is read from or written to the result store. Raises
+    :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when a run gives no score.
+    """
+    from pytest_vidmetrics.engine.store import Store
+    from pytest_vidmetrics.engine.worker import Scorer
+
+    scores: list[float] = []
+    for run in range(runs):
+        with tempfile.TemporaryDirectory(prefix="vidmetrics-") as folder:
+            scorer = Scorer(Store(Path(folder)), lambda: device)
+            scores.append(_score(observe(config, metric, corpus, scorer, members=members), f"run {run + 1}"))
+    return Noise(statistics.stdev(scores), runs, "scoring")
+
+
+def generation_noise(
+    config: MetricConfig,
+    metric: BaseMetric,
+    generations: Mapping[str, Corpus],
+    scorer: Scorer,
+    members: Members | None = None,
+) -> Noise:
+    """Score several generations of the same prompts, such as other seeds: the noise of the model.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when one of them gives no score, when they are
+    not generations of the same samples, or when two of them are the same files.
+    """
+    _check_distinct(generations)
+    scores: list[float] = []
+    expected: str | None = None
+    for corpus in generations.values():
+        observed = observe(config, metric, corpus, scorer, members=members)
+        first = corpus.samples[0].path if corpus.samples else "no clips"
+        scores.append(_score(observed, first))
+        expected = expected or observed.sample_ids
+        if observed.sample_ids != expected:
+            raise VidmetricsError(f"the noise cannot be measured: {first}: other samples than those of the first one")
+    return Noise(statistics.stdev(scores), len(scores), "generation")
+
+
+def _check_distinct(generations: Mapping[str, Corpus]) -> None:
+    """Refuse what would be recorded as a generator that always gives the same clips."""
+    seen: dict[frozenset[str], str] = {}
+    for name, corpus in generations.items():
+        files = frozenset(os.path.realpath(path) for sample in corpus.samples for path in _generated(sample))
+        if files and (other := seen.setdefault(files, name)) != name:
+            raise VidmetricsError(
+                f"the noise cannot be measured: {other} and {name} are the same clips; "
+                "the case must find its clips by {checkpoint}"
+            )
+
+
+def _generated(sample: Sample) -> list[str]:
+    return [str(sample.values[key]) for key in ("video", "audio") if sample.values.get(key)]
+
+
+def _score(observed: CorpusScore, what: str) -> float:
+    if observed.score is None or observed.problems:
+        first = observed.problems[0] if observed.problems else None
+        reason = f"{first.sample}: {first.reason}" if first else "no sample was scored"
+        raise VidmetricsError(f"the noise cannot be measured: {what}: {reason}")
+    return observed.score

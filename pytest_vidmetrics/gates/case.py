@@ -1,0 +1,90 @@
+"""The nouns of a manifest: cases, the metrics they configure, and the policy of each gate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_vidmetrics.core.errors import ManifestError
+from pytest_vidmetrics.core.policy import MetricConfig, Policy
+
+SUFFIXES = (".vidmetrics.toml", ".vidmetrics.yaml", ".vidmetrics.yml", ".vidmetrics.json")
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+Pair = Literal["stem", "set"]
+
+
+@dataclass(frozen=True)
+class Location:
+    """A line of a manifest, for messages."""
+
+    path: Path
+    line: int
+
+    def error(self, message: str) -> ManifestError:
+        """Return an error that starts with ``file:line``."""
+        return ManifestError(f"{self.path}:{self.line}: {message}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One ``[case.NAME]`` table: which clips, against what, measured how."""
+
+    name: str
+    where: Location
+    media: Mapping[str, tuple[str, ...]]
+    pair: Pair = "stem"
+    samples: str | None = None
+    broadcast: Mapping[str, Any] = field(default_factory=dict)
+    metrics: tuple[str, ...] | None = None
+    configs: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+    fixtures: tuple[str, ...] = ()
+    shard: int = 1
+    checkpoint: str | None = None
+    cluster: str | None = None
+    dataset: str | None = None
+    dataset_root: str | None = None
+    lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+
+    def at(self, *keys: str) -> Location:
+        """Return the line of a key inside this case, or of the case itself."""
+        return Location(self.where.path, self.lines.get(("case", self.name, *keys), self.where.line))
+
+    def policy(self, gate: str) -> Policy:
+        """Return the policy of one gate, falling back to the case's ``default``."""
+        return self.policies.get(gate, self.policies.get("default", Policy()))
+
+    def part(self, name: str) -> MetricConfig:
+        """Return the metric ``name`` with the parameters that the case gives the gate of that name, if any."""
+        used, params = self.configs.get(name, (name, {}))
+        return MetricConfig(name, name, params if used == name else {})
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A parsed manifest file."""
+
+    path: Path
+    cases: tuple[Case, ...]
+
+    @property
+    def stem(self) -> str:
+        """The file name without its ``.vidmetrics.*`` suffix: the folder of its baselines."""
+        return manifest_stem(self.path)
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file name says that it is a manifest."""
+    return path.name.endswith(SUFFIXES)
+
+
+def manifest_stem(path: Path) -> str:
+    """Return the file name without its manifest suffix."""
+    for suffix in SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem

@@ -1,0 +1,223 @@
+"""Verdicts: one gate's observation against its baseline. Nothing that is missing, skipped or NaN ever passes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pytest_vidmetrics.core.policy import MetricConfig, Policy
+from pytest_vidmetrics.core.scores import CorpusScore, Problem
+from pytest_vidmetrics.core.verdict import ClipChange, Status, Verdict
+from pytest_vidmetrics.gates.baseline import Baseline, contradiction, differences
+from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, regression_p, settling_size
+from pytest_vidmetrics.gates.listing import some
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.stats.intervals import Interval
+
+_WORST = 20
+
+
+def judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None) -> Verdict:
+    """Decide one gate, in the order in which a doubt outranks a number."""
+    return (
+        blocked(config, observed, has_baseline=baseline is not None)
+        or _missing(config, observed, baseline)
+        or _stale(observed, baseline)
+        or _compare(config.policy, observed, baseline)
+        or Verdict("ERROR", "the gate came to no verdict")
+    )
+
+
+def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) -> Verdict | None:
+    """Return the verdict of an observation that cannot be compared or recorded, or ``None``."""
+    floor = config.policy.min_n if config.policy.min_n is not None else observed.min_n
+    by_status = {status: [p for p in observed.problems if p.status == status] for status in ("unavailable", "skipped")}
+    facts: dict[str, Any] = {
+        "metric": config.metric,
+        "n": observed.n,
+        "notes": _problem_notes(observed.problems),
+        "details": dict(observed.details),
+    }
+    optional = not config.listed and not has_baseline
+    if unavailable := by_status["unavailable"]:
+        status: Status = "SKIPPED" if optional else "UNAVAILABLE"
+        return Verdict(status, unavailable[0].reason, **facts)
+    if by_status["skipped"] and observed.n == 0 and optional:
+        return Verdict("SKIPPED", f"does not apply here: {by_status['skipped'][0].reason}", **facts)
+    if observed.problems:
+        first = observed.problems[0]
+        total = len(observed.paths)
+        text = f"{len(observed.problems)} of {total} samples have no score; first: {first.sample}: {first.reason}"
+        return Verdict("ERROR", text, **facts)
+    if observed.score is None:
+        return Verdict("ERROR", "no sample was scored", **facts)
+    if observed.n < floor:
+        return Verdict("ERROR", f"{observed.n} scored samples are too few: the gate needs at least {floor}", **facts)
+    return None
+
+
+def _problem_notes(problems: tuple[Problem, ...], limit: int = 8) -> tuple[str, ...]:
+    """One line for each reason: a file that all clips need is missing once."""
+    samples: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        samples.setdefault((problem.status, problem.reason), []).append(problem.sample)
+    lines = [
+        f"{ids[0]}{f' and {len(ids) - 1} more' if ids[1:] else ''}: {status}: {reason}"
+        for (status, reason), ids in samples.items()
+    ]
+    return (*lines[:limit], f"and {len(lines) - limit} more") if len(lines) > limit else tuple(lines)
+
+
+def _missing(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None) -> Verdict | None:
+    if baseline is not None:
+        return None
+    return Verdict(
+        "MISSING",
+        "no baseline is recorded for this gate",
+        metric=config.metric,
+        now=observed.score,
+        n=observed.n,
+        notes=observed.remarks,
+        details=dict(observed.details),
+    )
+
+
+def _stale(observed: CorpusScore, baseline: Baseline | None) -> Verdict | None:
+    if baseline is None:
+        return None
+    lines = differences(baseline, observed)
+    if not lines:
+        wrong = contradiction(baseline, observed)
+        facts: dict[str, Any] = {"metric": str(observed.metric.get("name", "")), "now": observed.score, "n": observed.n}
+        return Verdict("ERROR", f"{wrong}; record it again with --update-baselines", **facts) if wrong else None
+    return Verdict(
+        "STALE",
+        f"the baseline was recorded under other conditions and is not compared: {lines[0]}",
+        metric=str(observed.metric.get("name", "")),
+        baseline=baseline.score,
+        now=observed.score,
+        n=observed.n,
+        notes=tuple(lines),
+        details=dict(observed.details),
+    )
+
+
+def _compare(policy: Policy, observed: CorpusScore, baseline: Baseline | None) -> Verdict | None:
+    if baseline is None or observed.score is None:
+        return None
+    sign = 1.0 if observed.higher_is_better else -1.0
+    harm = sign * (baseline.score - observed.score)
+    margin, source = margin_of(policy, observed, baseline)
+    interval = harm_interval(observed, baseline, policy.alpha)
+    facts: dict[str, Any] = {
+        "metric": str(observed.metric.get("name", "")),
+        "baseline": baseline.score,
+        "now": observed.score,
+        "harm": harm,
+        "margin": margin,
+        "margin_from": source,
+        "interval": (interval.low, interval.high) if interval else None,
+        "p": regression_p(observed, baseline, interval, margin),
+        "n": observed.n,
+        "decide": policy.decide,
+        "worst": worst_clips(observed, baseline),
+        "details": dict(observed.details),
+    }
+    if not (math.isfinite(margin) and math.isfinite(harm)):
+        return Verdict("ERROR", f"the margin is {margin} ({source}) and the harm {harm}: not finite numbers", **facts)
+    if policy.decide != "point" and interval is None:
+        return Verdict("ERROR", f"decide = {policy.decide!r} needs at least two independent samples", **facts)
+    status = _decide(policy.decide, harm, margin, interval)
+    notes = _notes(policy, observed, baseline, margin, interval)
+    return Verdict(status, _sentence(status, harm, margin, source, interval), notes=notes, **facts)
+
+
+def _notes(
+    policy: Policy, observed: CorpusScore, baseline: Baseline, margin: float, interval: Interval | None
+) -> tuple[str, ...]:
+    """Return what a reader should know besides the verdict: doubt, changed sides, noise above the margin."""
+    notes = list(observed.remarks)
+    gone = sorted(baseline.samples.keys() - observed.samples.keys())
+    new = sorted(observed.samples.keys() - baseline.samples.keys())
+    if gone or new:  # of a metric that chooses: for others that is STALE
+        texts = [f"{some(ids)} {word}" for ids, word in ((gone, "no longer count"), (new, "count now")) if ids]
+        notes.append(f"{observed.n} clips count, {baseline.n} in the baseline: {'; '.join(texts)}")
+    if interval is not None and interval.low <= margin < interval.high:
+        enough = settling_size(interval, margin, observed.n)
+        text = f"the interval [{interval.low:.6g}, {interval.high:.6g}] of the harm holds the margin"
+        notes.append(text + (f"; about {enough} samples would settle it" if enough else ""))
+    if observed.binary:
+        lost, won = changed_sides(observed, baseline)
+        notes.append(f"{lost} clips got worse and {won} better")
+    given = max(policy.abs, policy.rel * abs(baseline.score))
+    if baseline.noise is not None and 0.0 < given < policy.sigma * baseline.noise.sigma:
+        noise = baseline.noise
+        notes.append(
+            f"the margin given, {given:.6g}, lies below {policy.sigma:g} sigma of the noise measured over {noise.runs} "
+            f"runs ({noise.kind}), {policy.sigma * noise.sigma:.6g}: the noise counts"
+        )
+    return tuple(notes)
+
+
+def _decide(rule: str, harm: float, margin: float, interval: Interval | None) -> Status:
+    """Return the status by the policy's rule: the estimate, or the end of the interval that the rule looks at."""
+    tested = harm
+    if interval is not None:
+        tested = {"point": harm, "strict": interval.high, "lenient": interval.low}[rule]
+    return "REGRESSED" if tested > margin else "IMPROVED" if -harm > margin else "PASS"
+
+
+def margin_of(policy: Policy, observed: CorpusScore, baseline: Baseline) -> tuple[float, str]:
+    """Return the largest of the four margins, and which one it is."""
+    noise = baseline.noise.sigma if baseline.noise else 0.0
+    choices = {
+        f"abs = {policy.abs:g}": policy.abs,
+        f"rel = {policy.rel:g} of the baseline": policy.rel * abs(baseline.score),
+        f"{policy.sigma:g} sigma of measured noise": policy.sigma * noise,
+        "the metric's noise floor": observed.noise_floor,
+    }
+    source = max(choices, key=lambda name: choices[name])
+    return choices[source], source
+
+
+def _sentence(status: Status, harm: float, margin: float, source: str, interval: Interval | None) -> str:
+    if status == "REGRESSED" and harm <= margin and interval is not None:
+        return f"not shown to be within the margin of {margin:.6g} ({source}): it may be worse by {interval.high:.6g}"
+    if status == "REGRESSED":
+        return f"worse by {harm:.6g}, more than the margin of {margin:.6g} ({source})"
+    if status == "IMPROVED":
+        return f"better by {-harm:.6g}, more than the margin of {margin:.6g}; record it with --update-baselines"
+    return f"within the margin of {margin:.6g} ({source})"
+
+
+def worst_clips(observed: CorpusScore, baseline: Baseline) -> tuple[ClipChange, ...]:
+    """Return the clips that got worse, worst first: by score, or by influence for a set metric."""
+    sign = 1.0 if observed.higher_is_better else -1.0
+    changes = [
+        ClipChange(id, observed.paths.get(id, ""), was, now, sign * (was - now))
+        for id, now in observed.samples.items()
+        if (was := baseline.samples.get(id)) is not None
+    ]
+    changes.sort(key=lambda change: (-change.harm, change.id))
+    return tuple(change for change in changes[:_WORST] if change.harm > 0)
+
+
+def recorded(observed: CorpusScore, new: Baseline, old: Baseline | None) -> Verdict:
+    """Return the verdict of a gate in update mode: what will be written, or that nothing changes."""
+    status: Status = "RECORDED" if old is None else "UNCHANGED" if new.same_as(old) else "UPDATED"
+    reason = {
+        "RECORDED": "a first baseline is written",
+        "UPDATED": "the baseline is replaced",
+        "UNCHANGED": "the baseline already says this",
+    }[status]
+    return Verdict(
+        status,
+        reason,
+        metric=str(observed.metric.get("name", "")),
+        baseline=old.score if old else None,
+        now=observed.score,
+        n=observed.n,
+        notes=observed.remarks,
+        details=dict(observed.details),
+    )

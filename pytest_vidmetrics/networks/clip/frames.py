@@ -1,0 +1,68 @@
+"""CLIP ViT-B/32 as a descriptor of clips: the mean of the frames' image embeddings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.networks.clip.towers import load_image
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.networks.clip.towers import ClipImage
+
+SIDE = 224
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+_CHUNK = 16
+
+
+class ClipFrames:
+    """Describe a clip by CLIP's projected image embedding, not normalised, averaged over its frames.
+
+    Protocol of FastVideo's ``clip`` extractor (``fastvideo/eval/metrics/common/fvd/extractors.py``) with the
+    preprocessing of transformers 5: shorter side to 224 pixels, bicubic with antialiasing, rounded to 256 levels.
+    """
+
+    def __init__(self, image: ClipImage, device: torch.device | str = "cpu") -> None:
+        self._image = image
+        self._device = device
+
+    def features(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return ``(512,)`` float64 for ``(T, 3, H, W)`` uint8 frames.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for a clip without frames.
+        """
+        if not len(frames):
+            raise IncompatibleSampleError("the clip has no frames, clip needs at least 1")
+        total: torch.Tensor | float = 0.0
+        for chunk in frames.split(_CHUNK):
+            with torch.backends.cudnn.flags(allow_tf32=False):
+                total = total + self._image(pixels(chunk).to(self._device)).double().sum(dim=0)
+        return torch.as_tensor(total / len(frames)).cpu()
+
+
+def pixels(frames: torch.Tensor) -> torch.Tensor:
+    """Return CLIP's input, ``(T, 3, 224, 224)`` float32, for ``(T, 3, H, W)`` uint8 frames."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.v2 import functional
+
+    height, width = frames.shape[2:]
+    short = min(height, width)
+    size = [int(SIDE * height / short), int(SIDE * width / short)]
+    resized = functional.resize(frames, size, interpolation=InterpolationMode.BICUBIC, antialias=True)
+    top, left = (size[0] - SIDE) // 2, (size[1] - SIDE) // 2
+    cropped = resized[:, :, top : top + SIDE, left : left + SIDE].float()
+    mean, std = (cropped.new_tensor(values).view(3, 1, 1) * 255 for values in (MEAN, STD))
+    return (cropped - mean) / std
+
+
+def load_clip_frames(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> ClipFrames:
+    """Return the descriptor on the shared image tower of a checkpoint.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when the weights are missing, and ``ValueError``
+    or ``KeyError`` for those of another network.
+    """
+    return ClipFrames(load_image(checkpoint, device, metric), device)

@@ -1,0 +1,138 @@
+"""ViCLIP ViT-L/14 (InternVid, arXiv 2307.06942): a video and a text tower, from CLIP parts of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pytest_vidmetrics.core.weights import Weights, resolve
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.clip.towers import ClipText
+
+VICLIP = Weights(
+    "ViClip-InternVid-10M-FLT.pth",
+    "OpenGVLab/VBench_Used_Models",
+    "ViClip-InternVid-10M-FLT.pth",
+    size=1_710_360_580,
+    licence="not stated beside the file; the code is Apache-2.0",
+    override="VIDMETRICS_VICLIP",
+)
+HEAD_WIDTH = 64
+
+
+def clip_layers(state: hf.State, source: str, target: str) -> dict[str, torch.Tensor]:
+    """Return the blocks under ``source`` (OpenAI's layout) under the names that transformers uses."""
+    names = {
+        "attn.out_proj": "self_attn.out_proj",
+        "ln_1": "layer_norm1",
+        "ln_2": "layer_norm2",
+        "mlp.c_fc": "mlp.fc1",
+        "mlp.c_proj": "mlp.fc2",
+    }
+    out: dict[str, torch.Tensor] = {}
+    for i in range(hf.depth(state, source)):
+        for kind in ("weight", "bias"):
+            parts = [f"{target}{i}.self_attn.{letter}_proj.{kind}" for letter in "qkv"]
+            out |= hf.split_rows(state, f"{source}{i}.attn.in_proj_{kind}", parts)
+            out |= {f"{target}{i}.{new}.{kind}": state[f"{source}{i}.{old}.{kind}"] for old, new in names.items()}
+    return out
+
+
+class _Tower(nn.Module):
+    """Norm, blocks and norm around the tokens of a clip; the embedding tables are plain parameters."""
+
+    def __init__(self, config: Any) -> None:
+        from transformers.models.clip.modeling_clip import CLIPEncoder
+
+        super().__init__()
+        width = config.hidden_size
+        self.ln_pre = nn.LayerNorm(width, eps=1e-5)
+        self.encoder = CLIPEncoder(config)
+        self.ln_post = nn.LayerNorm(width, eps=1e-5)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.encoder(inputs_embeds=self.ln_pre(tokens)).last_hidden_state
+        return self.ln_post(hidden[:, 0])
+
+
+class ViClipVideo:
+    """The video tower. ``state`` is the published state dict under its key ``model``."""
+
+    def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
+        from transformers import CLIPVisionConfig
+
+        prefix = "vision_encoder."
+        part = {key[len(prefix) :]: value for key, value in hf.pick(state, (prefix,)).items()}
+        layers = clip_layers(part, "transformer.resblocks.", "encoder.layers.")
+        width = len(part["class_embedding"])
+        config = CLIPVisionConfig(
+            hidden_size=width,
+            intermediate_size=4 * width,
+            num_hidden_layers=hf.depth(layers, "encoder.layers."),
+            num_attention_heads=width // HEAD_WIDTH,
+            attn_implementation="sdpa",
+        )
+        norms = {key: value for key, value in part.items() if key.startswith(("ln_pre.", "ln_post."))}
+        with torch.device("meta"):
+            tower = _Tower(config)
+        self._tower = hf.assign(tower, {**layers, **norms}).to(device)
+        self._patch = part["conv1.weight"].float().squeeze(2).to(device)
+        self._class = part["class_embedding"].float().to(device)
+        self._place = part["positional_embedding"].float().to(device)
+        self._time = part["temporal_positional_embedding"].float().to(device)
+        self._project = part["proj"].float().to(device)
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the ``(N, D)`` features, not normalised, of normalised ``(N, 8, 3, 224, 224)`` float32 clips."""
+        with torch.inference_mode():
+            feature: torch.Tensor = self._tower(self.tokens(pixels)) @ self._project
+            return feature
+
+    def tokens(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the ``(N, 1 + patches * 8, width)`` tokens: one class token, then all times of each patch."""
+        clips, times = pixels.shape[:2]
+        patches = F.conv2d(pixels.flatten(0, 1), self._patch, stride=self._patch.shape[-1])
+        patches = patches.flatten(2).transpose(1, 2) + self._place[1:]
+        patches = patches.unflatten(0, (clips, times)).transpose(1, 2) + self._time
+        first = (self._class + self._place[0]).expand(clips, 1, -1)
+        return torch.cat([first, patches.flatten(1, 2)], dim=1)
+
+
+class ViClipText:
+    """The text tower: CLIP's, with 32 positions."""
+
+    def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
+        prefix = "text_encoder."
+        part = {key[len(prefix) :]: value for key, value in hf.pick(state, (prefix,)).items()}
+        renamed = clip_layers(part, "transformer.resblocks.", "text_model.encoder.layers.")
+        renamed["text_model.embeddings.token_embedding.weight"] = part["token_embedding.weight"]
+        renamed["text_model.embeddings.position_embedding.weight"] = part["positional_embedding"]
+        for kind in ("weight", "bias"):
+            renamed[f"text_model.final_layer_norm.{kind}"] = part[f"ln_final.{kind}"]
+        renamed["text_projection.weight"] = part["text_projection"].t().contiguous()
+        self._text = ClipText(renamed, device)
+
+    def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the ``(N, D)`` features, not normalised, of rows of 32 token ids."""
+        return self._text(rows)
+
+
+def load_video(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> ViClipVideo:
+    """Return the shared video tower of a checkpoint; ``metric`` is who asks, for the error message."""
+    path = str(resolve(checkpoint, metric))
+    return shared.load(
+        f"{checkpoint.name}.video", device, lambda: ViClipVideo(hf.read_state(path, "model"), device), path
+    )
+
+
+def load_text(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> ViClipText:
+    """Return the shared text tower of a checkpoint."""
+    path = str(resolve(checkpoint, metric))
+    return shared.load(
+        f"{checkpoint.name}.text", device, lambda: ViClipText(hf.read_state(path, "model"), device), path
+    )

@@ -1,0 +1,182 @@
+"""Optical flow of a clip by one of several networks: computed once per pair of frames, a few pairs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy.typing as npt
+import torch
+
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.weights import Weights, weights_sha256
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.flow import dpflow
+from pytest_vidmetrics.networks.flow import raft as raft_things
+from pytest_vidmetrics.networks.flow.memory import check_memory, pairs_at_once
+from pytest_vidmetrics.networks.flow.store import StoredPairs
+
+Forward = Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]
+"""``(n, 3, H, W)`` uint8 RGB frames to ``(n - 1, 2, h, w)`` float32 flow in pixels and the index of the clip in it."""
+
+Precision = Literal["float16", "float32"]
+"""How fields are kept. float16 takes half the space; a component is off by at most 1/2048 of itself."""
+
+LARGEST = 0.05
+
+
+@dataclass(frozen=True)
+class FlowModel:
+    """Which network, trained on what: part of the identity of every score.
+
+    ``"raft_large"`` (``"things"``; arXiv 2003.12039) comes with torchvision. ``"dpflow"`` (arXiv 2503.14880) needs
+    the library ptlflow. Raises ``ValueError`` for another name.
+    """
+
+    model_name: str = "raft_large"
+    ckpt: str = "things"
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        known = {"raft_large": ("things",), "dpflow": tuple(dpflow.CHECKPOINTS)}
+        if self.model_name not in known:
+            raise ValueError(f"model_name is one of {', '.join(known)}, not {self.model_name!r}")
+        if self.ckpt not in known[self.model_name]:
+            raise ValueError(f"ckpt of {self.model_name} is one of {known[self.model_name]}, not {self.ckpt!r}")
+
+    def checkpoint(self) -> Weights:
+        """Return the weights."""
+        return raft_things.RAFT_THINGS if self.model_name == "raft_large" else dpflow.CHECKPOINTS[self.ckpt]
+
+    def load(self, device: torch.device | str, metric: str | None = None) -> Forward:
+        """Return the shared network on a device; ``metric`` is who asks, for the error message.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` without the weights or the library.
+        """
+        if self.model_name == "raft_large":
+            return padded(raft_things.load(self.checkpoint(), device, metric))
+        return dpflow.load(self.checkpoint(), device, metric)
+
+    def check(self, who: str, height: int, width: int, device: torch.device | str) -> None:
+        """Refuse frames that are too small for the network, or too large for the memory.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`; ``who`` is the metric it names.
+        """
+        is_raft = self.model_name == "raft_large"
+        least = raft_things.SMALLEST - raft_things.DIVISOR + 1 if is_raft else dpflow.SMALLEST
+        if min(height, width) < least:
+            raise IncompatibleSampleError(
+                f"{who} needs frames of at least {least} pixels a side, got {height} x {width}: {self.model_name}'s "
+                "coarsest level would be one pixel wide"
+            )
+        if is_raft:
+            check_memory(who, height, width, device)
+
+
+def padded(network: Callable[[torch.Tensor], torch.Tensor]) -> Forward:
+    """Return RAFT for frames of any size: their edges are repeated up to multiples of 8."""
+
+    def run(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
+        wide, inside = raft_things.pad(frames.float())
+        return network(wide), inside
+
+    return run
+
+
+class ClipFlow:
+    """Flow from each frame of a clip to the next, computed when it is asked for.
+
+    ``video`` is ``(T, 3, H, W)`` uint8. ``forward`` returns the network; it is called when a pair is in neither this
+    object nor ``stored``. With ``precision=None`` no fields are kept, only how much each pair moves; with ``stored``
+    only those of the last few pairs.
+    """
+
+    def __init__(
+        self,
+        video: torch.Tensor,
+        forward: Callable[[], Forward],
+        chunk_size: int,
+        precision: Precision | None = "float16",
+        stored: StoredPairs | None = None,
+    ) -> None:
+        self._video, self._forward, self._stored = video, forward, stored
+        self._dtype = None if precision is None else getattr(torch, precision)
+        self._step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1], video.device)
+        self._fields: dict[int, npt.NDArray[Any]] = {}
+        self._motion: dict[int, tuple[float, float]] = {}
+
+    def __len__(self) -> int:
+        """How many pairs of consecutive frames there are."""
+        return max(0, len(self._video) - 1)
+
+    def field(self, pair: int) -> npt.NDArray[Any]:
+        """Return the ``(H, W, 2)`` flow in pixels of one pair."""
+        if pair not in self._fields:
+            known = None if self._stored is None else self._stored.field(pair)
+            if known is not None:
+                return known
+            self._compute(pair)
+        return self._fields[pair]
+
+    def motion(self, pair: int) -> tuple[float, float]:
+        """Return the largest motion of one pair in pixels: over the padded frame, and inside the frame."""
+        if pair not in self._motion:
+            known = None if self._stored is None else self._stored.motion(pair)
+            if known is None:
+                self._compute(pair)
+            else:
+                self._motion[pair] = known
+        return self._motion[pair]
+
+    def _compute(self, start: int) -> None:
+        """Compute some pairs from ``start`` on, and keep them."""
+        flow, inside = self._forward()(self._video[start : start + self._step + 1])
+        cut = flow[inside]
+        whole = largest_motion(flow)
+        motion = zip(whole, whole if cut.shape == flow.shape else largest_motion(cut), strict=True)
+        self._motion.update(enumerate(motion, start))
+        shared.forwards["flow pairs"] += len(flow)
+        if self._dtype is None:
+            return
+        fields = cut.permute(0, 2, 3, 1).to(self._dtype).cpu().contiguous().numpy()
+        if self._stored is not None:
+            self._fields.clear()  # the store has them: two clips of 121 frames at 720p would take 0.9 GB
+        for pair, field in enumerate(fields, start):
+            self._fields[pair] = field
+            if self._stored is not None:
+                self._stored.put(pair, field, self._motion[pair])
+
+
+def clip_flow(
+    video: torch.Tensor,
+    model: FlowModel,
+    forward: Callable[[], Forward],
+    device: torch.device | str,
+    chunk_size: int,
+    precision: Precision = "float16",
+    *,
+    store: bool = True,
+) -> ClipFlow:
+    """Return the flow of a clip, which all metrics of one sample share that use the same network.
+
+    With ``store`` the pairs are read from and written to the store of the engine, if there is one.
+    """
+    keeper = shared.keeper() if store else None
+
+    def make() -> ClipFlow:
+        stored = None
+        if keeper is not None:
+            weights = weights_sha256(model.checkpoint())
+            stored = StoredPairs(keeper, video, (model.model_name, model.ckpt, weights, precision))
+        return ClipFlow(video, forward, chunk_size, precision, stored)
+
+    return shared.once(("flow", model, str(device), precision, keeper is None), make, of=video)
+
+
+def largest_motion(flow: torch.Tensor) -> list[float]:
+    """Return, for each ``(2, H, W)`` flow, the mean of the largest 5 % of its magnitudes."""
+    magnitude = flow.square().sum(dim=1).sqrt().flatten(1)
+    taken = int(LARGEST * magnitude.shape[1])
+    values: list[float] = magnitude.topk(taken, dim=1).values.double().mean(dim=1).tolist()
+    return values

@@ -1,0 +1,64 @@
+"""DPFlow (arXiv 2503.14880) as the library ptlflow holds it: what FastVideo measures flow with."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.weights import Weights, resolve
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks import state_dicts as hf
+
+_RELEASE = "https://github.com/hmorimitsu/ptlflow/releases/download/weights1"
+_FILES = {"things": "2012b5d6", "chairs": "f94e717a", "kitti": "4e97eac6", "sintel": "b44b072c", "spring": "69bac7fa"}
+CHECKPOINTS = {
+    trained: Weights(
+        f"dpflow-{trained}-{digest}.ckpt",
+        f"{_RELEASE}/dpflow-{trained}-{digest}.ckpt",
+        licence="CC-BY-NC-SA-4.0",
+        override=f"VIDMETRICS_DPFLOW_{trained.upper()}",
+    )
+    for trained, digest in _FILES.items()
+}
+"""Published weights by training set."""
+SMALLEST = 33
+"""Fewest pixels of a side: below, the coarsest maps have one value, which normalisation makes NaN."""
+
+
+class DPFlow:
+    """The network. ``state`` is the published state dict. Raises ``UnavailableError`` without ptlflow."""
+
+    def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
+        library = _library()
+        with torch.random.fork_rng(devices=[]):
+            self._model: Any = library.get_model("dpflow")
+        hf.assign(self._model, state).to(device)
+
+    def __call__(self, frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
+        """Return the ``(n - 1, 2, H, W)`` flow of ``(n, 3, H, W)`` uint8 RGB frames, and the index of all of it."""
+        backwards = frames.flip(1).float() / 255  # the library reads blue, green, red
+        pairs = torch.stack([backwards[:-1], backwards[1:]], dim=1).contiguous()
+        with torch.inference_mode():
+            # Not forward(): when memory runs out it goes on with another correlation, which gives other numbers.
+            flow = self._model.forward_flow({"images": pairs})["flows"][:, 0]
+        return flow, (...,)
+
+
+def _library(name: str = "ptlflow") -> ModuleType:
+    if importlib.util.find_spec(name) is None:
+        raise UnavailableError(f"model_name='dpflow' needs {name}: pip install 'ptlflow>=0.4'")
+    return importlib.import_module(name)
+
+
+def load(
+    checkpoint: Weights, device: torch.device | str, metric: str | None = None
+) -> Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]:
+    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
+    _library()
+    path = str(resolve(checkpoint, metric))
+    return shared.load(checkpoint.name, device, lambda: DPFlow(hf.read_state(path, "state_dict"), device), path)

@@ -1,0 +1,149 @@
+"""RAFT with the "things" weights (arXiv 2003.12039): torchvision's ``raft_large``, run on consecutive frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from pytest_vidmetrics.core.weights import Weights, resolve
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks import state_dicts as hf
+
+RAFT_THINGS = Weights(
+    "raft-things.pth",
+    "sbalani/raft-things",
+    "raft-things.pth",
+    size=21_045_316,
+    licence="BSD-3-Clause",
+    override="VIDMETRICS_RAFT_THINGS",
+)
+ITERATIONS = 20
+DIVISOR = 8
+SMALLEST = 128
+"""Fewest pixels of a padded side: the coarsest correlation level needs two."""
+
+_ENCODER = (
+    ("conv1.", "convnormrelu.0."),
+    ("norm1.", "convnormrelu.1."),
+    ("conv2.", "conv."),
+)
+_BLOCK = (
+    ("conv1.", "convnormrelu1.0."),
+    ("norm1.", "convnormrelu1.1."),
+    ("conv2.", "convnormrelu2.0."),
+    ("norm2.", "convnormrelu2.1."),
+)
+_UPDATE = (
+    ("encoder.convc1.", "update_block.motion_encoder.convcorr1.0."),
+    ("encoder.convc2.", "update_block.motion_encoder.convcorr2.0."),
+    ("encoder.convf1.", "update_block.motion_encoder.convflow1.0."),
+    ("encoder.convf2.", "update_block.motion_encoder.convflow2.0."),
+    ("encoder.conv.", "update_block.motion_encoder.conv.0."),
+    *((f"gru.conv{g}{i}.", f"update_block.recurrent_block.convgru{i}.conv{g}.") for i in (1, 2) for g in "zrq"),
+    ("flow_head.", "update_block.flow_head."),
+    ("mask.0.", "mask_predictor.convrelu.0."),
+    ("mask.2.", "mask_predictor.conv."),
+)
+
+
+def rename(key: str) -> str | None:
+    """Return torchvision's name of a published key, or ``None`` for a tensor that the file holds twice."""
+    key = key.removeprefix("module.")
+    if ".norm3." in key:
+        return None
+    for source, target in (("fnet.", "feature_encoder."), ("cnet.", "context_encoder.")):
+        if key.startswith(source):
+            return target + _rename_encoder(key.removeprefix(source))
+    rest = key.removeprefix("update_block.")
+    return next(new + rest.removeprefix(old) for old, new in _UPDATE if rest.startswith(old))
+
+
+def _rename_encoder(key: str) -> str:
+    layer, _, rest = key.partition(".")
+    if not layer.startswith("layer"):
+        return next(new + key.removeprefix(old) for old, new in _ENCODER if key.startswith(old))
+    number, _, rest = rest.partition(".")
+    renamed = (new + rest.removeprefix(old) for old, new in _BLOCK if rest.startswith(old))
+    return f"{layer}.{number}.{next(renamed, rest)}"
+
+
+class RaftThings:
+    """The network. ``state`` is the published state dict."""
+
+    def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
+        from torchvision.models.optical_flow import raft_large
+
+        renamed = {new: value for key, value in state.items() if (new := rename(key)) is not None}
+        with torch.device("meta"):
+            model = raft_large(weights=None, progress=False)
+        self._model = hf.assign(model, renamed).to(device)
+
+    def __call__(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the ``(T - 1, 2, H, W)`` flow in pixels from each frame to the next.
+
+        ``frames`` are ``(T, 3, H, W)`` float32 in 0..255; ``H`` and ``W`` are multiples of 8 and at least 128.
+        """
+        with torch.inference_mode():
+            return self._flow(frames / 255 * 2 - 1)
+
+    def _flow(self, frames: torch.Tensor) -> torch.Tensor:
+        model: Any = self._model
+        # Each frame is encoded once, though it is in two pairs, and only the last flow is brought to full size.
+        maps = model.feature_encoder(frames)
+        correlation = type(model.corr_block)()
+        correlation.corr_pyramid = _pyramid(maps, correlation.num_levels)
+        context = model.context_encoder(frames[:-1])
+        size = model.update_block.hidden_state_size
+        hidden, context = context[:, :size].tanh(), context[:, size:].relu()
+        start = _positions(hidden)
+        now = start
+        for _ in range(ITERATIONS):
+            seen = correlation.index_pyramid(centroids_coords=now)
+            hidden, change = model.update_block(hidden, context, seen, now - start)
+            now = now + change
+        return _upsample(now - start, model.mask_predictor(hidden))
+
+
+def _pyramid(maps: torch.Tensor, levels: int) -> list[torch.Tensor]:
+    """Return what torchvision's ``build_pyramid`` does, scaled in place: the largest volume is held once, not twice."""
+    count, channels, height, width = maps[1:].shape
+    flat = maps.flatten(2)
+    volume = torch.matmul(flat[:-1].transpose(1, 2), flat[1:]).div_(channels**0.5)
+    pyramid = [volume.view(count * height * width, 1, height, width)]
+    for _ in range(levels - 1):
+        pyramid.append(F.avg_pool2d(pyramid[-1], kernel_size=2, stride=2))
+    return pyramid
+
+
+def _positions(like: torch.Tensor) -> torch.Tensor:
+    count, _, height, width = like.shape
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=like.device), torch.arange(width, device=like.device), indexing="ij"
+    )
+    return torch.stack([columns, rows]).to(like.dtype).expand(count, -1, -1, -1)
+
+
+def _upsample(flow: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return flow at eight times the size: each pixel is a learned mean of 3 x 3 coarse ones."""
+    count, _, height, width = flow.shape
+    weights = mask.reshape(count, 1, 9, DIVISOR, DIVISOR, height, width).softmax(dim=2)
+    around = F.unfold(DIVISOR * flow, 3, padding=1).reshape(count, 2, 9, 1, 1, height, width)
+    fine = (weights * around).sum(dim=2).permute(0, 1, 4, 2, 5, 3)
+    return fine.reshape(count, 2, DIVISOR * height, DIVISOR * width)
+
+
+def pad(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
+    """Return frames whose sides are multiples of 8 (edges repeated, the odd pixel right and below), and the inside."""
+    height, width = frames.shape[-2:]
+    below, right = -height % DIVISOR, -width % DIVISOR
+    top, left = below // 2, right // 2
+    wide = F.pad(frames, (left, right - left, top, below - top), mode="replicate")
+    return wide, (..., slice(top, top + height), slice(left, left + width))
+
+
+def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> RaftThings:
+    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
+    path = str(resolve(checkpoint, metric))
+    return shared.load(checkpoint.name, device, lambda: RaftThings(hf.read_state(path), device), path)

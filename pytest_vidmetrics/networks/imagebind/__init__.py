@@ -1,0 +1,1 @@
+"""ImageBind: towers and front ends."""

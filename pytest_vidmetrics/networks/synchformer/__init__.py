@@ -1,0 +1,1 @@
+"""Synchformer: towers and front ends."""

@@ -1,0 +1,111 @@
+"""UMT ViT-L/16 action classifier (Unmasked Teacher, arXiv 2303.16058), from VideoMAE parts of transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pytest_vidmetrics.core.weights import Weights, resolve
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks import state_dicts as hf
+
+UMT_L16_K400 = Weights(
+    "l16_ptk710_ftk710_ftk400_f16_res224.pth",
+    "OpenGVLab/VBench_Used_Models",
+    "l16_ptk710_ftk710_ftk400_f16_res224.pth",
+    size=1_213_937_216,
+    licence="MIT",
+    override="VIDMETRICS_UMT",
+)
+FRAMES = 16
+HEAD_WIDTH = 64
+_TABLE_TIMES, _TABLE_SIDE = 8, 14
+
+
+def sinusoid_table(width: int, frames: int = FRAMES) -> torch.Tensor:
+    """Return the ``(1, frames * 196, width)`` position table of a checkpoint that has none.
+
+    Sines (even) and cosines (odd) for 8 x 14 x 14 positions, stretched linearly to ``frames`` times.
+    """
+    count = _TABLE_TIMES * _TABLE_SIDE**2
+    exponent = 2 * (torch.arange(width, dtype=torch.float64) // 2) / width
+    angles = torch.arange(count, dtype=torch.float64)[:, None] / torch.pow(10000.0, exponent)
+    table = angles.sin()
+    table[:, 1::2] = angles[:, 1::2].cos()
+    times = table.float().view(_TABLE_TIMES, -1, width).permute(1, 2, 0)
+    stretched = F.interpolate(times, size=frames, mode="linear", align_corners=False)
+    return stretched.permute(2, 0, 1).reshape(1, -1, width)
+
+
+def encoder_layers(state: hf.State) -> dict[str, torch.Tensor]:
+    """Return the blocks of ``state`` under the names of VideoMAE's encoder; the keys have no bias."""
+    names = {
+        "norm1": "layernorm_before",
+        "norm2": "layernorm_after",
+        "attn.proj": "attention.output.dense",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+    }
+    out: dict[str, torch.Tensor] = {}
+    for i in range(hf.depth(state, "blocks.")):
+        old, new = f"blocks.{i}.", f"layer.{i}."
+        attention = f"{new}attention.attention."
+        parts = [f"{attention}{name}.weight" for name in ("query", "key", "value")]
+        out |= hf.split_rows(state, f"{old}attn.qkv.weight", parts)
+        out[f"{attention}query.bias"] = state[f"{old}attn.q_bias"]
+        out[f"{attention}value.bias"] = state[f"{old}attn.v_bias"]
+        for kind in ("weight", "bias"):
+            out |= {f"{new}{b}.{kind}": state[f"{old}{a}.{kind}"] for a, b in names.items()}
+    return out
+
+
+class Umt(nn.Module):
+    """The classifier. ``state`` is the published flat state dict; it may hold its own position table."""
+
+    def __init__(self, state: hf.State) -> None:
+        from transformers import VideoMAEConfig
+        from transformers.models.videomae.modeling_videomae import VideoMAEEncoder
+
+        super().__init__()
+        patch = state["patch_embed.proj.weight"].float()
+        width = patch.shape[0]
+        config = VideoMAEConfig(
+            hidden_size=width,
+            intermediate_size=len(state["blocks.0.mlp.fc1.weight"]),
+            num_hidden_layers=hf.depth(state, "blocks."),
+            num_attention_heads=width // HEAD_WIDTH,
+            layer_norm_eps=1e-6,
+            attn_implementation="sdpa",
+        )
+        with torch.device("meta"):
+            encoder: Any = VideoMAEEncoder(config)
+        self.encoder = hf.assign(encoder, encoder_layers(state))
+        positions = state["pos_embed"].float() if "pos_embed" in state else sinusoid_table(width)
+        self.register_buffer("positions", positions, persistent=False)
+        # One frame per tube, so that the three-dimensional kernel is a flat one.
+        self.register_buffer("patch", patch.squeeze(2), persistent=False)
+        for name in ("patch_embed.proj.bias", "fc_norm.weight", "fc_norm.bias", "head.weight", "head.bias"):
+            self.register_buffer(name.replace(".", "_"), state[name].float(), persistent=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the ``(N, 400)`` logits of normalised ``(N, 16, 3, 224, 224)`` float32 clips."""
+        with torch.inference_mode():
+            feature = self.features(pixels)
+            return F.linear(feature, self.head_weight, self.head_bias)
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the ``(N, D)`` normalised mean of the tokens."""
+        clips = pixels.shape[0]
+        patches = F.conv2d(pixels.flatten(0, 1), self.patch, self.patch_embed_proj_bias, stride=self.patch.shape[-1])
+        tokens = patches.flatten(2).transpose(1, 2).reshape(clips, -1, patches.shape[1]) + self.positions
+        mean = self.encoder(tokens).last_hidden_state.mean(dim=1)
+        return F.layer_norm(mean, mean.shape[-1:], self.fc_norm_weight, self.fc_norm_bias, eps=1e-6)
+
+
+def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> Umt:
+    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
+    path = str(resolve(checkpoint, metric))
+    return shared.load(checkpoint.name, device, lambda: hf.frozen(Umt(hf.read_state(path))).to(device), path)

@@ -1,0 +1,82 @@
+"""What happens once at the start of a run that uses the plugin."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.session import RUN, Run, check_baselines, check_store
+
+if TYPE_CHECKING:
+    from _pytest.config import Config
+    from _pytest.nodes import Item
+
+
+def prepare(config: Config, settings: Settings) -> None:
+    """Register third-party metrics, check the selection and the folders, and start recording.
+
+    Raises ``pytest.UsageError`` for an unknown metric, for variables that name no shard, for a store or baseline
+    folder that cannot be written, and for a GPU that is not there.
+    """
+    from pytest_vidmetrics.core.processors import wait_passively
+    from pytest_vidmetrics.metrics import registry
+    from pytest_vidmetrics.plugin import controller as recording
+    from pytest_vidmetrics.plugin.options import sharded
+
+    if (variable := wait_passively(os.environ)) is not None:
+        config.add_cleanup(functools.partial(os.environ.__delitem__, variable))
+    settings = sharded(settings)
+    config.hook.pytest_vidmetrics_register_metrics(registry=registry)
+    choices = registry.selectable()
+    for name in settings.selection or ():
+        if name not in choices:
+            raise pytest.UsageError(
+                f"--vidmetrics: unknown metric or group {name!r}{registry.hint(name, choices)} (see: vidmetrics list)"
+            )
+    config.stash[RUN] = Run(config, settings)
+    reports = recording.start(config, settings)
+    if hasattr(config, "workerinput"):
+        return
+    check_store(settings)
+    check_baselines(settings)
+    if not config.option.collectonly:
+        check_device(settings)
+    if config.pluginmanager.hasplugin("xdist"):
+        from pytest_vidmetrics.plugin import xdist as workers
+
+        config.pluginmanager.register(workers.Workers(settings, reports), "vidmetrics-workers")
+
+
+def check_device(settings: Settings) -> None:
+    """Raise ``pytest.UsageError`` for a GPU that was named and is not there: every gate would fail on its own."""
+    if settings.judge or not settings.device.startswith("cuda"):
+        return
+    from pytest_vidmetrics.core.errors import UnavailableError
+    from pytest_vidmetrics.engine.devices import resolve_devices
+
+    try:
+        resolve_devices(settings.device)
+    except UnavailableError as error:
+        raise pytest.UsageError(f"--vidmetrics-device={settings.device}: {error}") from error
+
+
+def arrange(config: Config, items: list[Item]) -> None:
+    """Order gates last and bring back items that report a broken manifest.
+
+    Only speed depends on the order. A manifest that cannot be read must stay red under ``-k`` and ``-m`` too:
+    deselected, its cases would be missing without a word.
+    """
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return
+    from pytest_vidmetrics.plugin.items import GateItem
+
+    present = set(items)
+    kept = [item for item in run.kept if item not in present]
+    gates: list[Item] = [item for item in items if isinstance(item, GateItem)]
+    others = [item for item in items if not isinstance(item, GateItem)]
+    items[:] = kept + others + gates

@@ -1,0 +1,176 @@
+"""What one process of a run shares between its items: settings, the scorer, metrics that are set up."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_vidmetrics.core.cache import get_cache_dir
+from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.policy import MetricConfig
+from pytest_vidmetrics.core.processors import THREADS, available
+from pytest_vidmetrics.core.samples import Corpus
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.gates.baseline import Noise
+from pytest_vidmetrics.gates.calibrate import generation_noise, scoring_noise
+from pytest_vidmetrics.gates.case import Case, Manifest
+from pytest_vidmetrics.gates.listing import resolve_samples
+from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.plugin.options import Settings
+
+if TYPE_CHECKING:
+    from _pytest.config import Config
+
+    from pytest_vidmetrics.metrics.base import BaseMetric
+
+
+@dataclass
+class Run:
+    """The state of one process. Made when the first manifest is collected."""
+
+    config: Config
+    settings: Settings
+    manifests: dict[str, Path] = field(default_factory=dict)
+    kept: list[pytest.Item] = field(default_factory=list)
+    _metrics: dict[tuple[str, str], BaseMetric] = field(default_factory=dict)
+    _scorer: Scorer | None = None
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """What ``--vidmetrics`` asks for; everything when a manifest was named without it."""
+        return self.settings.selection or ("all",)
+
+    @property
+    def store(self) -> Store:
+        """The result store."""
+        return Store(store_folder(self.settings))
+
+    @property
+    def scorer(self) -> Scorer:
+        """The scorer of this process."""
+        if self._scorer is None:
+            self._scorer = Scorer(self.store, self._device, compute=not self.settings.judge)
+        return self._scorer
+
+    def _device(self) -> str:
+        share_cores(self.config)
+        return device_of(self.settings)
+
+    def metric(self, config: MetricConfig) -> BaseMetric:
+        """Return one gate's metric. Raises ``UnavailableError`` when a library is missing."""
+        key = (config.metric, repr(sorted(config.params.items())))
+        if key not in self._metrics:
+            self._metrics[key] = registry.get_metric(config.metric, **config.params)
+        return self._metrics[key]
+
+    def members(self, metric: BaseMetric, case: Case) -> dict[str, BaseMetric | UnavailableError]:
+        """Return the parts of a composite metric as the case configures them; nothing for another metric."""
+        from pytest_vidmetrics.metrics.composite import CompositeMetric, present
+
+        found: dict[str, BaseMetric | UnavailableError] = {}
+        for name in present(metric) if isinstance(metric, CompositeMetric) else ():
+            try:
+                found[name] = self.metric(case.part(name))
+            except UnavailableError as error:
+                found[name] = error
+        return found
+
+    def noise(self, config: MetricConfig, case: Case, corpus: Corpus) -> Noise:
+        """Measure a gate's noise as ``--vidmetrics-calibrate`` asks for it."""
+        metric, wanted = self.metric(config), self.settings.calibrate
+        if isinstance(wanted, tuple):
+            if self.config.hook.pytest_vidmetrics_load_samples(config=self.config, case=case) is not None:
+                raise VidmetricsError(
+                    "the noise cannot be measured: a hook lists the clips of this case, which knows of no "
+                    "checkpoints; give --vidmetrics-calibrate a number"
+                )
+            generations = {name: resolve_samples(case, name) for name in wanted}
+            return generation_noise(config, metric, generations, self.scorer, self.members(metric, case))
+        return scoring_noise(config, metric, corpus, self.scorer.device, wanted or 0, self.members(metric, case))
+
+    def claim(self, manifest: Manifest) -> Path | None:
+        """Reserve a manifest's baseline folder; return the other manifest that already has it."""
+        other = self.manifests.setdefault(manifest.stem, manifest.path)
+        return other if other != manifest.path else None
+
+
+RUN: pytest.StashKey[Run] = pytest.StashKey()
+
+
+def store_folder(settings: Settings) -> Path:
+    """Return the folder of the result store."""
+    return (settings.cache or get_cache_dir()) / "store"
+
+
+def check_store(settings: Settings) -> None:
+    """Raise ``pytest.UsageError`` when results could not be kept."""
+    if settings.judge:
+        return
+    try:
+        Store(store_folder(settings)).check_writable()
+    except StoreError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def check_baselines(settings: Settings) -> None:
+    """Raise ``pytest.UsageError`` when an update could not be written, before hours of scoring."""
+    if not (settings.update or settings.calibrate):
+        return
+    folder = settings.baseline_dir
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            f"cannot write baselines below {settings.baseline_dir}: {folder}: {error.strerror or error}; "
+            "name another folder with --baseline-dir=DIR"
+        ) from error
+
+
+def device_of(settings: Settings) -> str:
+    """Return the torch device of this process. An xdist worker sees one GPU, whatever its number outside."""
+    if settings.device.startswith("cuda:") and "PYTEST_XDIST_WORKER" in os.environ:
+        return "cuda"
+    if settings.device != "auto":
+        return settings.device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def share_cores(config: Config) -> None:
+    """Give this process its share of the cores: oversubscribed convolutions run up to ten times slower.
+
+    The cores are those of the container, which torch does not ask for; the user's own variables stand.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    share = max(1, available() // workers)
+    if workers > 1 or not set(THREADS) & os.environ.keys():
+        import torch
+
+        if share < torch.get_num_threads():
+            torch.set_num_threads(share)
+
+
+def environment(config: Config, settings: Settings) -> dict[str, str]:
+    """Return what a baseline says about the machine, for information only. Names no host and no user."""
+    facts = {"python": platform.python_version(), "machine": platform.machine(), "device": settings.device}
+    for package in ("pytest-vidmetrics", "torch", "torchvision", "transformers", "numpy", "av"):
+        facts[package] = importlib.metadata.version(package)
+    config.hook.pytest_vidmetrics_update_environment(config=config, environment=facts)
+    return facts
+
+
+def facts_of(report: pytest.TestReport) -> dict[str, Any] | None:
+    """Return what an item of this plugin attached to its report; ``None`` for others and for crashed workers."""
+    return getattr(report, "vidmetrics", None)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
+from pytest_vidmetrics.core.types import Video
+from pytest_vidmetrics.engine import loading as clips
+from pytest_vidmetrics.engine.pool import VideoPool
+from pytest_vidmetrics.media import video as decoding
+from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+
+
+def everything(sample: Mapping[str, Any]) -> dict[str, list[FrameRequest]]:
+    return {"video": [ALL_FRAMES]}
+
+
+def clip(side: int = 4) -> torch.Tensor:
+    return torch.zeros(2, 3, side, side, dtype=torch.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Count the clips that are being read at the same time, and all that were read."""
+    counts = {"now": 0, "most": 0, "total": 0}
+    lock = threading.Lock()
+    original = clips.read
+
+    def read(value: Any, key: str, requests: list[FrameRequest]) -> Any:
+        with lock:
+            counts["now"] += 1
+            counts["total"] += 1
+            counts["most"] = max(counts["most"], counts["now"])
+        time.sleep(0.01)
+        try:
+            return original(value, key, requests)
+        finally:
+            with lock:
+                counts["now"] -= 1
+
+    monkeypatch.setattr(clips, "read", read)
+    return counts
+
+
+def drain(pool: VideoPool) -> list[int]:
+    indices = []
+    while (item := pool.get()) is not None:
+        indices.append(item.index)
+        pool.release(item)
+    return indices
+
+
+def test_every_sample_comes_out_once(watched: dict[str, int]) -> None:
+    samples = [{"video": clip()} for _ in range(40)]
+    with VideoPool(samples, everything, loader_threads=4, max_items=6) as pool:
+        assert sorted(drain(pool)) == list(range(40))
+        assert pool.get() is None
+    assert 1 < watched["most"] <= 4
+
+
+def test_more_loaders_than_room(watched: dict[str, int]) -> None:
+    with VideoPool([{"video": clip()}] * 20, everything, loader_threads=8, max_items=2) as pool:
+        assert sorted(drain(pool)) == list(range(20))
+    assert watched["most"] <= 2
+
+
+def test_nothing_is_read_beyond_the_bound_in_items(watched: dict[str, int]) -> None:
+    pulled: list[int] = []
+
+    def samples() -> Iterator[dict[str, Any]]:
+        for i in range(100):
+            pulled.append(i)
+            yield {"video": clip()}
+
+    with VideoPool(samples(), everything, loader_threads=4, max_items=3) as pool:
+        time.sleep(0.2)
+        assert len(pulled) == 3
+        assert pool.get() is not None
+        time.sleep(0.1)
+        assert len(pulled) == 4
+
+
+def test_nothing_is_read_beyond_the_bound_in_bytes(watched: dict[str, int]) -> None:
+    one = clip(64).nbytes
+    most = 0
+    with VideoPool([{"video": clip(64)}] * 30, everything, loader_threads=4, max_items=30, max_bytes=3 * one) as pool:
+        time.sleep(0.2)
+        taken = 0
+        while (item := pool.get()) is not None:
+            taken += 1
+            # Those that were read and not yet released.
+            most = max(most, watched["total"] - taken + 1)
+            time.sleep(0.02)
+            pool.release(item)
+    assert watched["total"] == 30
+    assert most <= 3
+
+
+def test_a_clip_larger_than_the_bound_is_let_through_alone(watched: dict[str, int]) -> None:
+    with VideoPool([{"video": clip(64)}] * 5, everything, loader_threads=3, max_items=5, max_bytes=10) as pool:
+        assert sorted(drain(pool)) == list(range(5))
+    assert watched["most"] == 1
+
+
+def test_release_frees_the_frames() -> None:
+    with VideoPool([{"video": Video(frames=clip())}], everything) as pool:
+        item = pool.get()
+        assert item is not None
+        pool.release(item)
+        assert item.clips == {}
+
+
+def test_leaving_early_stops_the_loaders(watched: dict[str, int]) -> None:
+    with VideoPool([{"video": clip()}] * 1000, everything, loader_threads=4, max_items=50) as pool:
+        assert pool.get() is not None
+    assert watched["total"] < 100
+
+
+def test_a_consumer_that_waits_is_woken_by_stop() -> None:
+    hold = threading.Event()
+
+    def slow() -> Iterator[dict[str, Any]]:
+        hold.wait(10)
+        yield {"video": clip()}
+
+    found: list[object] = []
+    with VideoPool(slow(), everything) as pool:
+        thread = threading.Thread(target=lambda: found.append(pool.get()))
+        thread.start()
+        time.sleep(0.05)
+        pool.stop()
+        thread.join(5)
+        hold.set()
+    assert found == [None]
+
+
+def test_arguments() -> None:
+    with pytest.raises(ValueError, match="must be at least 1"):
+        VideoPool([], everything, loader_threads=0)
+
+
+class Sampling(BaseMetric):
+    requires_reference = False
+
+    def __init__(self, count: int | None = 4) -> None:
+        self.count = count
+
+    def frames(self) -> FrameRequest:
+        return FrameRequest(self.count)
+
+
+class Corpus(SetMetric):
+    pass
+
+
+class Sound(BaseMetric):
+    requires = ("audio",)
+    requires_reference = False
+
+
+def test_only_what_the_metrics_read_is_asked_for() -> None:
+    sample = {"video": "a.mp4", "reference": "b.mp4", "audio": "a.wav"}
+    four, eight, every = FrameRequest(4), FrameRequest(8), ALL_FRAMES
+    assert clips.requests_for([Sampling(4), Sampling(8), Sampling(4)], sample) == {"video": [four, eight]}
+    assert clips.requests_for([Sound()], sample) == {}
+    assert clips.requests_for([Corpus()], sample) == {"video": [every], "reference": [every]}
+    assert clips.requests_for([Sampling(4), Corpus()], {"video": "a", "role": "reference"}) == {"video": [every]}
+
+
+def test_one_decode_keeps_only_the_requested_frames(
+    write_clip: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clip("long.mkv", list(range(0, 200, 5)))
+    calls: list[str] = []
+    original = decoding.read_clip
+    monkeypatch.setattr(decoding, "read_clip", lambda *args, **more: calls.append("x") or original(*args, **more))
+    metrics = [Sampling(2), Sampling(3)]
+    with VideoPool([{"video": path}], lambda sample: clips.requests_for(metrics, sample)) as pool:
+        item = pool.get()
+        assert item is not None
+        found = item.clips["video"]
+        assert (found.indices, found.total, found.fps) == ((0, 19, 39), 40, 8.0)
+        assert found.frames.dtype == torch.uint8
+        assert found.select(metrics[0].frames())[:, 0, 0, 0].tolist() == [0, 195]
+        pool.release(item)
+    assert calls == ["x"]

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from pytest_vidmetrics.engine.threads import fitting_threads
+from pytest_vidmetrics.metrics import registry
+
+
+@pytest.fixture(autouse=True)
+def _three() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "threads"),
+    [
+        ("common.psnr", {}, 1),
+        ("common.ssim", {}, 1),
+        ("vbench.temporal_flickering", {}, 1),
+        ("vbench.temporal_flickering", {"static_filter": True}, 3),
+        ("common.fvd", {"extractor": "motion_energy"}, 1),
+        ("common.fvd", {"extractor": "i3d"}, 3),
+        ("vbench.imaging_quality", {}, 3),
+    ],
+)
+def test_small_operations_have_one_thread(name: str, params: dict[str, object], threads: int) -> None:
+    with fitting_threads(registry.get_metric(name, **params)):
+        assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 3
+
+
+def test_the_number_is_put_back_after_an_error() -> None:
+    with pytest.raises(ValueError, match="a clip"), fitting_threads(registry.get_metric("common.psnr")):
+        raise ValueError("a clip")
+    assert torch.get_num_threads() == 3
+
+
+def test_on_a_gpu_nothing_changes() -> None:
+    with fitting_threads(registry.get_metric("common.psnr").to("cuda:0")):
+        assert torch.get_num_threads() == 3

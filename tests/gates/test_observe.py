@@ -1,0 +1,96 @@
+"""What a gate sees of a corpus: its metric's own reduction of the sample scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from pytest_vidmetrics.core.policy import MetricConfig
+from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.engine.reduce import observe
+from pytest_vidmetrics.engine.worker import Outcome, Scorer
+from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+
+CORPUS = Corpus((Sample("a", {"score": 1.0, "frames": 3}), Sample("b", {"score": 5.0, "frames": 1})))
+
+
+class Plain(BaseMetric):
+    name = "plain"
+    requires_reference = False
+
+
+class ByFrames(Plain):
+    def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
+        frames = {id: int(result.details["frames"]) for id, result in results.items()}
+        total = sum(frames.values())
+        return sum(frames[id] * (results[id].score or 0.0) for id in results) / total if total else None
+
+
+class Recorded:
+    def fill(self, values: Mapping[str, Any], metrics: list[BaseMetric]) -> list[Outcome]:
+        details = {"frames": values["frames"]}
+        return [Outcome(MetricResult(metric.name, values["score"], details)) for metric in metrics]
+
+    def weights(self, metric: BaseMetric) -> dict[str, str]:
+        return {}
+
+
+def seen(metric: BaseMetric, corpus: Corpus = CORPUS) -> CorpusScore:
+    return observe(MetricConfig("m", "m"), metric, corpus, cast(Scorer, Recorded()))
+
+
+def test_the_score_is_the_mean_unless_the_metric_says_otherwise() -> None:
+    assert seen(Plain()).score == pytest.approx(3.0)
+    assert seen(ByFrames()).score == pytest.approx(2.0)
+    assert seen(ByFrames()).samples == {"a": 1.0, "b": 5.0}
+
+
+def test_an_undefined_corpus_score_is_a_problem() -> None:
+    none = Corpus((Sample("a", {"score": 1.0, "frames": 0}),))
+    found = seen(ByFrames(), none)
+    assert found.score is None
+    assert [(problem.sample, problem.status) for problem in found.problems] == [("corpus", "failed")]
+
+
+def test_no_results_have_no_score() -> None:
+    assert Plain().corpus_score({}) is None
+    assert seen(Plain(), Corpus(())).score is None
+
+
+class OfSets(SetMetric):
+    name = "sets"
+    requires = ("video",)
+
+    def __init__(self, given: Any = None) -> None:
+        self.given = given
+
+    def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+        return cast(MetricResult, self.given)
+
+
+class Rows(Recorded):
+    def fill(self, values: Mapping[str, Any], metrics: list[BaseMetric]) -> list[Outcome]:
+        return [Outcome(rows=np.ones((1, 3))) for _ in metrics]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (
+            MetricResult("sets", 1.0, {"terms": [np.float32(1)]}),
+            "details must hold JSON values: details['terms'][0] is a float32",
+        ),
+        (0.5, "the metric returned a float, not a MetricResult"),
+    ],
+)
+def test_what_a_set_metric_returns_must_fit_a_report(given: Any, reason: str) -> None:
+    clips = tuple(Sample(id, {"video": f"{id}.mp4"}) for id in "ab")
+    corpus = Corpus(clips, clips)
+    observed = observe(MetricConfig("sets", "sets"), OfSets(given), corpus, cast(Scorer, Rows()))
+    assert observed.score is None
+    assert reason in [problem.reason for problem in observed.problems]

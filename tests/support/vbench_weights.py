@@ -1,0 +1,56 @@
+"""Stand-in weights for the eleven VBench dimensions, as files in the published layouts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import torch
+
+from tests.support.oracle_fill import fill_state_dict
+
+_DATA = Path(__file__).parents[1] / "data" / "vbench"
+_VISION = ("vision_model.", "visual_projection.")
+# Convolution stacks with random weights move pixels by hundreds; real ones by a few.
+_DAMPED = ("module.update_block.flow_head.conv2.",)
+
+PROMPT = "a person is riding a bike"
+SAMPLE = {"text_prompt": PROMPT, "auxiliary_info": {"appearance_style": "cyberpunk"}}
+"""What the dimensions need beside the clip."""
+
+
+def _filled(name: str, prefixes: tuple[str, ...] = ("",)) -> dict[str, torch.Tensor]:
+    with gzip.open(_DATA / f"{name}.keys.json.gz", "rt") as stream:
+        shapes = {key: value for key, value in json.load(stream).items() if key.startswith(prefixes)}
+    state = fill_state_dict({key: tuple(shape) for key, (shape, kind) in shapes.items() if kind == "float32"})
+    counters = {key: torch.tensor(0) for key, (_, kind) in shapes.items() if kind != "float32"}
+    return {key: value * 0.02 if key.startswith(_DAMPED) else value for key, value in state.items()} | counters
+
+
+def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
+    """Write every file and return the environment variables that name them.
+
+    Transformers have all their layers with ``full`` (5 GB in all), else two or three; the others are always whole.
+    """
+    depth = "" if full else "_shallow"
+    states = {
+        "VIDMETRICS_DINO_B16": _filled(f"subject_consistency{depth}"),
+        "VIDMETRICS_CLIP_B32": _filled(f"appearance_style{depth}"),
+        "VIDMETRICS_CLIP_L14": _filled(f"aesthetic_quality{depth}", _VISION),
+        "VIDMETRICS_LAION_AESTHETIC": fill_state_dict({"weight": (1, 768), "bias": (1,)}),
+        "VIDMETRICS_MUSIQ_SPAQ": _filled("imaging_quality"),
+        "VIDMETRICS_AMT_S": _filled("motion_smoothness"),
+        "VIDMETRICS_RAFT_THINGS": _filled("dynamic_degree"),
+        "VIDMETRICS_UMT": _filled(f"human_action{depth}"),
+        "VIDMETRICS_VICLIP": _filled(f"overall_consistency{depth}"),
+    }
+    found: dict[str, str] = {}
+    for variable, state in states.items():
+        path = folder / f"{variable.lower()}.bin"
+        torch.save(state, path)
+        found[variable] = str(path)
+    merges = folder / "merges.txt"
+    ranks = json.loads((_DATA / "viclip_tokenizer.json").read_text())["expected"]["merge_ranks_touched"]
+    merges.write_text("\n".join(["#version: 0.2", *sorted(ranks, key=lambda pair: ranks[pair]), ""]), "utf-8")
+    return {**found, "VIDMETRICS_CLIP_MERGES": str(merges)}
