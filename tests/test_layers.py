@@ -25,18 +25,6 @@ LAYERS = (
     "stats",
     "core",
 )
-    "plugin",
-    "commands",
-    "report",
-    "gates",
-    "datasets",
-    "engine",
-    "metrics",
-    "networks",
-    "media",
-    "stats",
-    "core",
-)
 HEAVY = ("torch", "torchvision", "transformers", "scipy", "numpy", "av", "PIL")
 LIGHT = ("plugin", "gates", "core")
 
