@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 _MOST = 10_000_000
 
@@ -59,6 +59,28 @@ def detectable_effect(n: int, sd: float, *, alpha: float = 0.05, power: float = 
         return paired_power(n, sd, effect, alpha=alpha) - power
 
     return least if shortfall(least) >= 0 else float(optimize.brentq(shortfall, least, most, rtol=1e-12))
+
+
+def smallest_harm(rule: str, se: float, df: float, margin: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Return the smallest true harm at which a gate fails with the chance ``power``: its detection limit, at least 0.
+
+    ``se`` is the standard error of the harm and ``df`` its degrees of freedom. A gate fails when the estimate is
+    above ``margin`` (``"point"``), unless the upper bound is within it (``"strict"``), or only when the lower bound is
+    above it (``"lenient"``); bounds are one-sided at ``1 - alpha``. Without an error (``se = 0``) every rule sees what
+    is above the margin. Raises ``ValueError`` for another rule, and for an error or margin that is negative.
+    """
+    _check_share("alpha", alpha)
+    _check_share("power", power)
+    if not (se >= 0 and margin >= 0 and df > 0):
+        raise ValueError(f"an error and a margin are at least 0 and df above it, got {se}, {margin} and {df}")
+    sides = {"point": 0.0, "strict": -1.0, "lenient": 1.0}
+    if rule not in sides:
+        raise ValueError(f"the rule is one of {', '.join(sides)}; got {rule!r}")
+    if se == 0:
+        return margin
+    # The estimate scatters around the true harm as Student's t does, and the bound lies `reach` errors from it.
+    reach = sides[rule] * float(special.stdtrit(df, 1 - alpha))
+    return max(0.0, margin + (reach + float(special.stdtrit(df, power))) * se)
 
 
 def tolerance_factor(runs: int, *, content: float = 0.95, confidence: float = 0.95) -> float:

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats as scipy_stats
 
-from pytest_vidmetrics.stats.power import detectable_effect, paired_power, samples_needed, tolerance_factor
+from pytest_vidmetrics.stats.power import (
+    detectable_effect,
+    paired_power,
+    samples_needed,
+    smallest_harm,
+    tolerance_factor,
+)
 
 TABLES = json.loads((Path(__file__).parents[1] / "data" / "stats" / "gate_tables.json").read_text())["expected"]
 
@@ -68,3 +76,27 @@ def test_the_size_reaches_the_power_and_one_pair_less_does_not(sd, effect):
 def test_impossible_questions_are_refused(call):
     with pytest.raises(ValueError, match=r"\w"):
         call()
+
+
+@pytest.mark.parametrize("rule", ["point", "strict", "lenient"])
+def test_the_detection_limit_is_where_the_gate_fails_four_times_out_of_five(rule: str) -> None:
+    n, margin = 16, 0.5
+    rng = np.random.default_rng(11)
+    limit = smallest_harm(rule, 1 / math.sqrt(n), n - 1, margin)
+    samples = rng.normal(limit, 1.0, (40_000, n))
+    mean, error = samples.mean(1), samples.std(1, ddof=1) / math.sqrt(n)
+    reach = scipy_stats.t.isf(0.05, n - 1) * error
+    tested = {"point": mean, "strict": mean + reach, "lenient": mean - reach}[rule]
+    # The error is itself an estimate: for the two rules with a bound the share lies within three percent of 0.8.
+    assert np.mean(tested > margin) == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_gate_without_noise_sees_all_above_its_margin() -> None:
+    assert smallest_harm("point", 0.0, 1, 0.25) == 0.25
+    assert smallest_harm("strict", 1.0, 10, 0.0) == 0.0
+
+
+@pytest.mark.parametrize("call", [("odd", 1.0, 2, 0.1), ("point", -1.0, 2, 0.1), ("point", 1.0, 2, -0.1)])
+def test_a_detection_limit_of_nonsense_is_refused(call: tuple[str, float, float, float]) -> None:
+    with pytest.raises(ValueError, match=r"rule|error"):
+        smallest_harm(*call)
