@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
+from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
 
@@ -33,6 +34,7 @@ class BaseMetric:
     - ``binary``: the per-sample score is 0 or 1.
     - ``version``: changes whenever the same input may give another score.
     - ``noise_floor``: differences up to this much between machines are noise (``noise_source`` says who measured).
+    - ``neutral_shift``: how far changes that make nothing worse move the score; the default margin of its gates.
     - ``min_n``: fewest scored samples from which a corpus score means something.
     - ``dependencies``: importable modules that must exist.
     - ``pixels``: ``"uint8"`` receives frames as decoded; ``"float32"`` receives them divided by 255.
@@ -52,6 +54,7 @@ class BaseMetric:
     binary: ClassVar[bool] = False
     noise_floor: ClassVar[float] = 0.0
     noise_source: ClassVar[str] = ""
+    neutral_shift: ClassVar[NeutralShift | None] = None
     min_n: ClassVar[int] = 1
     dependencies: ClassVar[Sequence[str]] = ()
     needs_gpu: ClassVar[bool] = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.common.pairs import frame_pairs, pair_details
@@ -27,6 +28,7 @@ class PSNR(BaseMetric):
     unit: ClassVar[str] = "dB"
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 100.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
+    neutral_shift: ClassVar[NeutralShift | None] = NeutralShift(3.5)
 
     def __init__(self, chunk_size: int = 4) -> None:
         self.chunk_size = chunk_size

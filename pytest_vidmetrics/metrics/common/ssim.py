@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.common.pairs import frame_pairs, pair_details
@@ -40,6 +41,7 @@ class SSIM(BaseMetric):
     value_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
     noise_floor: ClassVar[float] = 1e-5
     noise_source: ClassVar[str] = "float32 against float64 on the parity clips: at most 1e-6 per frame"
+    neutral_shift: ClassVar[NeutralShift | None] = NeutralShift(0.04)
 
     def __init__(
         self,

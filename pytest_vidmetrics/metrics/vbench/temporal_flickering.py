@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -34,6 +35,7 @@ class TemporalFlickering(BaseMetric):
     requires_reference: ClassVar[bool] = False
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
+    neutral_shift: ClassVar[NeutralShift | None] = NeutralShift(0.001, common=0.0001)
 
     def __init__(self, static_filter: bool = False, chunk_size: int = 4) -> None:
         self.static_filter = static_filter
