@@ -14,11 +14,15 @@ class FrameRequest:
     ``count`` frames: ``"uniform"`` takes ``linspace(0, T-1, count)`` truncated to integers, ``"first"`` the first
     ``count`` with the given ``stride``, ``"middle"`` the middle of each of ``count`` equal spans.
     ``count=None`` means every frame.
+
+    ``size`` is ``(height, width)`` in pixels as displayed: a video file is scaled to it while it is decoded, as
+    decord does, without keeping the aspect. Images, GIFs and frames in memory come at their own size all the same.
     """
 
     count: int | None = None
     how: Literal["uniform", "first", "middle"] = "uniform"
     stride: int = 1
+    size: tuple[int, int] | None = None
 
     def indices(self, total: int) -> list[int]:
         """Return the frame numbers for a clip of ``total`` frames, at most ``total`` of them."""

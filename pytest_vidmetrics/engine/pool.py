@@ -33,7 +33,7 @@ class Loaded:
     @property
     def nbytes(self) -> int:
         """Memory of the frames."""
-        return sum(clip.frames.nbytes for clip in self.clips.values())
+        return sum(clip.nbytes for clip in self.clips.values())
 
 
 class VideoPool:

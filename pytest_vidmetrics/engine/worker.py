@@ -238,7 +238,7 @@ class Scorer:
         """Decode a clip, or take it from the call before: a paired reference is scored right after its pair."""
         digest = digest_file(path)
         known = self._recent.get(digest)
-        if known is not None and all(set(r.indices(known.total)) <= set(known.indices) for r in requests):
+        if known is not None and all(known.holds(request) for request in requests):
             return known
         clip = read(path, "clip", list(requests))
         self.counts.decoded += 1

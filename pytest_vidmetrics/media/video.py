@@ -7,9 +7,9 @@ kept; the others are decoded and dropped.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from pytest_vidmetrics.media.container import count_frames, decode_frames, find_
 from pytest_vidmetrics.media.images import IMAGE_SUFFIXES, image_size, list_images, read_images
 from pytest_vidmetrics.media.orientation import Orientation, Pixels, orientation_of
 from pytest_vidmetrics.media.recipe import DECODER_ID, INTERPOLATION, PIXEL_FORMAT, RESCALE_THREADS
+from pytest_vidmetrics.media.scaling import Scaler
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DECODER_ID", "Clip", "ClipInfo", "probe", "read_clip"]
 
+UNSCALED_SUFFIXES = frozenset({".gif"})
+"""Video files that come at their own size whatever a request says: upstream reads them as images."""
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -37,19 +41,35 @@ class Clip:
 
     ``frames`` is ``(T, 3, H, W)`` uint8 RGB, channels last in memory; ``indices[i]`` is the number of ``frames[i]``
     in the clip (ascending), ``total`` how many frames the clip has, ``fps`` its average frames per second
-    (``None`` for images).
+    (``None`` for images). ``scaled`` holds the frames that the decoder scaled, by size; ``None`` where there was no
+    decoder that does.
     """
 
     frames: torch.Tensor
     indices: tuple[int, ...]
     total: int
     fps: float | None
+    scaled: Mapping[tuple[int, int], Clip] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the frames of all sizes take."""
+        return self.frames.nbytes + sum(clip.nbytes for clip in (self.scaled or {}).values())
+
+    def holds(self, request: FrameRequest) -> bool:
+        """Whether :meth:`select` can answer a request."""
+        if request.size is not None and self.scaled is not None:
+            other = self.scaled.get(request.size)
+            return other is not None and other.holds(replace(request, size=None))
+        return set(request.indices(self.total)) <= set(self.indices)
 
     def select(self, request: FrameRequest) -> torch.Tensor:
         """Return the frames of one request, ``(T, 3, H, W)`` uint8.
 
-        A view when every frame is taken. Raises ``KeyError`` for a frame that was not read.
+        A view when every frame is taken. Raises ``KeyError`` for a frame or a size that was not read.
         """
+        if request.size is not None and self.scaled is not None:
+            return self.scaled[request.size].select(replace(request, size=None))
         row = {index: i for i, index in enumerate(self.indices)}
         rows = [row[index] for index in request.indices(self.total)]
         return self.frames if rows == list(range(len(self.indices))) else self.frames[rows]
@@ -77,8 +97,9 @@ def read_clip(
     """Decode the frames that ``request`` and ``extra`` ask for, each once.
 
     ``path`` is a video, a GIF, a folder of equally large images in natural order, or one image. Decoding stops
-    after the last frame that is needed. Raises :class:`MediaError`, which names the file, when it is missing,
-    empty, truncated, damaged, not media, or has no frames.
+    after the last frame that is needed. A request for a size is met by the decoder, see :mod:`.scaling`. Raises
+    :class:`MediaError`, which names the file, when it is missing, empty, truncated, damaged, not media, or has no
+    frames.
     """
     where = Path(path)
     requests = (request, *extra)
@@ -87,26 +108,72 @@ def read_clip(
         wanted = _wanted(requests, len(paths))
         return Clip(read_images(paths, wanted), wanted, len(paths), None)
     total = count_frames(where)
-    wanted = _wanted(requests, total)
-    frames, fps = _decode(where, wanted, total)
-    return Clip(frames, wanted, total, fps)
+    if where.suffix.lower() in UNSCALED_SUFFIXES:
+        requests = tuple(replace(one, size=None) for one in requests)
+    sizes = dict.fromkeys((None, *(one.size for one in requests)))
+    numbers = {size: _wanted([one for one in requests if one.size == size], total) for size in sizes}
+    read, fps = _decode(where, numbers, total)
+    clips = {size: Clip(frames, numbers[size], total, fps) for size, frames in read.items()}
+    scaled = {size: clip for size, clip in clips.items() if size is not None}
+    return replace(clips[None], scaled=None if where.suffix.lower() in UNSCALED_SUFFIXES else scaled)
 
 
 def _wanted(requests: Sequence[FrameRequest], total: int) -> tuple[int, ...]:
     return tuple(sorted({index for request in requests for index in request.indices(total)}))
 
 
-def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tensor, float | None]:
-    import torch
+Size = tuple[int, int] | None
+"""``(height, width)`` as displayed; ``None`` for the frame's own."""
 
-    if not wanted:
+
+class _Rows:
+    """The frames of one size, filled in as they are decoded."""
+
+    def __init__(self, path: Path, wanted: tuple[int, ...], convert: Callable[[VideoFrame], Pixels]) -> None:
+        self._path, self._wanted, self._convert = path, wanted, convert
+        self._row = 0
+        self._stored = 0, 0
+        self._out: Pixels = np.empty((0, 3, 0, 0), dtype=np.uint8)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every wanted frame was offered."""
+        return self._row == len(self._wanted)
+
+    def offer(self, number: int, frame: VideoFrame, orientation: Orientation) -> None:
+        """Convert and keep a frame if it is the next that is wanted."""
+        if self.complete or number != self._wanted[self._row]:
+            return
+        if self._row == 0:
+            self._stored = frame.width, frame.height
+        elif self._stored != (frame.width, frame.height):
+            raise MediaError(f"{self._path}: the picture size changes at frame {number}")
+        pixels = orientation.apply(self._convert(frame))
+        if self._row == 0:
+            # Channels last in memory, as decoded: no transposing copy, and resizing is twice as fast.
+            _, height, width = pixels.shape
+            self._out = np.empty((len(self._wanted), height, width, 3), dtype=np.uint8).transpose(0, 3, 1, 2)
+        self._out[self._row] = pixels
+        self._row += 1
+
+    def tensor(self) -> torch.Tensor:
+        """Return ``(T, 3, H, W)``."""
+        import torch
+
+        return torch.from_numpy(self._out)
+
+
+def _decode(
+    path: Path, wanted: Mapping[Size, tuple[int, ...]], total: int
+) -> tuple[dict[Size, torch.Tensor], float | None]:
+    """Return the wanted frames of each size, and the frames per second."""
+    if not any(wanted.values()):
         raise ValueError("the request asks for no frames")
-    out: Pixels | None = None
     orientation = Orientation()
-    reformatter = VideoReformatter()
-    row = number = 0
+    number = 0
     with open_media(path) as container:
         stream = video_stream(container, path)
+        rows: dict[Size, _Rows] = {}
         # Closed explicitly: an abandoned generator would keep the file open until it is collected.
         with closing(decode_frames(container, stream, path)) as decoding:
             for number, frame in enumerate(decoding):
@@ -114,23 +181,23 @@ def _decode(path: Path, wanted: tuple[int, ...], total: int) -> tuple[torch.Tens
                     # The matrix is the stream's. Reading a frame's side data ties the two into a reference cycle,
                     # so that every frame read would stay in memory until Python's collector runs.
                     orientation = orientation_of(frame, path)
-                if row == len(wanted) or number != wanted[row]:
-                    continue
-                pixels = orientation.apply(_to_rgb(reformatter, frame))
-                if out is None:
-                    # Channels last in memory, as decoded: no transposing copy, and resizing is twice as fast.
-                    _, height, width = pixels.shape
-                    out = np.empty((len(wanted), height, width, 3), dtype=np.uint8).transpose(0, 3, 1, 2)
-                elif pixels.shape != out.shape[1:]:
-                    raise MediaError(f"{path}: the picture size changes at frame {number}")
-                out[row] = pixels
-                row += 1
-                if row == len(wanted) and number + 1 < total:
+                    rows = {size: _Rows(path, wanted[size], _converter(stream, size, orientation)) for size in wanted}
+                for one in rows.values():
+                    one.offer(number, frame, orientation)
+                if all(one.complete for one in rows.values()) and number + 1 < total:
                     break
         rate = _rate(stream)
-    if out is None or row < len(wanted):
+    if not rows or not all(one.complete for one in rows.values()):
         raise MediaError(f"{path}: truncated or damaged: {total} frames declared, {number + 1} can be decoded")
-    return torch.from_numpy(out), rate
+    return {size: one.tensor() for size, one in rows.items()}, rate
+
+
+def _converter(stream: VideoStream, size: Size, orientation: Orientation) -> Callable[[VideoFrame], Pixels]:
+    """Return what turns a frame into ``(3, H, W)`` uint8 as stored, before it is turned."""
+    if size is None:
+        reformatter = VideoReformatter()
+        return lambda frame: _to_rgb(reformatter, frame)
+    return Scaler(stream, orientation.size(*size))
 
 
 def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame) -> Pixels:
