@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pytest_vidmetrics.stats.flow_histogram import MOVING, Histogram, divergence
+from pytest_vidmetrics.stats.flow_histogram import MOVING, Histogram, divergence, exact_edges, fastvideo_edges
 
 Array = npt.NDArray[Any]
 Protocol = Literal["fastvideo", "v2"]
@@ -22,7 +22,9 @@ class FlowOptions:
     """Which pixels count.
 
     ``"fastvideo"`` drops those above the ``max_mag_pct`` percentile; ``"v2"`` keeps them and bins both flows alike
-    in ``flow_kl_2d``.
+    in ``flow_kl_2d``. Both give one value on every CPU. FastVideo itself does not: with its own edges the fastest
+    pixel of a flow is in a bin or in none, as the CPU rounds a float32 logarithm. ``"fastvideo"`` rounds as numpy
+    does with AVX-512.
     """
 
     protocol: Protocol = "v2"
@@ -60,8 +62,8 @@ class _Totals:
         self._speeds, self._options = speeds, options
         self._seed = options.protocol == "fastvideo"
         tops = [speed.max() for speed in speeds]
-        # FastVideo takes the logarithm of a float32, after which the fastest pixel may be in no bin.
-        self._histograms = [Histogram(np.float32(top) if self._seed else float(max(tops))) for top in tops]
+        edges = [fastvideo_edges(top) for top in tops] if self._seed else 2 * [exact_edges(float(max(tops)))]
+        self._histograms = [Histogram(each) for each in edges]
         # FastVideo sums in float32, one pixel after another, whose rounding shows in the fifth digit.
         self._sums = np.zeros((2, 2), np.float32 if self._seed else np.float64)
         self._count = self._turned = self._outliers = 0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,27 +13,68 @@ from hypothesis import strategies as st
 
 from benchmarks.flow import fields, plain
 from pytest_vidmetrics.stats import flow as module
+from pytest_vidmetrics.stats.float32_log import log10_avx512
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows
-from pytest_vidmetrics.stats.flow_histogram import Histogram
+from pytest_vidmetrics.stats.flow_histogram import Histogram, exact_edges
 
+AVX512 = bool(np._core._multiarray_umath.__cpu_features__.get("AVX512_SKX"))  # type: ignore[attr-defined]
 # On the edges of bins: axes, diagonals, the slowest speed that counts, powers of it.
 COMPONENTS = st.sampled_from([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 0.3, -0.4, 1.5, 40.0]) | st.floats(-60, 60, width=32)
 
 
 @given(st.lists(st.tuples(COMPONENTS, COMPONENTS), min_size=1, max_size=60))
 @settings(deadline=None, max_examples=60)
-def test_counts_are_those_of_numpys_histogram(pixels) -> None:
+def test_every_pixel_is_in_the_bin_of_its_exact_direction_and_speed(pixels) -> None:
     flow = np.array(pixels, np.float32)
     speed = np.sqrt(flow[:, 0] ** 2 + flow[:, 1] ** 2)
-    angle = np.arctan2(flow[:, 1], flow[:, 0], dtype=np.float64)
     top = float(speed.max())
-    histogram = Histogram(top)
-    histogram.add(angle, speed)
-    moving = speed >= 0.5
-    edges = np.linspace(-np.pi, np.pi, 37), np.logspace(np.log10(0.5), np.log10(max(top, 1.5)), 21)
-    counts = np.histogram2d(angle[moving], np.minimum(speed[moving], edges[1][-1]), bins=edges)[0] + 1
-    np.testing.assert_array_equal(histogram.shares(overflow=True), (counts / counts.sum()).ravel())
-    assert histogram.moving() == moving.sum()
+    histogram = Histogram(exact_edges(top))
+    histogram.add(np.arctan2(flow[:, 1], flow[:, 0], dtype=np.float64), speed)
+    counts = np.ones((36, 20))
+    for (u, v), pixel in zip(flow.tolist(), speed.tolist(), strict=True):
+        if pixel >= 0.5:
+            counts[exact_direction(u, v), exact_speed(pixel, max(top, 1.5))] += 1
+    np.testing.assert_array_equal(histogram.shares(), (counts / counts.sum()).ravel())
+    assert histogram.moving() == (speed >= 0.5).sum()
+
+
+def exact_direction(u: float, v: float) -> int:
+    """The bin of 10 degrees: axes begin one, the left half of the horizontal one is the end of the last."""
+    if v == 0:
+        return 18 if u > 0 else 0 if np.signbit(v) else 35
+    if u == 0:
+        return 27 if v > 0 else 9
+    return math.floor((math.degrees(math.atan2(v, u)) + 180) / 10)
+
+
+def exact_speed(speed: float, top: float) -> int:
+    """How many of the edges ``0.5 * (2 * top) ** (i / 20)`` it has reached, found without rounding."""
+    ratio, whole = Fraction(2 * speed) ** 20, Fraction(2 * top)
+    return max(i for i in range(20) if ratio >= whole**i)
+
+
+def test_an_edge_that_is_a_float_belongs_to_the_bin_above() -> None:
+    edges = exact_edges(8.0)  # sixteen to the power of i / 20: every fifth edge doubles
+    assert edges[[0, 5, 10, 15]].tolist() == [0.5, 1.0, 2.0, 4.0]
+    assert edges[20] == np.inf
+    assert exact_edges(0.7).tolist() == exact_edges(1.5).tolist()
+
+
+@given(st.floats(2**-20, 2**20, width=32))
+@settings(deadline=None)
+def test_the_logarithm_is_the_exact_one_but_for_its_last_bits(number: float) -> None:
+    exact = float(Decimal(number).log10())
+    found = float(log10_avx512(np.float32(number)))
+    assert abs(found - exact) <= 2 * float(np.spacing(np.float32(abs(exact)))) + 2.0**-30
+
+
+@pytest.mark.skipif(not AVX512, reason="this CPU has no AVX-512")
+def test_the_logarithm_is_numpys_with_avx512() -> None:
+    rng = np.random.default_rng(0)
+    numbers = np.exp(rng.uniform(-3, 9, 20_000)).astype(np.float32)
+    numbers = np.append(numbers, [np.float32(x) for x in (0.5, 0.75, 1.0, 1.5, 8.0, 10.0, 80.0)])
+    found = np.array([log10_avx512(number) for number in numbers])
+    np.testing.assert_array_equal(found, np.log10(numbers))
 
 
 @pytest.mark.parametrize("size", [(96, 128), (71, 93)])
