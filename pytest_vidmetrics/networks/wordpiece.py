@@ -1,14 +1,19 @@
-"""The WordPiece vocabulary of BERT (uncased): from token ids to text, from its word list alone."""
+"""The WordPiece vocabulary of BERT (uncased): from text to token ids and back, from its word list alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.weights import Weights, resolve
 from pytest_vidmetrics.networks import shared
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 BERT_VOCABULARY = Weights(
     "bert-base-uncased-vocab.txt",
@@ -51,6 +56,23 @@ class Vocabulary:
                 f"use {BERT_VOCABULARY.filename} of {BERT_VOCABULARY.source}"
             )
         return cls(pieces)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+        from tokenizers.models import WordPiece
+        from tokenizers.normalizers import BertNormalizer
+        from tokenizers.pre_tokenizers import BertPreTokenizer
+
+        ids = {piece: id for id, piece in enumerate(self.pieces)}
+        made = Tokenizer(WordPiece(ids, unk_token=self.pieces[UNKNOWN], max_input_chars_per_word=100))
+        made.normalizer, made.pre_tokenizer = BertNormalizer(lowercase=True), BertPreTokenizer()
+        return made
+
+    def encode(self, text: str) -> list[int]:
+        """Return the token ids of a text, in lower case and without accents; no start and no end is added."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
     def decode(self, ids: Iterable[int], *, skip: frozenset[int] = SPECIALS) -> str:
         """Return the text of token ids, without those in ``skip``.

@@ -32,6 +32,20 @@ def test_pieces_become_text(words: tuple[str, ...], text: str) -> None:
     assert vocabulary(*words).decode(ids) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a picture of ", ("a", "picture", "of")),
+        ("A Café|cats", ("a", "cafe", "|", "cat", "##s")),
+        ("cat xyzzy", ("cat", "[UNK]")),
+        ("", ()),
+    ],
+)
+def test_text_becomes_pieces(text: str, words: tuple[str, ...]) -> None:
+    known = vocabulary("cat", "##s", "cafe")
+    assert [known.pieces[id] for id in known.encode(text)] == list(words)
+
+
 def test_only_line_feeds_end_a_piece(tmp_path: Path) -> None:
     path = write_vocabulary(tmp_path / "vocab.txt", {300: "\u2028", 301: "\x85", 302: "\x0c"})
     read = wordpiece.Vocabulary.read(path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy.typing as npt
 import torch
 
 from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.media.pixels import frame_digest
 from pytest_vidmetrics.networks.shared import Keeper
 
 _VERSION = 1
@@ -45,6 +45,5 @@ class StoredPairs:
 
     def _digest(self, frame: int) -> str:
         if frame not in self._frames:
-            pixels = self._video[frame].permute(1, 2, 0).contiguous().cpu().numpy()
-            self._frames[frame] = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+            self._frames[frame] = frame_digest(self._video[frame])
         return self._frames[frame]
