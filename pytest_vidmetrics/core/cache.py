@@ -19,3 +19,11 @@ def get_cache_dir() -> Path:
         return Path(value).expanduser() / "eval"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base).expanduser() if base else Path.home() / ".cache") / "pytest-vidmetrics"
+
+
+def is_cached(path: Path) -> bool:
+    """Whether a file lies in this cache or in that of the hub, where files appear whole and are never changed."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    where = path.resolve()
+    return any(where.is_relative_to(Path(root).resolve()) for root in (get_cache_dir(), HF_HUB_CACHE))

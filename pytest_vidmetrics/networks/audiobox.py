@@ -19,6 +19,7 @@ from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.weights import Weights, resolve
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.state_files import read_value
 from pytest_vidmetrics.networks.wavlm import SAMPLE_RATE, WavLM
 
 AXES = ("CE", "CU", "PC", "PQ")
@@ -196,9 +197,9 @@ def _read(paths: list[Path], device: torch.device | str) -> Audiobox:
         raise UnavailableError(f"{paths[0]} does not hold the weights of Audiobox Aesthetics ({text})") from error
 
 
-def _contents(paths: list[Path]) -> tuple[dict[str, torch.Tensor], Settings]:
+def _contents(paths: list[Path]) -> tuple[hf.State, Settings]:
     if len(paths) == 2:
         return hf.read_state(paths[0]), Settings.read(json.loads(paths[1].read_text(encoding="utf-8")))
-    loaded: Any = torch.load(paths[0], map_location="cpu", weights_only=True)
-    state = {key.removeprefix("model."): value for key, value in loaded["state_dict"].items()}
-    return state, Settings.read(loaded["model_cfg"], loaded["target_transform"])
+    state = {key.removeprefix("model."): value for key, value in hf.read_state(paths[0], "state_dict").items()}
+    held = read_value(paths[0])
+    return state, Settings.read(held["model_cfg"], held["target_transform"])

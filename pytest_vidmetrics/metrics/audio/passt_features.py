@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -170,18 +169,19 @@ def read_tensor(path: Path) -> References:
 
     Raises ``ValueError`` for something else, and for numbers that are not finite.
     """
-    import pickle
-
     import numpy as np
     import torch
 
+    from pytest_vidmetrics.networks.state_files import WeightsFileError, read_value
+
     try:
-        loaded = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        loaded = read_value(path)
+    except (OSError, WeightsFileError) as error:
         raise ValueError(f"{path} holds no reference features: {error}") from error
     if isinstance(loaded, dict):
-        names, parts = [str(name) for name in loaded], [torch.as_tensor(part).reshape(-1) for part in loaded.values()]
-        same = len({part.shape for part in parts}) == 1
+        names = [str(name) for name in loaded]
+        parts = [part.reshape(-1) for part in loaded.values() if isinstance(part, torch.Tensor)]
+        same = len(parts) == len(names) and len({part.shape for part in parts}) == 1
         loaded = torch.stack(parts) if same else torch.empty(0)
     else:
         names = [f"{i:08d}" for i in range(len(loaded))] if isinstance(loaded, torch.Tensor) and loaded.ndim else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,7 @@ IMAGEBIND = Weights(
 )
 DIMENSION = 1024
 _PARTS = {"preprocessors": "stem", "trunks": "trunk", "heads": "head", "postprocessors": "post"}
+_USED = tuple(f"modality_{part}.{modality}." for part in _PARTS for modality in ("vision", "audio"))
 _TRUNK_EPSILON = 1e-6
 _MAX_SCALE = 100.0
 _AUDIO_STRIDE = 10
@@ -193,9 +194,8 @@ def load(weights: str | None, device: torch.device | str, metric: str | None = N
 
 def _read(path: Path, device: torch.device | str) -> ImageBind:
     try:
-        # Mapped into memory: two fifths of the file belong to modalities that are not used.
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return ImageBind(state, device)
+        # Two fifths of the file belong to modalities that are not used, and are not read.
+        return ImageBind(hf.read_state(path, prefixes=_USED), device)
     except (ValueError, KeyError, RuntimeError, UnpicklingError) as error:
         text = f"{type(error).__name__}: {error}"
         raise UnavailableError(f"{path} does not hold the weights of ImageBind ({text})") from error
