@@ -49,13 +49,15 @@ def pretrained(cls: Any, config: Any, state: State, **options: Any) -> nn.Module
     return frozen(model)
 
 
-def from_folder(cls: Any, folder: str | Path) -> nn.Module:
-    """Return the model of class ``cls`` that a folder holds (settings and weights), frozen and in float32.
+def from_folder(cls: Any, folder: str | Path, dtype: torch.dtype = torch.float32, **options: Any) -> nn.Module:
+    """Return the model of class ``cls`` that a folder holds (settings and weights), frozen and in ``dtype``.
 
     Nothing is fetched. Raises ``ValueError`` when the weights lack a tensor of the network or have another shape.
     """
     with _quiet():
-        model, info = cls.from_pretrained(folder, dtype=torch.float32, local_files_only=True, output_loading_info=True)
+        model, info = cls.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, output_loading_info=True, **options
+        )
     wrong = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "mismatched_keys") if info.get(kind)}
     if wrong:
         raise ValueError(f"the weights in {folder} do not fit {cls.__name__}: {wrong}")

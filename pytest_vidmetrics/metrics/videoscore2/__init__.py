@@ -1,0 +1,1 @@
+"""Scores that VideoScore2, a video-language model, gives a clip and its prompt."""
