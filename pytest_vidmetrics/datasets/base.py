@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar, overload
 
 from pytest_vidmetrics.core.errors import closest
-from pytest_vidmetrics.datasets.naming import glob_videos, prompt_of, sanitize_prompt, trailing_number
+from pytest_vidmetrics.core.samples import cut_bytes, folded
+from pytest_vidmetrics.datasets.naming import (
+    MAX_BYTES,
+    glob_videos,
+    is_whole,
+    prompt_of,
+    sanitize_prompt,
+    trailing_number,
+)
 
 _MAX_NAME = 100
 _HASH = 8
@@ -90,22 +98,26 @@ class PromptDataset(Sequence[Mapping[str, Any]]):
             found = [path for path in folder.iterdir() if _numbered(path, stem, ext)]
             if found:
                 return sorted(found, key=trailing_number)
-        return [] if sanitize_prompt(prompt_of(row)) in self._collisions() else glob_videos(folder, row, ext)
+        return [] if folded(sanitize_prompt(prompt_of(row))) in self._collisions() else glob_videos(folder, row, ext)
 
     def _stem(self, row: Mapping[str, Any]) -> str:
         prompt = prompt_of(row)
         name = sanitize_prompt(prompt, _MAX_NAME)
-        if len(prompt) <= _MAX_NAME and name not in self._collisions():
+        if is_whole(prompt, _MAX_NAME) and folded(name) not in self._collisions():
             return name
         digest = hashlib.sha256(prompt.encode()).hexdigest()[:_HASH]
-        return f"{sanitize_prompt(prompt, _MAX_NAME - _HASH - 1)}~{digest}"
+        return f"{cut_bytes(sanitize_prompt(prompt, _MAX_NAME - _HASH - 1), MAX_BYTES - _HASH - 1)}~{digest}"
+
+    def _prompts(self) -> Iterable[str]:
+        """Return the prompts among which a file name must be told apart: also those that were not asked for."""
+        return (prompt_of(row) for row in self)
 
     def _collisions(self) -> frozenset[str]:
-        """Return the sanitised names that stand for more than one prompt."""
+        """Return the sanitised names that stand for more than one prompt, also where capitals are small letters."""
         if self._shared_names is None:
             prompts: dict[str, set[str]] = {}
-            for row in self:
-                prompts.setdefault(sanitize_prompt(prompt_of(row), _MAX_NAME), set()).add(prompt_of(row))
+            for prompt in self._prompts():
+                prompts.setdefault(folded(sanitize_prompt(prompt, _MAX_NAME)), set()).add(prompt)
             self._shared_names = frozenset(name for name, several in prompts.items() if len(several) > 1)
         return self._shared_names
 

@@ -9,18 +9,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
+from pytest_vidmetrics.core.samples import cut_bytes
+
+MAX_BYTES = 230
+"""Of a prompt in a file name, in UTF-8: file systems allow 255, and a number and a suffix follow."""
+_FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x08\x0e-\x1f\x7f]')
 _SPACES = re.compile(r"\s+")
 
 
 def sanitize_prompt(prompt: str, max_len: int = 100) -> str:
-    """Return a prompt as a file name: at most ``max_len`` characters, none that a file system forbids.
+    """Return a prompt as a file name: at most ``max_len`` characters and 230 bytes, none that a file system forbids.
 
     The prompt is cut first, so a name can be shorter than ``max_len``. Different prompts may give one name: see
     :meth:`~pytest_vidmetrics.datasets.base.PromptDataset.filename` for names that never collide.
     """
-    name = _FORBIDDEN.sub("", prompt[:max_len]).strip().strip(".")
-    return _SPACES.sub(" ", name) or "output"
+    name = _SPACES.sub(" ", _FORBIDDEN.sub("", prompt[:max_len]).strip().strip("."))
+    return (name if len(name.encode(errors="replace")) <= MAX_BYTES else cut_bytes(name, MAX_BYTES).strip()) or "output"
+
+
+def is_whole(prompt: str, max_len: int) -> bool:
+    """Whether :func:`sanitize_prompt` cuts nothing off the end of a prompt."""
+    return len(prompt) <= max_len and len(_FORBIDDEN.sub("", prompt).encode(errors="replace")) <= MAX_BYTES
 
 
 def prompt_of(row: Mapping[str, Any]) -> str:

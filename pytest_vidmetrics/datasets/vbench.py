@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_vidmetrics.core.text import parse_json, read_text
 from pytest_vidmetrics.core.weights import Weights, resolve
 from pytest_vidmetrics.datasets.base import PromptDataset, register_dataset
 
@@ -49,12 +49,16 @@ class VBenchPromptDataset(PromptDataset):
         wanted = set(known if dimensions == "all" else [dimensions] if isinstance(dimensions, str) else dimensions)
         if unknown := sorted(wanted - set(known)):
             raise ValueError(f"Unknown VBench dimensions: {unknown}. Available: {known}")
+        self._every_prompt = [str(entry["prompt_en"]) for entry in entries]
         rows = (_row(entry, wanted) for entry in entries)
         self._rows = [row for row in rows if row["dimensions"]]
 
+    def _prompts(self) -> Iterable[str]:
+        return self._every_prompt
+
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    entries = json.loads(path.read_text("utf-8"))
+    entries = parse_json(read_text(path), path)
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and "prompt_en" in entry and "dimension" in entry for entry in entries
     ):

@@ -6,14 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pytest_vidmetrics.core.errors import ManifestError
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
 
 SUFFIXES = (".vidmetrics.toml", ".vidmetrics.yaml", ".vidmetrics.yml", ".vidmetrics.json")
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
-Pair = Literal["stem", "set"]
 
 
 @dataclass(frozen=True)
@@ -35,15 +34,18 @@ class Case:
     name: str
     where: Location
     media: Mapping[str, tuple[str, ...]]
-    pair: Pair = "stem"
+    pair: str = "stem"
+    """``"stem"``, ``"set"``, or a pattern with ``{id}`` that the ends of the clips' paths fit."""
     samples: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the rows by the sample keys that they stand for here: ``{theirs: ours}``."""
     broadcast: Mapping[str, Any] = field(default_factory=dict)
     metrics: tuple[str, ...] | None = None
     configs: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     marks: tuple[str, ...] = ()
     fixtures: tuple[str, ...] = ()
-    shard: int = 1
+    clips_per_item: int = 1
     checkpoint: str | None = None
     cluster: str | None = None
     dataset: str | None = None

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.hashing import digest_json
-from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id
+from pytest_vidmetrics.core.order import in_order
+from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id, folded, whole_name
 from pytest_vidmetrics.gates.case import Case
-from pytest_vidmetrics.gates.files import MEDIA_SUFFIXES, fill_in
+from pytest_vidmetrics.gates.files import fill_in
 from pytest_vidmetrics.gates.listing import check_clips
 from pytest_vidmetrics.gates.scenarios import scenario_corpus
+from pytest_vidmetrics.media.formats import list_clips
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import is_composite, with_parts
 
@@ -63,7 +65,8 @@ def _prompt_corpus(case: Case, folder: Path) -> Corpus:
     entries = case.metrics if case.metrics is not None else ["vbench"]
     listed = with_parts(registry.expand(case.configs.get(entry, (entry,))[0] for entry in entries))
     prompts = _prompts(case, {n.removeprefix(_FAMILY) for n in listed if n.startswith(_FAMILY) and not is_composite(n)})
-    clips, surplus = _assign(folder, prompts)
+    listing = list_clips(folder)
+    clips, surplus = _assign((path for path in listing.clips if not path.is_dir()), prompts)
     missing = [
         f"{prompt.stem}-{number}"
         for prompt in prompts
@@ -77,7 +80,8 @@ def _prompt_corpus(case: Case, folder: Path) -> Corpus:
         for prompt in prompts
         for number in range(prompt.count)
     ]
-    return Corpus(tuple(sorted(samples, key=lambda sample: sample.id)))
+    left_out = tuple(f"{path} is left out: {why}" for path, why in listing.left_out)
+    return Corpus(tuple(in_order(samples, lambda sample: sample.id)), remarks=left_out)
 
 
 def _prompts(case: Case, dimensions: set[str]) -> list[_Prompt]:
@@ -97,15 +101,17 @@ def _prompts(case: Case, dimensions: set[str]) -> list[_Prompt]:
     return list(prompts.values())
 
 
-def _assign(folder: Path, prompts: list[_Prompt]) -> tuple[dict[tuple[str, int], Path], list[str]]:
-    """Return ``{(stem, number): file}`` and the names of files that are no prompt's; upstream's own names count."""
-    stems = {prompt.text: prompt for prompt in prompts} | {prompt.stem: prompt for prompt in prompts}
+def _assign(paths: Iterable[Path], prompts: list[_Prompt]) -> tuple[dict[tuple[str, int], Path], list[str]]:
+    """Return ``{(stem, number): file}`` and the names of files that are no prompt's.
+
+    Upstream's own names, the whole prompt, count first: a prompt with signs may have the stem of one without.
+    """
+    stems = {whole_name(prompt.stem): prompt for prompt in prompts}
+    stems |= {whole_name(prompt.text): prompt for prompt in prompts}
     clips: dict[tuple[str, int], Path] = {}
     surplus: list[str] = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in MEDIA_SUFFIXES:
-            continue
-        head, _, number = path.stem.rpartition("-")
+    for path in paths:
+        head, _, number = whole_name(path.stem).rpartition("-")
         prompt = stems.get(head)
         key = (prompt.stem, int(number)) if prompt is not None and number.isdecimal() else None
         if prompt is None or key is None or key in clips or key[1] >= prompt.count:
@@ -118,8 +124,8 @@ def _assign(folder: Path, prompts: list[_Prompt]) -> tuple[dict[tuple[str, int],
 def _ids(prompts: list[_Prompt]) -> dict[str, str]:
     """Return the id of each prompt by its text; those that differ in signs or case only hold a digest too."""
     plain = {prompt.text: clean_id(prompt.stem) for prompt in prompts}
-    taken = Counter(id.casefold() for id in plain.values())
-    return {text: id if taken[id.casefold()] == 1 else f"{id}-{digest_json([text])[:6]}" for text, id in plain.items()}
+    taken = Counter(map(folded, plain.values()))
+    return {text: id if taken[folded(id)] == 1 else f"{id}-{digest_json([text])[:6]}" for text, id in plain.items()}
 
 
 def _sample(case: Case, prompt: _Prompt, id: str, path: Path, listed: list[str]) -> Sample:

@@ -1,96 +1,245 @@
-"""The patterns of a case to files: placeholders, folders and globs."""
+"""The patterns of a case to files: placeholders, folders and globs, and what the parts of a name say."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pytest_vidmetrics.core.errors import closest
+from pytest_vidmetrics.core.order import in_order
 from pytest_vidmetrics.gates.case import Case, Location
+from pytest_vidmetrics.media.formats import Listing, clip_name, kind_of, list_clips
 
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .avi .mov .mkv .gif .webm .m4v .wav .mp3 .flac .m4a .ogg .opus".split()  # noqa: SIM905
-)
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KNOWN = ("checkpoint", "env:NAME")
+_HIDDEN = re.compile(r"(?:^|/)\.(?!\.?(?:/|$))")
 
 
-def fill_in(text: str, where: Location, checkpoint: str | None, quote: Callable[[str], str] = str) -> str:
-    """Return ``text`` with ``{checkpoint}`` and ``{env:NAME}`` filled in; raises ``ManifestError`` at ``where``.
+@dataclass(frozen=True)
+class Found:
+    """A file that a case names. ``parts`` are the values of ``{id}`` and its like in the file's path."""
 
-    ``quote`` is applied to what is filled in.
+    path: Path
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one key of a case, in natural order, and what was left out."""
+
+    found: tuple[Found, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def fill_in(
+    text: str,
+    where: Location,
+    checkpoint: str | None,
+    quote: Callable[[str], str] = str,
+    part: Callable[[str], str] | None = None,
+) -> str:
+    """Return ``text`` with ``{checkpoint}`` and ``{env:NAME}`` filled in; ``{{`` and ``}}`` are braces.
+
+    ``quote`` is applied to what is filled in, ``part`` gives what stands for any other name in braces. Raises
+    ``ManifestError`` at ``where`` for an unknown placeholder, for one without a value, and for a brace alone.
     """
 
     def replace(match: re.Match[str]) -> str:
+        if match.group() in ("{{", "}}"):
+            return match.group()[0]
         name = match.group(1)
-        if name == "checkpoint":
-            if checkpoint is None:
-                raise where.error(
-                    "{checkpoint} has no value: give --vidmetrics-checkpoint=NAME or 'checkpoint' in the case"
-                )
-            return quote(checkpoint)
-        if name.startswith("env:"):
-            value = os.environ.get(name[4:])
-            if value is None:
-                raise where.error(f"{{{name}}}: the environment variable {name[4:]} is not set")
-            return quote(value)
-        raise where.error(f"unknown placeholder {{{name}}}{closest(name, ('checkpoint', 'env:NAME'))}")
+        if name is None:
+            raise where.error(f"{text!r}: a brace alone; write {match.group() * 2} for {match.group()}")
+        if name == "checkpoint" or name.startswith("env:"):
+            return quote(_value(name, where, checkpoint))
+        hint = closest(name, _KNOWN)
+        if part is not None and _NAME.fullmatch(name) and not hint:
+            return part(name)
+        braces = "" if hint else f"; write {{{{{name}}}}} for braces in a name"
+        raise where.error(f"unknown placeholder {{{name}}}{hint}{braces}")
 
-    return _PLACEHOLDER.sub(replace, text)
+    return _BRACES.sub(replace, text)
 
 
-def files_of(case: Case, key: str, patterns: Iterable[str], checkpoint: str | None) -> list[Path]:
-    """Return the files that the patterns of a case's key name, in order; ``ManifestError`` when one names none."""
+def _value(name: str, where: Location, checkpoint: str | None) -> str:
+    if name == "checkpoint":
+        if checkpoint is None:
+            raise where.error(
+                "{checkpoint} has no value: give --vidmetrics-checkpoint=NAME or 'checkpoint' in the case"
+            )
+        value: str | None = checkpoint
+    else:
+        value = os.environ.get(name[4:])
+        if value is None:
+            raise where.error(f"{{{name}}}: the environment variable {name[4:]} is not set")
+    if not value:
+        raise where.error(f"{{{name}}} is empty: a path without it would name other clips")
+    if "\0" in value:
+        raise where.error(f"{{{name}}} holds a NUL character")
+    return value
+
+
+def has_parts(text: str) -> bool:
+    """Whether a pattern says which part of a path is the id."""
+    return any(match.group(1) == "id" for match in _BRACES.finditer(text))
+
+
+def files_of(case: Case, key: str, patterns: Iterable[str], checkpoint: str | None) -> Files:
+    """Return the files that the patterns of a case's key name; ``ManifestError`` when one names none.
+
+    A pattern is a file, a folder (its clips) or a glob. Hidden files are no clips. A pattern with ``{id}`` is a glob
+    whose named parts are read from the paths.
+    """
     where = case.at(key)
-    found: list[Path] = []
+    base = case.where.path.parent
+    kind: Literal["video", "audio"] = "audio" if "audio" in key else "video"
+    found: list[Found] = []
+    remarks: list[str] = []
     for pattern in patterns:
-        text = fill_in(pattern, where, checkpoint)
-        base = case.where.path.parent
-        if _is_glob(_PLACEHOLDER.sub("", pattern)) and not (base / text).exists():
-            # What is filled in is a name: its brackets are no pattern, and neither are those of the folders above.
-            matched = _glob(base, fill_in(pattern, where, checkpoint, glob.escape), where)
-        else:
-            matched = _listed(base / text)
-        if not matched:
-            raise where.error(f"{key} = {pattern!r} matches no file{_looked(case.where.path.parent, text)}")
-        found.extend(matched)
-    return found
+        listing, reader = _listing(base, pattern, where, checkpoint, kind)
+        if not listing.clips:
+            shown = fill_in(pattern, where, checkpoint, part=lambda name: f"{{{name}}}")
+            raise where.error(f"{key} = {pattern!r} matches no file{_looked(base, shown)}{_brackets(base, shown)}")
+        found += [Found(path, reader(path)) for path in listing.clips]
+        remarks += [f"{key}: {path} is left out: {reason}" for path, reason in listing.left_out]
+    return Files(tuple(found), tuple(remarks))
 
 
-def _looked(base: Path, text: str) -> str:
-    folder = base / text
-    while not folder.exists():
-        if folder == folder.parent:
-            break
-        folder = folder.parent
-    names = sorted(entry.name for entry in folder.iterdir())[:5] if folder.is_dir() else []
-    return f" (looked in {folder}, which holds {', '.join(names) or 'nothing'})"
+def _listing(
+    base: Path, pattern: str, where: Location, checkpoint: str | None, kind: Literal["video", "audio"]
+) -> tuple[Listing, Callable[[Path], Mapping[str, str]]]:
+    def nothing(_: Path) -> Mapping[str, str]:
+        return {}
+
+    if has_parts(pattern):
+        # What is filled in is a name: its brackets are no pattern, and neither are those of the folders above.
+        matched = _glob(base, fill_in(pattern, where, checkpoint, glob.escape, part=lambda _: "*"), where, kind)
+        reader = PathReader.of(pattern, where, checkpoint)
+        return matched, lambda path: reader.read(path, base) or {}
+    text = fill_in(pattern, where, checkpoint)
+    if _is_glob(_BRACES.sub("", pattern)) and not _exists(base / text, where):
+        return _glob(base, fill_in(pattern, where, checkpoint, glob.escape), where, kind), nothing
+    path = base / text
+    if not _exists(path, where):
+        return Listing(()), nothing
+    try:
+        return list_clips(path, kind) if path.is_dir() else Listing((path,)), nothing
+    except OSError as error:
+        raise where.error(f"cannot read {path}: {error.strerror}") from error
+
+
+def _exists(path: Path, where: Location) -> bool:
+    try:
+        path.lstat()
+        return path.exists()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:  # too long, not permitted, a NUL, a loop of links
+        raise where.error(f"cannot look for {str(path)!r}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _glob(base: Path, pattern: str, where: Location, kind: Literal["video", "audio"]) -> Listing:
+    path = Path(pattern)
+    root, rest = (Path(path.anchor), str(path.relative_to(path.anchor))) if path.is_absolute() else (base, pattern)
+    try:
+        paths = list(root.glob(rest))
+    except (ValueError, NotImplementedError, OSError) as error:
+        raise where.error(f"{pattern!r} is not a pattern of files: {error}") from error
+    if not _HIDDEN.search(rest):
+        paths = [one for one in paths if not _HIDDEN.search(one.relative_to(root).as_posix())]
+    media = [one for one in paths if one.is_dir() or kind_of(one) in {kind, "video"}]
+    taken = in_order(media or paths, lambda one: one.as_posix())
+    # Of a glob that says no suffix, what is clearly no clip is left out, and said.
+    return Listing(tuple(taken), tuple((one, "not a clip") for one in paths if media and one not in set(media)))
 
 
 def _is_glob(text: str) -> bool:
     return any(sign in text for sign in "*?[")
 
 
-def _glob(base: Path, pattern: str, where: Location) -> list[Path]:
-    path = Path(pattern)
-    root, rest = (Path(path.anchor), str(path.relative_to(path.anchor))) if path.is_absolute() else (base, pattern)
+def _looked(base: Path, text: str) -> str:
+    folder = base / text
     try:
-        return sorted(root.glob(rest))
-    except (ValueError, NotImplementedError) as error:
-        raise where.error(f"{pattern!r} is not a pattern of files: {error}") from error
+        while not folder.exists():
+            if folder == folder.parent:
+                break
+            folder = folder.parent
+        names = in_order(entry.name for entry in folder.iterdir())[:5] if folder.is_dir() else []
+    except (OSError, ValueError):
+        return ""
+    return f" (looked in {folder}, which holds {', '.join(names) or 'nothing'})"
 
 
-def _listed(path: Path) -> list[Path]:
-    """Return a file, or the clips of a folder."""
-    if path.is_dir():
-        entries = sorted(path.iterdir())
-        media = [entry for entry in entries if entry.suffix.lower() in MEDIA_SUFFIXES]
-        if media:
-            return media
-        if any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in entries):
-            return [path]  # the folder is itself one clip: its frames
-        return [entry for entry in entries if entry.is_dir()]
-    return [path] if path.exists() else []
+def _brackets(base: Path, text: str) -> str:
+    """Return a hint for a name with brackets in a pattern: they stand for one of the letters inside."""
+    if "[" not in text:
+        return ""
+    literal = re.sub(r"\[", "[[]", text)
+    try:
+        if any(base.glob(literal)) if not Path(text).is_absolute() else False:
+            return f"; in a pattern [ ] stand for one letter: write {literal!r}"
+    except (ValueError, NotImplementedError, OSError):
+        return ""
+    return "; in a pattern [ ] stand for one letter, and [[] for an opening bracket"
+
+
+@dataclass(frozen=True)
+class PathReader:
+    """Reads the named parts of a pattern from the ends of paths; a pattern may leave out the suffix of a clip."""
+
+    regex: re.Pattern[str]
+    depth: int
+    absolute: bool = False
+
+    @classmethod
+    def of(cls, pattern: str, where: Location, checkpoint: str | None = None) -> PathReader:
+        """Return the reader of a pattern; raises ``ManifestError`` as :func:`fill_in` does."""
+        seen: list[str] = []
+
+        def part(name: str) -> str:
+            seen.append(name)
+            return f"\0{len(seen) - 1}\0"
+
+        # Signs of patterns stay signs outside of what is filled in; parts are marked by NUL, which no path holds.
+        text = fill_in(pattern, where, checkpoint, glob.escape, part)
+        text = text.removeprefix("./")
+        return cls(re.compile(_regex(text, seen), re.DOTALL), text.count("/") + 1, Path(text).is_absolute())
+
+    def read(self, path: Path, base: Path | None = None) -> dict[str, str] | None:
+        """Return the parts of a path, or ``None`` when it does not fit; below ``base`` the whole rest must fit."""
+        if self.absolute:
+            tail = path.as_posix()
+        elif base is not None and path.is_relative_to(base):
+            tail = path.relative_to(base).as_posix()
+        else:
+            tail = "/".join(path.parts[-self.depth :])
+        bare = tail[: len(tail) - len(path.name) + len(clip_name(path))]
+        match = self.regex.fullmatch(bare) or self.regex.fullmatch(tail)
+        return dict(match.groupdict()) if match else None
+
+
+def _regex(text: str, names: list[str]) -> str:
+    """Return a glob as a regular expression; a number between NUL characters stands for a part of ``names``."""
+    out: list[str] = []
+    used: set[str] = set()
+    for token in re.findall(r"\0\d+\0|\*\*/?|\*|\?|\[!?\]?[^\]]*\]|.", text, re.DOTALL):
+        if token[0] == "\0":
+            name = names[int(token[1:-1])]
+            out.append(f"(?P={name})" if name in used else f"(?P<{name}>[^/]+?)")
+            used.add(name)
+        elif token.startswith("**"):
+            out.append("(?:.*/)?" if token.endswith("/") else ".*")
+        elif token in "*?":
+            out.append("[^/]*" if token == "*" else "[^/]")
+        elif token[0] == "[" and len(token) > 1:
+            inside = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+            out.append(f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]")
+        else:
+            out.append(re.escape(token))
+    return "".join(out)

@@ -12,8 +12,10 @@ from typing import Any, get_args
 from pytest_vidmetrics.core.errors import UnavailableError, closest
 from pytest_vidmetrics.core.policy import Decide, Policy
 from pytest_vidmetrics.core.types import SampleValues
-from pytest_vidmetrics.gates.case import NAME, Case, Location, Manifest, Pair
+from pytest_vidmetrics.gates.case import NAME, Case, Location, Manifest
+from pytest_vidmetrics.gates.files import PathReader, has_parts
 from pytest_vidmetrics.gates.manifest_syntax import Lines, read_tree
+from pytest_vidmetrics.gates.values import fault
 from pytest_vidmetrics.metrics import registry
 
 SCHEMA = 1
@@ -24,12 +26,13 @@ _CASE_KEYS = (
     "reference_audio",
     "pair",
     "samples",
+    "rename",
     "metrics",
     "metric",
     "gate",
     "marks",
     "fixtures",
-    "shard",
+    "clips_per_item",
     "checkpoint",
     "cluster",
     "dataset",
@@ -109,21 +112,60 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         name=name,
         where=where,
         media=media,
-        pair=check.choice(body, "pair", get_args(Pair), "stem"),
+        pair=_pair(body, check),
         samples=check.string(body, "samples"),
-        broadcast={key: body[key] for key in body if key in keys and key not in _CASE_KEYS},
+        rename=_rename(body, check, {*keys, "id", "metrics"}),
+        broadcast=_broadcast(body, check, keys),
         metrics=metrics,
         configs=configs,
         policies=_policies(body, check, _gates(metrics, configs)),
         marks=_marks(body, check),
         fixtures=check.strings(body, "fixtures") if "fixtures" in body else (),
-        shard=check.count(body, "shard", 1),
+        clips_per_item=check.count(body, "clips_per_item", 1),
         checkpoint=check.string(body, "checkpoint"),
         cluster=check.string(body, "cluster"),
         dataset=check.choice(body, "dataset", (*_DATASETS, None), None),
         dataset_root=check.string(body, "dataset_root"),
         lines={key: line for key, line in lines.items() if key[:2] == at},
     )
+
+
+def _broadcast(body: Mapping[str, Any], check: _Checker, keys: Collection[str]) -> dict[str, Any]:
+    """Return the sample values that hold for every clip of the case."""
+    values = {key: body[key] for key in body if key in keys and key not in _CASE_KEYS}
+    for key, value in values.items():
+        if problem := fault(key, value):
+            raise check.at(key).error(problem)
+    return values
+
+
+def _pair(body: Mapping[str, Any], check: _Checker) -> str:
+    value = body.get("pair", "stem")
+    if isinstance(value, str) and has_parts(value):
+        try:
+            PathReader.of(value, check.at("pair"))
+        except re.error as error:
+            raise check.at("pair").error(f"pair = {value!r} is not a pattern of names: {error}") from error
+    elif value not in ("stem", "set"):
+        hint = closest(str(value), ("stem", "set"))
+        raise check.at("pair").error(f"pair must be one of stem, set, or a pattern with {{id}}, got {value!r}{hint}")
+    return str(value)
+
+
+def _rename(body: Mapping[str, Any], check: _Checker, known: Collection[str]) -> dict[str, str]:
+    """Return ``{key of the rows: sample key}``."""
+    table = body.get("rename", {})
+    if not isinstance(table, dict) or not all(isinstance(ours, str) for ours in table.values()):
+        raise check.at("rename").error(f'rename must be a table of texts, {{their_key = "our_key"}}, got {table!r:.60}')
+    if table and "samples" not in body:
+        raise check.at("rename").error("rename is for the rows of samples, and the case has none")
+    allowed = {*known, str(body.get("cluster", "id"))}
+    for theirs, ours in table.items():
+        if ours not in allowed:
+            raise check.at("rename", theirs).error(f"rename: {ours!r} is not a sample key{closest(ours, allowed)}")
+        if list(table.values()).count(ours) > 1:
+            raise check.at("rename", theirs).error(f"rename: {ours!r} is given to two keys")
+    return dict(table)
 
 
 def _configs(body: Mapping[str, Any], check: _Checker) -> dict[str, tuple[str, dict[str, Any]]]:

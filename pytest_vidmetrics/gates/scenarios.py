@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id
 from pytest_vidmetrics.gates.case import Case
-from pytest_vidmetrics.gates.files import MEDIA_SUFFIXES, fill_in
+from pytest_vidmetrics.gates.files import fill_in
 from pytest_vidmetrics.gates.listing import check_clips, some
+from pytest_vidmetrics.media.formats import list_clips
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.datasets.physics_iq import PhysicsIQPromptDataset, PhysicsIQScenario
@@ -27,7 +28,8 @@ def scenario_corpus(case: Case, folder: Path, checkpoint: str | None) -> Corpus:
     """
     data = _dataset(case, checkpoint)
     expected = {scenario.expected_gen_filename: scenario for scenario in data.scenarios}
-    present = {path.name for path in folder.iterdir() if path.suffix.lower() in MEDIA_SUFFIXES}
+    listing = list_clips(folder)
+    present = {path.name for path in listing.clips if not path.is_dir()}
     missing, surplus = sorted(expected.keys() - present), sorted(present - expected.keys())
     check_clips(case, folder, missing, surplus, "scenario")
     absent = [
@@ -43,7 +45,9 @@ def scenario_corpus(case: Case, folder: Path, checkpoint: str | None) -> Corpus:
         )
     samples = [_sample(case, data, scenario, folder / name) for name, scenario in sorted(expected.items())]
     references = [Sample(sample.id, {"video": sample.values["reference"]}, "reference") for sample in samples]
-    return Corpus(tuple(samples), tuple(references))
+    return Corpus(
+        tuple(samples), tuple(references), tuple(f"{path} is left out: {why}" for path, why in listing.left_out)
+    )
 
 
 def _dataset(case: Case, checkpoint: str | None) -> PhysicsIQPromptDataset:

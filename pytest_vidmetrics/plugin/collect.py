@@ -10,7 +10,7 @@ import pytest
 
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.policy import MetricConfig
-from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.core.samples import Corpus, Sample, shown_id
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.listing import check_corpus, resolve_samples
 from pytest_vidmetrics.gates.manifest import load_manifest
@@ -93,8 +93,8 @@ class CaseNode(pytest.Collector):
         units = [unit for unit in units if unit[1]]
         if sets and self.case.pair == "set":
             units += [(sample, sets) for sample in corpus.references]
-        paired = {ref.id: ref for ref in corpus.references} if sets and self.case.pair == "stem" else {}
-        size, part = self.case.shard, run.settings.part
+        paired = {ref.id: ref for ref in corpus.references} if sets and self.case.pair != "set" else {}
+        size, part = self.case.clips_per_item, run.settings.part
         chunks = [units[start : start + size] for start in range(0, len(units), size)]
         for number, chunk in enumerate(chunks):
             if part is None or number % part[1] == part[0] - 1:
@@ -123,7 +123,8 @@ def _with_reference(unit: Unit, paired: dict[str, Sample], sets: tuple[MetricCon
 
 
 def _chunk_name(chunk: list[Unit]) -> str:
-    names = [f"reference.{sample.id}" if sample.role == "reference" else sample.id for sample, _ in chunk]
+    ids = [shown_id(sample.id) for sample, _ in chunk]
+    names = [f"reference.{id}" if unit[0].role == "reference" else id for id, unit in zip(ids, chunk, strict=True)]
     return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
 
 

@@ -26,7 +26,7 @@ reference = "ref"
 samples = "rows.jsonl"
 fps = 24
 pair = "set"
-shard = 4
+clips_per_item = 4
 marks = ["nightly"]
 fixtures = ["gpu"]
 cluster = "text_prompt"
@@ -54,7 +54,7 @@ def write(folder: Path, text: str, name: str = "m.vidmetrics.toml") -> Path:
 def test_every_key_of_the_schema(tmp_path) -> None:
     (case,) = load_manifest(write(tmp_path, FULL)).cases
     assert case.media == {"video": ("a.mp4", "more/*.mp4"), "reference": ("ref",)}
-    assert (case.pair, case.shard, case.marks, case.fixtures) == ("set", 4, ("nightly",), ("gpu",))
+    assert (case.pair, case.clips_per_item, case.marks, case.fixtures) == ("set", 4, ("nightly",), ("gpu",))
     assert case.broadcast == {"fps": 24}
     assert case.configs == {"ssim_luma": ("common.ssim", {"channels": "luma"})}
     assert case.policy("common.psnr") == Policy(abs=0.5, decide="strict", alpha=0.01)

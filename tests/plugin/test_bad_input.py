@@ -24,7 +24,10 @@ from tests.support.clips import scene, write_clip
         (("abs = 0.001", "abs = -1"), "bench.vidmetrics.toml:10: abs must be finite and not negative*"),
         (("schema = 1", "schema = 9"), "bench.vidmetrics.toml:1: this version reads schema = 1, got 9"),
         (("schema = 1", "schema = = 1"), "bench.vidmetrics.toml:1: not valid TOML*"),
-        (('checkpoint = "candidate"', "shard = 0"), "bench.vidmetrics.toml:5: shard must be a whole number*"),
+        (
+            ('checkpoint = "candidate"', "clips_per_item = 0"),
+            "bench.vidmetrics.toml:5: clips_per_item must be a whole number*",
+        ),
     ],
 )
 def test_a_broken_manifest_is_one_red_item_that_names_the_line(

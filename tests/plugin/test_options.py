@@ -202,7 +202,7 @@ def test_a_pair_is_decoded_once_for_frames_and_features(bench: Bench) -> None:
 
 
 def test_shard_size_groups_samples(bench: Bench) -> None:
-    bench.manifest(MANIFEST.replace("[case.demo.gate", "shard = 3\n[case.demo.gate"))
+    bench.manifest(MANIFEST.replace("[case.demo.gate", "clips_per_item = 3\n[case.demo.gate"))
     result = bench.run("--collect-only", "-q")
     assert [line for line in result.outlines if "score" in line] == [
         "bench.vidmetrics.toml::demo::score[a..c]",

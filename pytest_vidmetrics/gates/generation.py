@@ -1,0 +1,267 @@
+"""Running a method's command, and taking what it made: whole clips or nothing, each once.
+
+A generated clip lives under its key as ``<root>/<2 of key>/<key><suffix>`` with a provenance row beside it
+(``<key>.json``); the row is written last, so that a clip with a row is complete. The command writes into a folder of
+its own, named after the requests: what a process that was killed left there is looked at by the next run, and what is
+whole is kept. Two runs of the same requests take turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_vidmetrics.core.errors import MediaError, VidmetricsError
+from pytest_vidmetrics.core.files import write_atomic
+from pytest_vidmetrics.core.hashing import canonical_json, digest_file, digest_json
+from pytest_vidmetrics.gates.method import Method, Request
+
+_LOG_LINES = 20
+_BLACK = 2
+"""A clip whose every pixel is at most this bright shows nothing: a generator that failed silently."""
+
+_RATE_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What became of one request: the clip, or why there is none."""
+
+    request: Request
+    path: Path
+    problem: str = ""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a clip."""
+        return not self.problem
+
+
+class Generations:
+    """The clips below one folder, by key. Safe for several processes and machines that share the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, request: Request) -> Path:
+        """Return where the clip of a request is, or will be."""
+        return self.root / request.key[:2] / f"{request.key}{request.suffix}"
+
+    def provenance(self, request: Request) -> dict[str, Any] | None:
+        """Return the row of a complete clip, or ``None``: also for a clip whose size is no longer that of its row."""
+        path = self.path(request)
+        try:
+            row = json.loads(path.with_suffix(".json").read_bytes())
+            return row if path.stat().st_size == row["bytes"] else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def look(self, method: Method, requests: Sequence[Request]) -> list[Generated]:
+        """Return what there is for each request, starting nothing."""
+        return [
+            Generated(one, self.path(one))
+            if self.provenance(one)
+            else Generated(one, self.path(one), self._failure(one) or _not_generated(method))
+            for one in requests
+        ]
+
+    def _failure(self, request: Request) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            return (self.root / "failed" / f"{request.key}.txt").read_text(encoding="utf-8")
+        return ""
+
+    def ensure(self, method: Method, requests: Sequence[Request]) -> list[Generated]:
+        """Return a clip or a problem for each request, running the command for those that have no clip.
+
+        Never raises for a generator's faults. Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when the
+        folder cannot be written.
+        """
+        missing = list({one.key: one for one in requests if self.provenance(one) is None}.values())
+        if missing:
+            try:
+                self._generate(method, missing)
+            except OSError as error:
+                raise VidmetricsError(
+                    f"cannot write generated clips below {self.root}: {error.strerror or error}; "
+                    "free the disk or name another folder with --vidmetrics-cache=DIR"
+                ) from error
+        return self.look(method, requests)
+
+    def _generate(self, method: Method, requests: Sequence[Request]) -> None:
+        from filelock import FileLock
+
+        name = digest_json([one.key for one in requests])[:32]
+        work = self.root / "work" / name
+        work.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(work.with_suffix(".lock")):
+            _end_orphan(work)
+            # Another process may have made them while this one waited; one that was killed may have left some.
+            problems = self._harvest(method, self._open(requests), work, seconds=None)
+            for attempt in range(1 + method.retries):
+                left = self._open(requests)
+                if not left:
+                    break
+                started = time.monotonic()
+                ended = _run(method, left, work, attempt)
+                seconds = (time.monotonic() - started) / len(left)
+                problems = self._harvest(method, left, work, seconds=seconds)
+                if ended:
+                    problems = {key: f"{ended}; {text}" for key, text in problems.items()}
+            tail = _tail(work / "log.txt")
+            for key, text in problems.items():
+                note = f"{text}{tail}"
+                write_atomic(self.root / "failed" / f"{key}.txt", note.encode("utf-8", "replace"))
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _open(self, requests: Sequence[Request]) -> list[Request]:
+        return [one for one in requests if self.provenance(one) is None]
+
+    def _harvest(
+        self, method: Method, requests: Sequence[Request], work: Path, *, seconds: float | None
+    ) -> dict[str, str]:
+        """Take every whole output into place. Returns why the others have none, by key."""
+        problems: dict[str, str] = {}
+        for one in requests:
+            try:
+                found = _output(work / "out", one)
+                _check(found, method.params)
+                self._keep(method, one, found, seconds)
+            except (MediaError, VidmetricsError) as error:
+                problems[one.key] = str(error).replace(f"{work / 'out'}{os.sep}", "")
+        return problems
+
+    def _keep(self, method: Method, request: Request, found: Path, seconds: float | None) -> None:
+        target = self.path(request)
+        row = {
+            "sha256": digest_file(found),
+            "bytes": found.stat().st_size,
+            "method": method.name,
+            "sample": request.sample,
+            "prompt": request.prompt,
+            "seed": request.seed,
+            "params": dict(method.params),
+            "argv": list(method.generate),
+            "identity": method.identity,
+            "seconds": seconds,
+            "host": platform.node(),
+            "python": platform.python_version(),
+            "env": {name: os.environ.get(name) for name in method.env},
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found.replace(target)
+        write_atomic(target.with_suffix(".json"), canonical_json(row).encode(), durable=True)
+        (self.root / "failed" / f"{request.key}.txt").unlink(missing_ok=True)
+
+
+def _not_generated(method: Method) -> str:
+    return f"not generated by the method {method.name}: run with --vidmetrics-generate"
+
+
+def _output(folder: Path, request: Request) -> Path:
+    """Return the one file that the command wrote for a request. Raises ``VidmetricsError`` for none or several."""
+    stem = Path(request.output).stem
+    found = sorted(folder.glob(f"{stem}*")) if folder.is_dir() else []
+    if not found:
+        raise VidmetricsError(f"the command wrote no {request.output}")
+    if [path.name for path in found] != [request.output]:
+        names = ", ".join(path.name for path in found[:4])
+        raise VidmetricsError(f"the command wrote {names} for one request: expected {request.output} alone")
+    if found[0].is_symlink() or not found[0].resolve().is_relative_to(folder.resolve()):
+        raise VidmetricsError(
+            f"{request.output} is a link: the command must write its clips into the folder {{output}}"
+        )
+    return found[0]
+
+
+def _check(path: Path, params: Mapping[str, Any]) -> None:
+    """Decode an output and compare it with what was asked for. Raises ``MediaError`` or ``VidmetricsError``."""
+    from pytest_vidmetrics.media.video import read_clip
+
+    clip = read_clip(path)
+    frames = clip.frames
+    found = {"frames": clip.total, "width": frames.shape[3], "height": frames.shape[2]}
+    for key, value in found.items():
+        if params.get(key) is not None and params[key] != value:
+            raise VidmetricsError(f"{path}: {value} {key}, the method says params.{key} = {params[key]}")
+    rate = params.get("fps")
+    if rate is not None and clip.fps is not None and abs(clip.fps - rate) > _RATE_TOLERANCE * rate:
+        raise VidmetricsError(f"{path}: {clip.fps:g} frames per second, the method says params.fps = {rate:g}")
+    if int(frames.max()) <= _BLACK:
+        raise VidmetricsError(f"{path}: every frame is black")
+
+
+def _run(method: Method, requests: Sequence[Request], work: Path, attempt: int) -> str:
+    """Run the command for some requests. Returns how it failed, or nothing."""
+    out = work / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    listed = work / "requests.jsonl"
+    rows = [json.dumps(one.row(method.params, out), ensure_ascii=False) for one in requests]
+    listed.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    argv = [word.replace("{requests}", str(listed)).replace("{output}", str(out)) for word in method.generate]
+    with (work / "log.txt").open("wb") as log:
+        log.write(f"$ {argv} (attempt {attempt + 1})\n".encode("utf-8", "replace"))
+        log.flush()
+        try:
+            # A session of its own: a time-out or Ctrl-C ends the command's children too.
+            process = subprocess.Popen(
+                argv,
+                cwd=method.where.path.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            return f"the command cannot be started: {argv[0]}: {getattr(error, 'strerror', None) or error}"
+        (work / "pid").write_text(str(process.pid))
+        with _ended(process):
+            try:
+                code = process.wait(timeout=method.timeout_s)
+            except subprocess.TimeoutExpired:
+                return f"the command took longer than timeout_s = {method.timeout_s:g}"
+    if code:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+        return f"the command {how}"
+    return ""
+
+
+def _end_orphan(work: Path) -> None:
+    """End the command of a run that was killed: nobody else waits for it, and it would go on writing."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((work / "pid").read_text())
+        if str(work).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():  # the number may be another's by now
+            os.killpg(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Leave no process of the command behind, whatever ends the wait for it."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
+
+
+def _tail(log: Path) -> str:
+    """Return the last lines of a command's output, to be read below a reason."""
+    try:
+        lines = log.read_bytes().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        return ""
+    return "".join(f"\n    | {line[:200]}" for line in lines)

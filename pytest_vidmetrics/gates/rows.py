@@ -1,0 +1,175 @@
+"""Sample lists: rows of ``.jsonl``, ``.json`` and ``.csv`` files, renamed, typed, and named with their line."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_vidmetrics.core.errors import ManifestError, closest
+from pytest_vidmetrics.core.samples import whole_name
+from pytest_vidmetrics.core.text import TextError, json_items, json_lines, read_text
+from pytest_vidmetrics.core.types import PATH_KEYS
+from pytest_vidmetrics.gates.case import Case, Location
+from pytest_vidmetrics.gates.files import fill_in
+from pytest_vidmetrics.gates.values import fault
+from pytest_vidmetrics.media.formats import clip_name
+from pytest_vidmetrics.metrics import registry
+
+_NAMED_BY = ("video", "audio", "image_path")
+"""The files whose name is the id of a row that has none."""
+_SUFFIXES = (".jsonl", ".json", ".csv")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its whole name, its values with absolute paths, and where it stands."""
+
+    name: str
+    values: Mapping[str, Any]
+    where: Location
+
+
+def read_rows(case: Case, checkpoint: str | None, known: Iterable[str]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Return the rows of a case's sample list, and remarks on keys that are not ``known`` to be read by some metric.
+
+    A ``.jsonl`` file has an object a line, a ``.json`` file a list of objects (or ``{"data": [...]}``), a ``.csv``
+    file a header. A row without ``id`` has the name of its clip. Paths are relative to the list. Raises
+    ``ManifestError`` with the line of the row.
+    """
+    where = case.at("samples")
+    path = case.where.path.parent / fill_in(str(case.samples), where, checkpoint)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise where.error(f"samples: {path} must end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}")
+    reading = _Reading(case, path, checkpoint)
+    try:
+        rows = tuple(reading.row(line, values) for line, values in _entries(path))
+    except TextError as error:
+        raise ManifestError(str(error)) from error
+    if not rows:
+        raise where.error(f"samples: {path} holds no row")
+    reading.check_renames()
+    return rows, tuple(reading.remarks(known))
+
+
+def _entries(path: Path) -> Iterable[tuple[int, Any]]:
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return json_lines(path)
+    return json_items(path) if suffix == ".json" else _csv_rows(path)
+
+
+def _csv_rows(path: Path) -> Iterable[tuple[int, Any]]:
+    """Yield the rows of a table with a header; an empty cell is no value."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            if header is None:
+                header = cells
+                if twice := {key for key in header if header.count(key) > 1}:
+                    raise TextError(f"{path}:1: the column {sorted(twice)[0]!r} is given twice")
+            elif cells:
+                if len(cells) != len(header):
+                    raise TextError(f"{path}:{reader.line_num}: {len(cells)} cells, but {len(header)} columns")
+                yield reader.line_num, {key: _cell(key, cell) for key, cell in zip(header, cells, strict=True) if cell}
+    except csv.Error as error:
+        raise TextError(f"{path}:{reader.line_num}: not valid CSV: {error}") from error
+
+
+def _cell(key: str, text: str) -> Any:
+    """Return a cell as text, and as a number where the key holds one."""
+    if key == "fps" or key.endswith(("_fps", "_sign")):
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text
+
+
+class _Reading:
+    """Makes rows of what a file holds, and remembers which keys it met."""
+
+    def __init__(self, case: Case, path: Path, checkpoint: str | None) -> None:
+        self.case, self.path, self.checkpoint = case, path, checkpoint
+        self.keys: dict[str, int] = {}
+
+    def row(self, line: int, entry: Any) -> Row:
+        spot = Location(self.path, line)
+        if not isinstance(entry, dict):
+            raise spot.error(f'expected an object with an "id", got {entry!r:.40}')
+        values = self._renamed(entry, spot)
+        for key in PATH_KEYS:
+            if isinstance(values.get(key), str) and values[key].strip():
+                values[key] = str(self.path.parent / fill_in(values[key], spot, self.checkpoint))
+        name = self._name(values, spot)
+        for key, value in values.items():
+            if key != "metrics" and value is not None and (found := fault(key, value)):
+                raise spot.error(found)
+        if (only := values.get("metrics")) is not None:
+            values["metrics"] = _named_metrics(only, spot)
+        return Row(name, {key: value for key, value in values.items() if value is not None}, spot)
+
+    def _renamed(self, entry: dict[str, Any], spot: Location) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in entry.items():
+            self.keys.setdefault(key, spot.line)
+            ours = self.case.rename.get(key, key)
+            if ours in values:
+                raise spot.error(f"two keys of the row are {ours!r}: rename = {{{key} = {ours!r}}} meets another")
+            values[ours] = value
+        return values
+
+    def _name(self, values: dict[str, Any], spot: Location) -> str:
+        id = values.pop("id", None)
+        if id is None:
+            path = next((values[key] for key in _NAMED_BY if isinstance(values.get(key), str)), None)
+            if not path:
+                raise spot.error('expected an object with an "id"')
+            return whole_name(clip_name(Path(path)))
+        if isinstance(id, bool) or not isinstance(id, str | int) or not (text := _text(id).strip()):
+            raise spot.error(f"id must be text or a whole number, got {id!r:.40}")
+        if found := fault("id", text):
+            raise spot.error(found)
+        return whole_name(text)
+
+    def check_renames(self) -> None:
+        """Raise ``ManifestError`` for a renamed key that no row has."""
+        for theirs in self.case.rename:
+            if theirs not in self.keys:
+                hint = closest(theirs, self.keys)
+                raise self.case.at("rename", theirs).error(f"rename: no row has the key {theirs!r}{hint}")
+
+    def remarks(self, known: Iterable[str]) -> Iterable[str]:
+        """Yield one line on the keys that nothing reads."""
+        read = {"id", "metrics", self.case.cluster, *self.case.rename, *known}
+        unread = [key for key in self.keys if key not in read]
+        if unread:
+            yield f"samples: {self.path}: no metric reads {', '.join(_with_hint(key, read) for key in unread)}"
+
+
+def _with_hint(key: str, read: Iterable[str | None]) -> str:
+    near = difflib.get_close_matches(key, sorted(name for name in read if name), n=1, cutoff=0.8)
+    return f"{key} (did you mean {near[0]!r}?)" if near else key
+
+
+def _text(id: str | int) -> str:
+    try:
+        return str(id)
+    except ValueError:  # thousands of digits
+        return ""
+
+
+def _named_metrics(names: Any, spot: Location) -> list[str]:
+    """Return the metrics that a row is for, groups expanded."""
+    listed = [names] if isinstance(names, str) else names
+    if not isinstance(listed, list) or not listed or not all(isinstance(name, str) for name in listed):
+        raise spot.error(f"metrics must be a name or a list of names, got {names!r:.60}")
+    try:
+        return registry.expand(listed)
+    except (KeyError, TypeError) as error:
+        raise spot.error(f"metrics: {error.args[0]}") from error
