@@ -113,6 +113,26 @@ def test_characters_by_language_and_by_script():
     assert old.compute(sample(reference_text="今天天气很好", language="Chinese")).score == 3.0
 
 
+def test_english_counts_in_the_spelling_with_fewer_errors():
+    text = "It’s twenty-five years — “well known”."
+    numbers = metric_that_hears("It is 25 years, well known.")
+    told = numbers.compute(sample(reference_text=text, language="en"))
+    assert (told.score, told.details["reference_text"]) == (0.0, "it is 25 years well known")
+    assert numbers.compute(sample(reference_text=text)).score == 3 / 6
+    plain = metric_that_hears("its twenty five years well known").compute(sample(reference_text=text, language="en"))
+    assert (plain.score, plain.details["reference_text"]) == (0.0, "its twenty five years well known")
+    old = metric_that_hears("Its twenty five years well known", compat="fastvideo")
+    assert old.compute(sample(reference_text=text, language="en")).score == 5 / 5
+
+
+@pytest.mark.parametrize("compat", ["fixed", "fastvideo"])
+def test_a_hint_of_scripts_and_one_that_is_not_text(compat):
+    metric = metric_that_hears("ab cd", compat=compat)
+    assert metric.compute(sample(reference_text="abcd", language="cjk")).details["char_level"] is True
+    assert metric.compute(sample(reference_text="abcd", language=3)).details["char_level"] is False
+    assert metric._recogniser.asked == [(1.0, None), (1.0, None)]
+
+
 def test_silence_is_an_empty_transcript():
     metric = metric_that_hears("thank you for watching")
     quiet = (np.zeros(RATE, np.float32), RATE)

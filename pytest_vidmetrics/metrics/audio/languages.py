@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from functools import cache
 
-CHARACTER_LANGUAGES = frozenset({"zh", "yue", "ja", "ko"})
-"""Languages whose words are not the unit of an error rate: Chinese, Cantonese, Japanese, Korean."""
+CHARACTER_LANGUAGES = frozenset({"zh", "yue", "ja", "ko", "th", "lo", "km", "my"})
+"""Languages whose words are not the unit of an error rate: Chinese, Cantonese, Japanese, Korean; Thai, Lao, Khmer,
+Burmese."""
+_CHARACTERS = "cjk"
+"""A hint that names scripts, not a language."""
 
 _CODES = """
 af afrikaans, am amharic, ar arabic, as assamese, az azerbaijani, ba bashkir, be belarusian, bg bulgarian, bn bengali,
@@ -53,27 +56,29 @@ _OTHER_NAMES = {
 _SEPARATOR = re.compile(r"[-_]")
 
 # What FastVideo looks for anywhere in the hint, in this order: "Chinese" holds "es", "Javanese" holds "ja".
-_FASTVIDEO_CHARACTERS = ("zh", "ja", "jp", "ko", "yue", "cantonese")
+_FASTVIDEO_CHARACTERS = ("zh", "cn", "ja", "jp", "ko", "cjk", "yue", "cantonese")
 _FASTVIDEO_WORDS = ("en", "fr", "de", "es", "it", "pt")
 
 
-def language_code(hint: str | None) -> str | None:
-    """Return the code of a BCP 47 tag or an English language name; ``None`` for none and for an unknown one."""
-    if not hint:
+def language_code(hint: object) -> str | None:
+    """Return the code of a BCP 47 tag or an English language name; ``None`` for an unknown one and what is not text."""
+    if not isinstance(hint, str):
         return None
     text = hint.strip().lower()
     return _known().get(text) or _known().get(_SEPARATOR.split(text, maxsplit=1)[0])
 
 
-def by_character(hint: str | None) -> bool | None:
+def by_character(hint: object) -> bool | None:
     """Whether text in the hinted language is compared by character; ``None`` when the hint does not tell."""
+    if isinstance(hint, str) and hint.strip().lower() == _CHARACTERS:
+        return True
     code = language_code(hint)
     return None if code is None else code in CHARACTER_LANGUAGES
 
 
-def by_character_in_fastvideo(hint: str | None) -> bool | None:
+def by_character_in_fastvideo(hint: object) -> bool | None:
     """Whether FastVideo compares by character under this hint: it looks for codes anywhere in it."""
-    text = (hint or "").lower()
+    text = hint.lower() if isinstance(hint, str) else ""
     if any(part in text for part in _FASTVIDEO_CHARACTERS):
         return True
     return False if any(part in text for part in _FASTVIDEO_WORDS) else None

@@ -7,11 +7,24 @@ import string
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
-_DELETED = str.maketrans("", "", string.punctuation + "，。！？、；：「」『』（）《》【】—…")
 _SPACES = re.compile(r"\s+")
+# Marks that are written inside a word as an apostrophe, whatever else they are: some are letters, one an accent.
+_APOSTROPHES = re.compile("['\u2018\u2019\u201b\u02bb\u02bc\u02b9\u2032\u0060\u00b4\uff07]")
+_IN_A_NUMBER = re.compile(r"(?<=\d)[.,](?=\d)")
+# The full stops of an abbreviation: U.S.A.
+_ABBREVIATED = re.compile(r"(?<![^\W\d_])(?:[^\W\d_]\.){2,}")
+_WITHOUT_SPACES = frozenset(
+    {"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "HANGUL", "YI"}
+    | {"THAI", "LAO", "KHMER", "MYANMAR", "TAI", "AHOM"}
+)
+"""First words of the Unicode names of letters that are not written in words with spaces between (Hangul is, but counts
+by syllable everywhere)."""
+
+_FASTVIDEO_DELETED = str.maketrans("", "", string.punctuation + "，。！？、；：「」『』（）《》【】—…")
 # Han, with its first extension; kana; Hangul syllables.
-_CHARACTERS = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3040-\u309f\u30a0-\u30ff\uac00-\ud7af]")
+_FASTVIDEO_CHARACTERS = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3040-\u309f\u30a0-\u30ff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True)
@@ -46,17 +59,59 @@ class Errors:
 
 
 def normalise(text: str) -> str:
-    """Return text as it is compared: NFKC, lower case, without ASCII and CJK punctuation, single spaces.
+    """Return text as it is compared: letters, marks and digits in lower case, single spaces.
 
-    A hyphen or an apostrophe joins its words (``well-known`` is one word); numbers stay as they are written.
+    By Unicode category, after NFKC: punctuation and symbols of any script part words, so that ``wait—what`` and
+    ``well-known`` are two; what is not seen (soft hyphens, joiners, directions) is dropped; digits of any script
+    are 0 to 9. An apostrophe is dropped, and so are a full stop or comma between two digits and the full stops of
+    an abbreviation: ``it's``, ``1,000`` and ``U.S.`` are one word each.
     """
-    plain = unicodedata.normalize("NFKC", text).strip().lower().translate(_DELETED)
-    return _SPACES.sub(" ", plain).strip()
+    plain = unicodedata.normalize("NFKC", _APOSTROPHES.sub("", text)).lower()
+    plain = _ABBREVIATED.sub(lambda found: found[0].replace(".", ""), _IN_A_NUMBER.sub("", plain))
+    return _SPACES.sub(" ", "".join(map(_compared, plain))).strip()
+
+
+@lru_cache(maxsize=4096)
+def _compared(character: str) -> str:
+    """Return what is left of one character."""
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    if category in ("Cf", "Cc") and not character.isspace():
+        return ""
+    return " " if category[0] in "PSZ" else character
 
 
 def has_characters(text: str) -> bool:
+    """Whether there is a letter of a script that is compared by character: one without spaces, or Hangul."""
+    return any(_is_character(one) for one in text)
+
+
+@lru_cache(maxsize=4096)
+def _is_character(one: str) -> bool:
+    return one.isalpha() and unicodedata.name(one, "-").split()[0] in _WITHOUT_SPACES
+
+
+def normalise_as_fastvideo(text: str) -> str:
+    """Return text as FastVideo compares it: NFKC, lower case, without ASCII and CJK punctuation, single spaces.
+
+    A hyphen or an apostrophe joins its words; curly quotes and most other signs stay.
+    """
+    plain = unicodedata.normalize("NFKC", text).strip().lower().translate(_FASTVIDEO_DELETED)
+    return _SPACES.sub(" ", plain).strip()
+
+
+def has_characters_in_fastvideo(text: str) -> bool:
     """Whether there is Han, kana or Hangul in a text."""
-    return _CHARACTERS.search(text) is not None
+    return _FASTVIDEO_CHARACTERS.search(text) is not None
+
+
+def in_english(text: str) -> str:
+    """Return English as the normaliser of Whisper's evaluation spells it: contractions and numbers one way."""
+    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+
+    spelt: str = EnglishTextNormalizer({})(_APOSTROPHES.sub("'", text))
+    return normalise(spelt)
 
 
 def units(text: str, *, characters: bool) -> list[str]:

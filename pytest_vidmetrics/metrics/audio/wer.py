@@ -1,4 +1,4 @@
-"""Status error rate: whether the speech in the sound says what it should."""
+"""Word error rate: whether the speech in the sound says what it should."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from pytest_vidmetrics.core.errors import NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.languages import by_character, by_character_in_fastvideo, language_code
-from pytest_vidmetrics.metrics.audio.transcripts import Errors, count, has_characters, normalise, units
+from pytest_vidmetrics.metrics.audio.transcripts import (
+    Errors,
+    count,
+    has_characters,
+    has_characters_in_fastvideo,
+    in_english,
+    normalise,
+    normalise_as_fastvideo,
+    units,
+)
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
@@ -34,14 +43,17 @@ class WordErrorRate(BaseMetric):
     """Errors of a transcript of ``audio`` per word of ``reference_text``; lower is better, can exceed 1.
 
     ``backend`` transcribes: ``"whisper"``, ``"glm_asr"`` or ``"sensevoice"`` (with the library funasr); ``model`` is
-    another repository or a folder of the same kind. Text in Chinese, Japanese or Korean is compared by character:
-    by the sample's ``language`` (a tag or an English name), else by the script of either text.
+    another repository or a folder of the same kind. Text in Chinese, Japanese, Korean, Thai, Lao, Khmer or Burmese is
+    compared by character: by the sample's ``language`` (a tag or an English name, or ``"cjk"``), else by the script
+    of either text.
 
-    ``compat="fixed"``: sound beyond 30 s is cut where it is quiet and heard whole, Whisper is told the sample's
-    language, digital silence is an empty transcript, and ``text_prompt`` is the reference only where
-    ``auxiliary_info["prompt_is_transcript"]`` says so. ``compat="fastvideo"``: Whisper hears the first 30 s (GLM-ASR
-    630 s) and finds the language out, a missing reference is the prompt, and languages are looked up as FastVideo
-    does.
+    ``compat="fixed"``: both texts are normalised by Unicode category (:func:`.transcripts.normalise`), in English
+    also as Whisper's own evaluation spells contractions and numbers, and the spelling with fewer errors counts. Sound
+    beyond 30 s is cut where it is quiet and heard whole, Whisper is told the sample's language, digital silence is
+    an empty transcript, and ``text_prompt`` is the reference only where ``auxiliary_info["prompt_is_transcript"]``
+    says so. ``compat="fastvideo"``: a fixed list of signs is deleted, which joins words at a hyphen or dash and
+    keeps curly quotes. Whisper hears the first 30 s (GLM-ASR 630 s) and finds the language out, a missing reference
+    is the prompt, and languages are looked up as FastVideo does.
 
     The corpus score is all errors over all reference words, not the mean of the clips' rates.
     Details: ``transcription``, ``reference_text`` (as compared), ``char_level``, the four counts, ``chunks``
@@ -104,9 +116,8 @@ class WordErrorRate(BaseMetric):
             heard = self._transcribe(sample["audio"], sample.get("language"))
         except NoAudioStreamError as error:
             return self._skip(sample, str(error))
-        reference, transcript = normalise(spoken), normalise(heard["transcription"])
-        characters = self._by_character(sample.get("language"), reference, transcript)
-        errors = count(units(reference, characters=characters), units(transcript, characters=characters))
+        found = [self._compare(*texts, sample.get("language")) for texts in self._spellings(spoken, heard, sample)]
+        reference, characters, errors = min(found, key=lambda one: one[2].rate)
         details = {
             **heard,
             "reference_text": reference,
@@ -131,11 +142,27 @@ class WordErrorRate(BaseMetric):
         prompt = sample.get("text_prompt")
         return str(prompt) if prompted and prompt is not None else None
 
-    def _by_character(self, language: str | None, reference: str, transcript: str) -> bool:
-        known = by_character_in_fastvideo(language) if self.compat == "fastvideo" else by_character(language)
-        return known if known is not None else has_characters(reference) or has_characters(transcript)
+    def _spellings(self, spoken: str, heard: Mapping[str, Any], sample: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return both texts normalised, in each way that they may be compared in."""
+        texts = spoken, str(heard["transcription"])
+        if self.compat == "fastvideo":
+            return [(normalise_as_fastvideo(texts[0]), normalise_as_fastvideo(texts[1]))]
+        ways = [(normalise(texts[0]), normalise(texts[1]))]
+        if language_code(sample.get("language")) == "en":
+            ways.append((in_english(texts[0]), in_english(texts[1])))
+        return ways
 
-    def _transcribe(self, audio: Any, language: str | None) -> dict[str, Any]:
+    def _compare(self, reference: str, transcript: str, language: object) -> tuple[str, bool, Errors]:
+        """Return the reference, whether characters were compared, and the errors."""
+        if self.compat == "fastvideo":
+            known, has = by_character_in_fastvideo(language), has_characters_in_fastvideo
+        else:
+            known, has = by_character(language), has_characters
+        characters = known if known is not None else has(reference) or has(transcript)
+        errors = count(units(reference, characters=characters), units(transcript, characters=characters))
+        return reference, characters, errors
+
+    def _transcribe(self, audio: Any, language: object) -> dict[str, Any]:
         """Return the transcript and what was not heard."""
         from pytest_vidmetrics.networks.asr import SAMPLE_RATE
 
