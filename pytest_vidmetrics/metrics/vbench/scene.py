@@ -1,0 +1,118 @@
+"""VBench scene: how many frames' captions name the place that the prompt asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.frames import FrameRequest
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
+from pytest_vidmetrics.metrics.vbench.frames import IMAGENET_MEAN, IMAGENET_STD, middle_indices, normalise
+from pytest_vidmetrics.metrics.vbench.totals import Compat
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_vidmetrics.networks.tag2text.network import Described, Tag2Text
+
+FRAMES = 16
+SIZE = (384, 384)
+BEAMS = 3
+
+
+@register("vbench.scene")
+class Scene(VBenchMetric):
+    """The share of 16 frames whose Tag2Text caption contains every word of the scene's name, in [0, 1].
+
+    The name is ``auxiliary_info["scene"]`` (such as "ice skating rink"); a sample without one is skipped. A word may
+    be part of another one, and its case counts, as upstream: "art gallery" is found in "a party gallery".
+
+    ``compat="upstream"`` makes the caption of frame ``i`` from frame ``i // 3``, by a mix-up of rows in upstream's
+    batches that its published scores contain: only the first 6 of the 16 frames count, with weights 3, 3, 3, 3, 3, 1.
+    ``"fixed"`` captions all 16. ``chunk_size`` frames go through the network at a time; it does not change the score.
+
+    Frames are scaled to 384 x 384 by the video decoder, as decord does; images, GIFs and frames in memory by Pillow's
+    bilinear filter, as upstream does with GIFs. Deviation: an empty name is an error (upstream: score 1).
+    Source: Vchitect/VBench ``scene.py``, arXiv 2311.17982; Tag2Text arXiv 2303.05657.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("video", "auxiliary_info")
+    value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    backbone: ClassVar[str | None] = "tag2text-swin-b"
+    noise_source: ClassVar[str] = "a caption is text: only a near tie of two words could flip a frame"
+    dependencies: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers")
+
+    def __init__(self, compat: Compat = "upstream", chunk_size: int = 8) -> None:
+        if compat not in ("upstream", "fixed"):
+            raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
+        self.compat: Compat = compat
+        self.chunk_size = chunk_size
+        self._network: Tag2Text | None = None
+
+    def frames(self) -> FrameRequest:
+        """Return the 16 middle frames at 384 x 384."""
+        return FrameRequest(FRAMES, "middle", size=SIZE)
+
+    def weights_files(self) -> tuple[Weights, ...]:
+        """Return Tag2Text, BERT's vocabulary and the names of the tags."""
+        from pytest_vidmetrics.networks.tag2text.captions import FILES
+
+        return FILES
+
+    def setup(self) -> None:
+        """Load the network."""
+        if self._network is None:
+            from pytest_vidmetrics.networks.tag2text import network
+
+            self._network = network.load(self.device, self.name)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        """Score one clip; ``details["captions"]`` holds the caption that counted for each frame."""
+        from pytest_vidmetrics.media.resize import pil_resize
+        from pytest_vidmetrics.networks.tag2text.captions import describe_frames
+
+        words = self._scene_words(sample["auxiliary_info"])
+        if words is None:
+            return self._skip(sample, "auxiliary_info has no scene under 'scene'")
+        video = self.clip(sample)
+        rows = captioned_rows(middle_indices(len(video), FRAMES), self.compat)
+        distinct = sorted(set(rows))
+        frames = pil_resize(video[distinct], SIZE, "bilinear")
+        captions = dict(zip(distinct, describe_frames(frames, self._describe, self.chunk_size), strict=True))
+        said = [captions[row].caption for row in rows]
+        count = successes(said, words)
+        details = {"scene": " ".join(words), "success_frame_count": count, "frame_count": FRAMES, "captions": said}
+        return MetricResult(self.name, count / FRAMES, details)
+
+    def _describe(self, frames: torch.Tensor) -> list[Described]:
+        self.setup()
+        assert self._network is not None
+        return self._network(normalise(frames.float(), IMAGENET_MEAN, IMAGENET_STD))
+
+    def _scene_words(self, auxiliary: Any) -> list[str] | None:
+        """Return the words of the scene's name, nested once or more often as in VBench's files, or ``None``."""
+        found = auxiliary
+        while isinstance(found, Mapping):
+            found = found.get("scene")
+        if found is None:
+            return None
+        if not isinstance(found, str) or not found.strip():
+            raise IncompatibleSampleError(
+                f"{self.name} needs the name of a scene in auxiliary_info['scene'], got {found!r}; give a text "
+                'such as "alley"'
+            )
+        return found.split()
+
+
+def captioned_rows(rows: Sequence[int], compat: Compat) -> list[int]:
+    """Return whose caption counts for each of ``rows``: its own, or upstream's mix-up of beams and frames."""
+    return [rows[i // BEAMS] for i in range(len(rows))] if compat == "upstream" else list(rows)
+
+
+def successes(captions: Sequence[str], words: Sequence[str]) -> int:
+    """Return how many captions contain every word, as upstream looks for them: anywhere, case kept."""
+    return sum(all(word in caption for word in words) for caption in captions)
