@@ -1,4 +1,4 @@
-"""What eleven VBench dimensions cost in one run, against eleven runs of one dimension each.
+"""What the VBench dimensions cost in one run, against as many runs of one dimension each.
 
 ``python -m benchmarks.vbench [--full] [--clips 8] [--frames 49] [--size 480 832]``: networks of stand-in weights, cut
 to two or three layers where they are transformers unless ``--full``. Both sides run in one process on one thread, after
@@ -87,7 +87,9 @@ def measure(folder: Path, metrics: Sequence[BaseMetric], clips: Sequence[Path], 
             if one.result is None or one.result.score is None:
                 sys.exit(f"{clip.name}: {one.result}")
     seconds = clock() - started
-    done = {key: count for key, count in (shared.forwards - before).items() if not str(key).startswith("flow pairs")}
+    done = {
+        key: count for key, count in (shared.forwards - before).items() if not str(key).endswith((" pairs", " frames"))
+    }
     most = max(done.values(), default=0) / len(clips)
     sys.stdout.write(
         f"{len(metrics)} dimensions: {seconds:.1f} s, decodes per clip {scorer.counts.decoded / len(clips):g}, "

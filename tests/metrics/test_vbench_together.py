@@ -1,4 +1,4 @@
-"""All eleven dimensions in one run: shared work, batches, workers, and clips of unusual sizes."""
+"""All dimensions in one run: shared work, batches, workers, and clips of unusual sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.clips import scene, write_clip
 from tests.support.oracle_fill import clip_uint8
 from tests.support.vbench_weights import SAMPLE, write_weights
 
-ELEVEN = [name for name in registry.expand(["vbench"]) if not is_composite(name)]
+DIMENSIONS = [name for name in registry.expand(["vbench"]) if not is_composite(name)]
 NOT_DYNAMIC = 0.0
 
 
@@ -49,17 +49,18 @@ def test_one_decode_and_one_forward_per_backbone_and_preprocessing(tmp_path: Pat
     path = tmp_path / "clip.mp4"
     write_clip(path, scene(3))
     scorer = Scorer(Store(tmp_path / "store"))
-    metrics = [registry.get_metric(name) for name in ELEVEN if name not in SMALL_FRAMES]
+    metrics = [registry.get_metric(name) for name in DIMENSIONS if name not in SMALL_FRAMES]
     before = shared.forwards.copy()
     outcomes = scorer.fill({"video": str(path), **SAMPLE}, metrics)
     assert [one.result.status for one in outcomes if one.result] == ["scored"] * len(metrics)
     assert scorer.counts.decoded == 1
     done = shared.forwards - before
     assert done
-    assert set(done.values()) == {1}
+    # Captions are counted by frames: of the eight, the six that upstream's mix-up of rows leaves, each once.
+    assert {key: count for key, count in done.items() if count != 1} == {"tag2text frames": 6}
     again = Scorer(Store(tmp_path / "store"))
     again.fill({"video": str(path), **SAMPLE}, metrics)
-    assert (again.counts.decoded, shared.forwards - before) == (0, done)
+    assert (again.counts.decoded, shared.forwards.total()) == (0, before.total() + done.total())
 
 
 SMALL_FRAMES = ("vbench.dynamic_degree", "vbench.motion_smoothness")
@@ -69,14 +70,14 @@ SMALL_FRAMES = ("vbench.dynamic_degree", "vbench.motion_smoothness")
 def test_batches_and_workers_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlation, "PAIRS_ON_PROCESSOR", 50)
     clips = [{"video": video(3, 128, 136, seed), "fps": 8.0, **SAMPLE} for seed in (1, 2)]
-    with Evaluator(ELEVEN, "cpu") as evaluator:
+    with Evaluator(DIMENSIONS, "cpu") as evaluator:
         expected = evaluator.evaluate(clips)
-    singly = {name: {"chunk_size": 1} for name in ELEVEN if "chunk_size" in vars(registry.get_metric(name))}
+    singly = {name: {"chunk_size": 1} for name in DIMENSIONS if "chunk_size" in vars(registry.get_metric(name))}
     assert len(singly) >= 7
-    with Evaluator(ELEVEN, ["cpu", "cpu"], metric_kwargs=singly) as evaluator:
+    with Evaluator(DIMENSIONS, ["cpu", "cpu"], metric_kwargs=singly) as evaluator:
         found = evaluator.evaluate(clips[::-1])[::-1]
     for one, other in zip(expected, found, strict=True):
-        for name in ELEVEN:
+        for name in DIMENSIONS:
             assert one[name].status == "scored", one[name].reason
             assert other[name].score == pytest.approx(one[name].score, abs=1e-5), name
 
@@ -107,9 +108,9 @@ PREDICTED = "vbench.motion_smoothness"
 def test_few_frames_have_a_score_or_a_reason(frames: int) -> None:
     sample = {"video": video(frames, 128, 136), "fps": 8.0, **SAMPLE}
     without = SHORT[frames] | ({PREDICTED} if frames < 3 else set())
-    with Evaluator(ELEVEN, "cpu") as evaluator:
+    with Evaluator(DIMENSIONS, "cpu") as evaluator:
         found = evaluator.evaluate(**sample)
-    assert {name for name in ELEVEN if found[name].score is None} == without
+    assert {name for name in DIMENSIONS if found[name].score is None} == without
     for name in without:
         assert str(frames) in found[name].reason
         assert "frame" in found[name].reason
@@ -121,9 +122,9 @@ def test_few_frames_have_a_score_or_a_reason(frames: int) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(131, 135), (176, 128)], ids=["odd", "portrait"])
 def test_odd_and_portrait_frames_have_all_scores(height: int, width: int) -> None:
-    with Evaluator(ELEVEN, "cpu") as evaluator:
+    with Evaluator(DIMENSIONS, "cpu") as evaluator:
         found = evaluator.evaluate(video=video(3, height, width), fps=8.0, **SAMPLE)
-    for name in ELEVEN:
+    for name in DIMENSIONS:
         assert found[name].status == "scored", found[name].reason
         assert math.isfinite(found[name].score or 0.0)
 
@@ -131,9 +132,9 @@ def test_odd_and_portrait_frames_have_all_scores(height: int, width: int) -> Non
 def test_4k_has_a_score_or_says_how_much_memory_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlation, "machine_bytes", lambda: 16 << 30)
     large = video(1, 540, 960).repeat_interleave(4, 2).repeat_interleave(4, 3).expand(3, -1, -1, -1).contiguous()
-    with Evaluator(ELEVEN, "cpu") as evaluator:
+    with Evaluator(DIMENSIONS, "cpu") as evaluator:
         found = evaluator.evaluate(video=large, fps=8.0, **SAMPLE)
-    lacking = {name: found[name].reason for name in ELEVEN if found[name].score is None}
+    lacking = {name: found[name].reason for name in DIMENSIONS if found[name].score is None}
     assert set(lacking) == set(SMALL_FRAMES)
     assert "needs 83 GiB for one pair of 2160 x 3840 frames, and this machine has 16 GiB" in lacking[SMALL_FRAMES[0]]
     assert "needs 167 GiB" in lacking[PREDICTED]

@@ -1,4 +1,4 @@
-"""Stand-in weights for the eleven VBench dimensions, as files in the published layouts."""
+"""Stand-in weights for the VBench dimensions, as files in the published layouts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from tests.support import tag2text_weights
 from tests.support.oracle_fill import fill_state_dict
 
 _DATA = Path(__file__).parents[1] / "data" / "vbench"
@@ -16,7 +17,7 @@ _VISION = ("vision_model.", "visual_projection.")
 _DAMPED = ("module.update_block.flow_head.conv2.",)
 
 PROMPT = "a person is riding a bike"
-SAMPLE = {"text_prompt": PROMPT, "auxiliary_info": {"appearance_style": "cyberpunk"}}
+SAMPLE = {"text_prompt": PROMPT, "auxiliary_info": {"appearance_style": "cyberpunk", "scene": "alley"}}
 """What the dimensions need beside the clip."""
 
 
@@ -31,7 +32,7 @@ def _filled(name: str, prefixes: tuple[str, ...] = ("",)) -> dict[str, torch.Ten
 def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
     """Write every file and return the environment variables that name them.
 
-    Transformers have all their layers with ``full`` (5 GB in all), else two or three; the others are always whole.
+    Transformers have all their layers with ``full`` (7 GB in all), else two or three; the others are always whole.
     """
     depth = "" if full else "_shallow"
     states = {
@@ -53,4 +54,9 @@ def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
     merges = folder / "merges.txt"
     ranks = json.loads((_DATA / "viclip_tokenizer.json").read_text())["expected"]["merge_ranks_touched"]
     merges.write_text("\n".join(["#version: 0.2", *sorted(ranks, key=lambda pair: ranks[pair]), ""]), "utf-8")
-    return {**found, "VIDMETRICS_CLIP_MERGES": str(merges)}
+    tag2text = tag2text_weights.full_state() if full else tag2text_weights.narrow_state()
+    return {
+        **found,
+        **tag2text_weights.write_weights(folder / "tag2text", tag2text),
+        "VIDMETRICS_CLIP_MERGES": str(merges),
+    }

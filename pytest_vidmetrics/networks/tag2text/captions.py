@@ -29,7 +29,7 @@ def describe_frames(frames: torch.Tensor, describe: Describe, chunk_size: int) -
     It is asked for at most ``chunk_size`` frames at a time, for pictures that are equal once, and for none that the
     store knows.
     """
-    digests = [frame_digest(frame) for frame in frames]
+    digests = [frame_digest(frame) for frame in frames.cpu()]
     keeper = shared.keeper()
     weights = [weights_sha256(one) for one in FILES] if keeper is not None else []
     keys = {digest: digest_json(["tag2text", _VERSION, *weights, digest]) for digest in digests}

@@ -181,6 +181,9 @@ class _TextParts(nn.Module):
         self.fc = _GroupLinear(size["label_embed.weight"], width)
 
 
+_USED = (swin.PREFIX, "tag_encoder.", "text_decoder.", "label_embed.", "fc.")
+
+
 def _check(state: hf.State, needed: Iterable[str]) -> None:
     if missing := [key for key in needed if key not in state]:
         raise ValueError(f"{len(missing)} tensors are missing, such as {missing[0]}")
@@ -196,7 +199,7 @@ def load(device: torch.device | str, metric: str | None = None) -> Tag2Text:
 
     def build() -> Tag2Text:
         try:
-            network = Tag2Text(hf.read_state(path, "model"), tags, vocabulary)
+            network = Tag2Text(hf.read_state(path, "model", _USED), tags, vocabulary)
         except (KeyError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UnavailableError(f"{path} is not Tag2Text with Swin-B at 384 pixels: {reason}") from error
