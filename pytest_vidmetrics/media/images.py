@@ -15,6 +15,8 @@ from pytest_vidmetrics.core.errors import MediaError
 if TYPE_CHECKING:
     import torch
 
+    from pytest_vidmetrics.media.orientation import Pixels
+
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 
 _DEEP_MODES = ("I", "F")
@@ -90,20 +92,25 @@ def read_images(paths: list[Path], wanted: Iterable[int]) -> torch.Tensor:
 
     Every image must have the size of the first, also those that are not wanted; alpha is dropped.
     """
-    import numpy as np
     import torch
 
     width, height = _common_size(paths)
     indices = list(wanted)
     out = torch.empty((len(indices), 3, height, width), dtype=torch.uint8)
     for row, index in enumerate(indices):
-        with _open(paths[index]) as image:
-            try:
-                pixels = np.array(_rgb(image))
-            except (OSError, SyntaxError, ValueError) as error:
-                raise MediaError(f"{paths[index]}: the image is truncated or damaged ({error})") from error
-        out[row] = torch.from_numpy(pixels).permute(2, 0, 1)
+        out[row] = torch.from_numpy(read_pixels(paths[index])).permute(2, 0, 1)
     return out
+
+
+def read_pixels(path: Path) -> Pixels:
+    """Return the ``(H, W, 3)`` uint8 pixels of one image; alpha is dropped. Raises :class:`MediaError`."""
+    import numpy as np
+
+    with _open(path) as image:
+        try:
+            return np.array(_rgb(image))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise MediaError(f"{path}: the image is truncated or damaged ({error})") from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
