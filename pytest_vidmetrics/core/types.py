@@ -91,6 +91,20 @@ class MetricResult:
         """Return a result for a metric whose weights or library are missing."""
         return cls(name, None, {"reason": reason}, "unavailable")
 
+    @classmethod
+    def unanswered(cls, name: str, reason: str, details: dict[str, Any] | None = None) -> MetricResult:
+        """Return a failure of a judge on a good sample: what it says cannot be read as a score.
+
+        It would come out the same again, so that it is stored like a score. A corpus may have a score without a few
+        such samples, see :attr:`~pytest_vidmetrics.metrics.base.BaseMetric.max_missing`.
+        """
+        return cls(name, None, {**(details or {}), "reason": reason, "unanswered": True}, "failed")
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether it is what :meth:`unanswered` returns."""
+        return self.status == "failed" and self.details.get("unanswered") is True
+
     @property
     def reason(self) -> str:
         """Why there is no score; empty for a scored sample."""

@@ -35,6 +35,10 @@ class BaseMetric:
     - ``version``: changes whenever the same input may give another score.
     - ``noise_floor``: differences up to this much between machines are noise (``noise_source`` says who measured).
     - ``neutral_shift``: how far changes that make nothing worse move the score; the default margin of its gates.
+    - ``max_missing``: the share of samples that a corpus score may do without where a judge gave no answer that can
+      be read (:meth:`~pytest_vidmetrics.core.types.MetricResult.unanswered`). Such a sample is left out on both sides
+      of a comparison, and named.
+    - ``counts_failures``: the score is a share of failures, whose gate allows what the exact binomial bound does.
     - ``min_n``: fewest scored samples from which a corpus score means something.
     - ``dependencies``: importable modules that must exist.
     - ``pixels``: ``"uint8"`` receives frames as decoded; ``"float32"`` receives them divided by 255.
@@ -55,6 +59,8 @@ class BaseMetric:
     noise_floor: ClassVar[float] = 0.0
     noise_source: ClassVar[str] = ""
     neutral_shift: ClassVar[NeutralShift | None] = None
+    max_missing: float = 0.0
+    counts_failures: ClassVar[bool] = False
     min_n: ClassVar[int] = 1
     dependencies: ClassVar[Sequence[str]] = ()
     needs_gpu: ClassVar[bool] = False
@@ -116,6 +122,19 @@ class BaseMetric:
         """Return what a reviewer of the corpus score should know, one sentence each."""
         del results
         return ()
+
+    def conditions(self, results: Mapping[str, MetricResult]) -> dict[str, Any]:
+        """Return what only the results know and comparable scores have in common, as JSON values: nothing by default.
+
+        A judge whose answers depend on the kind of device names it here: it becomes part of the recorded identity.
+        """
+        del results
+        return {}
+
+    def corpus_details(self, results: Mapping[str, MetricResult]) -> dict[str, Any]:
+        """Return what a report shows beside the score of a corpus, as JSON values: nothing by default."""
+        del results
+        return {}
 
     def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
         """Return the score of a whole corpus from its scored results by sample id: the mean of those that count.

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
@@ -57,6 +57,7 @@ def test_the_sampler_of_transformers_takes_other_frames() -> None:
     assert different
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(total=st.integers(2, 5000), rate=st.floats(0.5, 240))
 def test_the_path_rule_takes_an_even_number_of_ascending_frames_with_both_ends(total: int, rate: float) -> None:
     indices = frames.path_rule(total, rate).indices
@@ -66,6 +67,7 @@ def test_the_path_rule_takes_an_even_number_of_ascending_frames_with_both_ends(t
     assert all(a < b for a, b in itertools.pairwise(indices))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(total=st.integers(1, 2000), rate=st.one_of(st.none(), st.floats(0.5, 240)))
 def test_fastvideos_rule_takes_at_most_64_frames(total: int, rate: float | None) -> None:
     indices = frames.fastvideo_rule(total, rate).indices
@@ -104,6 +106,7 @@ def test_the_three_sizes_of_fastvideo_are_the_recorded_ones() -> None:
         assert [list(found) for found in sizes.fastvideo_sizes(size, 10)] == [case[name] for name in names], case
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(height=st.integers(1, 4000), ratio=st.floats(0.005, 200), count=st.integers(2, 768))
 def test_no_side_vanishes_and_no_limit_is_broken(height: int, ratio: float, count: int) -> None:
     width = max(1, int(height * ratio))

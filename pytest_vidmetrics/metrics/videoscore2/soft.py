@@ -25,7 +25,7 @@ class Digits:
     @property
     def mass(self) -> float:
         """How likely it is that the token is one of the five: below 0.9 the score says little."""
-        return math.fsum(self.shares)
+        return min(1.0, math.fsum(self.shares))  # the log of the sum is float32
 
     @property
     def best(self) -> int | None:
@@ -35,7 +35,11 @@ class Digits:
     @property
     def expectation(self) -> float | None:
         """The mean digit, 1 to 5, among the five; ``None`` when none is possible. It rises with every better digit."""
-        return math.fsum(k * share for k, share in enumerate(self.shares, start=1)) / self.mass if self.mass else None
+        return (
+            math.fsum(k * share for k, share in enumerate(self.shares, start=1)) / math.fsum(self.shares)
+            if self.mass
+            else None
+        )
 
     @property
     def soft(self) -> float:
@@ -44,4 +48,4 @@ class Digits:
         Not monotone: between two equally likely digits it is half of the lower one, far below both. 0 when none is
         possible.
         """
-        return round((self.best or 0) * max(self.shares) / self.mass, 4) if self.mass else 0.0
+        return round((self.best or 0) * max(self.shares) / math.fsum(self.shares), 4) if self.mass else 0.0

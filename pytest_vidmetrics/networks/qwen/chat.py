@@ -98,8 +98,10 @@ def _bytes_of_letters() -> Mapping[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
-def piece(token: str, added: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a vocabulary entry; an added token stands for its own text."""
+def piece(token: str | None, added: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a vocabulary entry; an added token stands for its own text, an id without entry for none."""
+    if token is None:
+        return b""
     letters = _bytes_of_letters()
     if token in added or any(letter not in letters for letter in token):
         return token.encode()
