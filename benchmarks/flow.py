@@ -21,8 +21,8 @@ import torch
 from torchvision.models.optical_flow import raft_large
 
 from benchmarks.harness import cpu
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.flow.raft import RAFT_THINGS, RaftThings
@@ -166,7 +166,7 @@ def score(folder: Path) -> None:
     sample = {key: str(folder / f"{key}.mp4") for key in ("video", "reference")}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     metric = get_metric("optical_flow.gt_optical_flow")
-    outcome = Scorer(Store(folder / "store")).fill(sample, [metric])[0]
+    outcome = EvalWorker(FileStore(folder / "store")).fill(sample, [metric])[0]
     assert outcome.result is not None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(

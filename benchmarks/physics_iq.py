@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from benchmarks.harness import cpu
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.registry import get_metric, resolve_group
 
 FRAMES, HEIGHT, WIDTH = 150, 360, 640
@@ -93,7 +93,7 @@ def ours(names: list[str], files: dict[str, Path], folder: Path, *, keep: bool) 
         root = Path(tempfile.mkdtemp(dir=folder))
         if not keep:
             scores._variances.clear()
-        done = Scorer(Store(root)).fill(values, [get_metric(name) for name in names])
+        done = EvalWorker(FileStore(root)).fill(values, [get_metric(name) for name in names])
         return [outcome.result.score for outcome in done if outcome.result is not None]
 
     return run

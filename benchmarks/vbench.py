@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.composite import is_composite
@@ -74,7 +74,7 @@ def single(name: str) -> BaseMetric:
 
 def measure(folder: Path, metrics: Sequence[BaseMetric], clips: Sequence[Path], device: str) -> float:
     """Return the seconds that scoring the clips takes, with networks that are loaded before and freed after."""
-    scorer = Scorer(Store(folder), lambda: device)
+    scorer = EvalWorker(FileStore(folder), lambda: device)
     for metric in metrics:
         metric.to(device).setup()
     before = shared.forwards.copy()

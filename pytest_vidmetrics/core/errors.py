@@ -38,6 +38,10 @@ class UnavailableError(VidmetricsError):
     """Weights or a library are missing. The message says which and the command that gets them."""
 
 
+class DeviceLostError(VidmetricsError):
+    """The device of this process cannot be used any more: everything that it is asked to compute would fail."""
+
+
 class IncompatibleSampleError(VidmetricsError):
     """The inputs of one sample do not fit together (sizes, lengths, rates)."""
 

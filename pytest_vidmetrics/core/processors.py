@@ -19,6 +19,13 @@ def available(groups: Path = _GROUPS) -> int:
     return max(1, min(cores, int(quota))) if quota is not None else cores
 
 
+def share(processes: int | None = None) -> int:
+    """Return how many processors one of ``processes`` may keep busy; by default those of pytest-xdist, if any."""
+    told = os.environ.get("PYTEST_XDIST_WORKER_COUNT", "")
+    count = processes if processes is not None else int(told) if told.isdecimal() else 1
+    return max(1, available() // max(1, count))
+
+
 def _quota(groups: Path) -> float | None:
     """Return the processor time per time that the container has, by version 2 or 1 of control groups."""
     try:

@@ -22,6 +22,8 @@ class Sample:
     role: str = "generated"
     only: frozenset[str] | None = None
     """Names of the metrics that the sample is for; ``None`` for all of them."""
+    paired: bool = False
+    """Of a reference: whether it belongs to the sample of the same id, so that both count or none."""
 
     def concerns(self, metric: str) -> bool:
         """Whether a metric scores this sample."""

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_vidmetrics.core.types import Status
+
 
 @dataclass(frozen=True)
 class Problem:
     """Why a sample has no score: ``status`` is ``failed``, ``skipped`` or ``unavailable``."""
 
     sample: str
-    status: str
+    status: Status
     reason: str
 
 

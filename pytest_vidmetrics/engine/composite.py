@@ -1,55 +1,26 @@
-"""What a composite gate sees: the observations of its parts, combined."""
+"""The score of a composite metric: the corpus scores of its parts, combined."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.samples import Corpus
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
-from pytest_vidmetrics.engine.reduce import full_identity
+from pytest_vidmetrics.engine.identity import full_identity
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.composite import CompositeMetric, absent_text
 
-ObservePart = Callable[[BaseMetric, Corpus], CorpusScore]
+Members = Mapping[str, "BaseMetric | UnavailableError"]
+"""The parts of a composite metric by name, or why one cannot be had."""
 
 
-def observe_composite(
-    metric: CompositeMetric, members: Mapping[str, BaseMetric | UnavailableError], corpus: Corpus, observe: ObservePart
-) -> CorpusScore:
-    """Combine the observations of ``members``, the metric's parts by name.
-
-    ``samples`` are each clip's share in the score, to first order: the score of a part moves by a clip's score over the
-    number of its clips. So the paired interval of the harm and the worst clips are those of the combined score.
-    """
-    lost = _lost(metric, members, corpus)
-    if lost:
-        return _observed(metric, {}, corpus, lost)
-    parts = {
-        name: observe(member, corpus.of(name)) for name, member in members.items() if isinstance(member, BaseMetric)
-    }
-    problems = tuple(
-        Problem(f"{name}: {problem.sample}", problem.status, problem.reason)
-        for name, part in parts.items()
-        for problem in (*part.problems, *_too_few(part))
-    )
-    return _observed(metric, parts, corpus, problems)
-
-
-def _too_few(part: CorpusScore) -> list[Problem]:
-    if part.problems or part.n >= part.min_n:
-        return []
-    return [Problem("corpus", "failed", f"{part.n} scored samples are too few: it needs at least {part.min_n}")]
-
-
-def _lost(
-    metric: CompositeMetric, members: Mapping[str, BaseMetric | UnavailableError], corpus: Corpus
-) -> tuple[Problem, ...]:
-    """Return why the score cannot be given at all: known before the first clip is decoded."""
+def lost(metric: CompositeMetric, members: Members, corpus: Corpus) -> CorpusScore | None:
+    """Return the score of a composite that cannot be given at all, which is known before the first clip is decoded."""
     if text := absent_text(metric):
-        return (Problem("corpus", "unavailable", text),)
+        return combine(metric, {}, corpus, (Problem("corpus", "unavailable", text),))
     problems = [
         Problem(name, "unavailable", str(member))
         for name, member in members.items()
@@ -60,12 +31,25 @@ def _lost(
         for name in metric.parts
         if not corpus.of(name).samples
     ]
-    return tuple(problems)
+    return combine(metric, {}, corpus, tuple(problems)) if problems else None
 
 
-def _observed(
-    metric: CompositeMetric, parts: Mapping[str, CorpusScore], corpus: Corpus, problems: tuple[Problem, ...]
+def combine(
+    metric: CompositeMetric,
+    parts: Mapping[str, CorpusScore],
+    corpus: Corpus,
+    problems: tuple[Problem, ...] = (),
 ) -> CorpusScore:
+    """Return the combined score of the parts' corpus scores; none where a part has problems or too few clips.
+
+    ``samples`` are each clip's share in the score, to first order: the score of a part moves by a clip's score over the
+    number of its clips. So the paired interval of the harm and the worst clips are those of the combined score.
+    """
+    problems = problems + tuple(
+        Problem(f"{name}: {problem.sample}", problem.status, problem.reason)
+        for name, part in parts.items()
+        for problem in (*part.problems, *_too_few(part))
+    )
     raw = {name: part.score for name, part in parts.items() if part.score is not None}
     complete = not problems and len(raw) == len(metric.parts)
     total = metric.combine(raw) if complete else None
@@ -89,6 +73,12 @@ def _observed(
         remarks=tuple(f"{name}: {text}" for name, part in parts.items() for text in part.remarks),
         details=metric.describe(raw) if complete else {},
     )
+
+
+def _too_few(part: CorpusScore) -> list[Problem]:
+    if part.problems or part.n >= part.min_n:
+        return []
+    return [Problem("corpus", "failed", f"{part.n} scored samples are too few: it needs at least {part.min_n}")]
 
 
 def _slopes(metric: CompositeMetric, parts: Mapping[str, CorpusScore]) -> list[tuple[str, float]]:

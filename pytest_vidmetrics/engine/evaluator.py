@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, overload
 
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.processors import share
+from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import EvalResults, MetricResult
-from pytest_vidmetrics.engine import combining
+from pytest_vidmetrics.engine import memory
+from pytest_vidmetrics.engine.batch import Batch
+from pytest_vidmetrics.engine.composite import combine
 from pytest_vidmetrics.engine.devices import resolve_devices
-from pytest_vidmetrics.engine.evaluator_worker import EvalWorker, failure
 from pytest_vidmetrics.engine.inputs import as_video, check_frames
-from pytest_vidmetrics.engine.loading import CLIP_KEYS, requests_for
 from pytest_vidmetrics.engine.pool import VideoPool
+from pytest_vidmetrics.engine.reduce import reduce
 from pytest_vidmetrics.engine.running import drain
+from pytest_vidmetrics.engine.store import MemoryStore, Store
+from pytest_vidmetrics.engine.values import CLIP_KEYS
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.composite import CompositeMetric, absent_text, is_composite, with_parts
 from pytest_vidmetrics.networks import shared
 
 Params = Mapping[str, Mapping[str, Any]]
+_log = logging.getLogger("pytest_vidmetrics")
 
 
 class Evaluator:
@@ -35,6 +45,8 @@ class Evaluator:
       each metric and frees them in between.
     - ``skip_missing_deps``: treat metrics named themselves like those of a group.
     - ``metric_kwargs``: constructor arguments by metric name.
+    - ``store``: where results and features are kept and looked for, by content: a
+      :class:`~pytest_vidmetrics.engine.store.FileStore` for later processes. By default this evaluator's memory.
 
     One bad sample costs its own results and nothing else: a result's ``status`` and ``reason`` say what happened.
     """
@@ -52,14 +64,16 @@ class Evaluator:
         pre_upload: bool = True,
         skip_missing_deps: bool = False,
         metric_kwargs: Params | None = None,
+        store: Store | None = None,
     ) -> None:
         selection = [metrics] if isinstance(metrics, str) else list(metrics)
         chosen = registry.expand(selection)
         self._explicit = frozenset(selection) & frozenset(chosen) - {
             name for name in selection if registry.resolve_group(name)
         }
-        self._composites = combining.composites(chosen)
-        self._names = [name for name in combining.with_parts(chosen) if name not in self._composites]
+        made = {name: registry.get_metric(name) for name in chosen if is_composite(name)}
+        self._composites = {name: one for name, one in made.items() if isinstance(one, CompositeMetric)}
+        self._names = [name for name in with_parts(chosen) if name not in self._composites]
         if unknown := set(metric_kwargs or {}) - set(self._names):
             raise ValueError(f"metric_kwargs names metrics that are not selected: {', '.join(sorted(unknown))}")
         self._devices = resolve_devices(device, num_gpus)
@@ -69,6 +83,8 @@ class Evaluator:
         self._optional_composites = frozenset(self._composites) - named
         self._loader_threads, self._prefetch = max(1, loader_threads), max(1, prefetch_factor)
         self._prefetch_bytes = prefetch_bytes
+        self._store = store
+        self._metrics: dict[str, BaseMetric] = {}
         self._workers: list[EvalWorker] = []
         self._running = 0
         self.unavailable: dict[str, str] = {}
@@ -90,7 +106,7 @@ class Evaluator:
         if not self._workers:
             return []
         usable = [name for name in self._composites if name not in self.unavailable]
-        return [*self._workers[0].metrics, *usable]
+        return [*self._metrics, *usable]
 
     @property
     def explicit_metrics(self) -> frozenset[str]:
@@ -101,28 +117,56 @@ class Evaluator:
         """Load the metrics again, with the same arguments, after :meth:`unload`."""
         if self._workers:
             return
-        names, workers = self._names, []
-        for device in self._devices:
-            worker = EvalWorker(
-                names,
-                device,
-                optional=self._optional,
-                params=self._params,
-                compile=self._compile,
-                pre_upload=self._pre_upload,
-            )
-            # Every worker has the metrics that all have: results must not depend on who scored a sample.
-            self.unavailable.update(worker.unavailable)
-            names = list(worker.metrics)
-            workers.append(worker)
-        for worker in workers:
-            worker.metrics = {name: worker.metrics[name] for name in names}
-        self._workers = workers
-        for name, metric in self._composites.items():
-            if why := combining.lacking(metric, self._names, self.unavailable):
-                if name not in self._optional_composites:
-                    raise UnavailableError(why)
-                self.unavailable[name] = why
+        store = MemoryStore() if self._store is None else self._store
+        self._workers = [self._worker(number, device, store) for number, device in enumerate(self._devices)]
+        try:
+            for name in self._names:
+                self._load(name)
+            for name, metric in self._composites.items():
+                if why := self._lacking(metric):
+                    if name not in self._optional_composites:
+                        raise UnavailableError(why)
+                    self.unavailable[name] = why
+        except BaseException:
+            self._workers, self._metrics = [], {}
+            raise
+
+    def _worker(self, number: int, device: str, store: Store) -> EvalWorker:
+        return EvalWorker(
+            store,
+            device,
+            pre_upload=self._pre_upload,
+            compile=self._compile,
+            threads=max(1, share() // len(self._devices)),
+            instance=self._made if number else None,
+            share_clips=len(self._devices) == 1,
+        )
+
+    def _made(self, metric: BaseMetric) -> BaseMetric:
+        return registry.get_metric(metric.name, **self._params.get(metric.name, {}))
+
+    def _load(self, name: str) -> None:
+        """Set a metric up in every worker: results must not depend on who scored a sample."""
+        try:
+            metric = registry.get_metric(name, **self._params.get(name, {}))
+            for worker in self._workers:
+                worker.load(metric)
+        except TypeError:
+            raise
+        except Exception as error:
+            if name not in self._optional:
+                raise
+            self.unavailable[name] = str(error) or type(error).__name__
+            _log.warning("%s is left out: %s", name, self.unavailable[name])
+            return
+        self._metrics[name] = metric
+
+    def _lacking(self, metric: CompositeMetric) -> str:
+        """Return why a composite cannot be given; empty when it can."""
+        if text := absent_text(metric):
+            return text
+        gone = [name for name in metric.parts if name in self.unavailable]
+        return f"{metric.name} needs {gone[0]}: {self.unavailable[gone[0]]}" if gone else ""
 
     def unload(self) -> None:
         """Free the metrics and their networks. :meth:`reload` brings them back.
@@ -132,10 +176,10 @@ class Evaluator:
         if self._running:
             raise RuntimeError("evaluate() is running: its metrics cannot be unloaded before it returns")
         workers, self._workers = self._workers, []
+        self._metrics = {}
         shared.clear()
         for worker in workers:
-            worker.metrics.clear()
-            worker.release_cuda_memory()
+            worker.unload()
 
     def shutdown(self) -> None:
         """Free everything; the same as :meth:`unload`."""
@@ -144,7 +188,7 @@ class Evaluator:
     def release_cuda_memory(self) -> None:
         """Give unused device memory back to the system; the metrics stay loaded."""
         for worker in self._workers:
-            worker.release_cuda_memory()
+            memory.release(worker.device)
 
     def __enter__(self) -> Self:
         """Return the evaluator; leaving the block unloads it."""
@@ -175,7 +219,7 @@ class Evaluator:
 
         ``video`` and ``reference`` are a path, a :class:`Video`, or a ``(T, C, H, W)`` tensor (uint8, or floating
         point in [0, 1]); other keys are passed to the metrics as they are. ``metrics`` restricts the call to some
-        of the loaded metrics (names, groups); set metrics outside of it keep what they have accumulated.
+        of the loaded metrics (names, groups).
 
         Returns a dict of :class:`MetricResult` by name for one sample, and an :class:`EvalResults` for many: a
         list of such dicts in input order, with the results of set metrics in ``.corpus``. Samples with
@@ -215,8 +259,7 @@ class Evaluator:
     ) -> dict[str, MetricResult]:
         if not sample:
             raise TypeError("evaluate() needs samples=[...], or one sample as keywords: evaluate(video=..., ...)")
-        metrics = self._workers[0].metrics
-        sets = [name for name in names if name in self._composites or metrics[name].is_set_metric]
+        sets = [name for name in names if name in self._composites or self._metrics[name].is_set_metric]
         wanted = self._explicit if asked is None else {asked} if isinstance(asked, str) else set(asked)
         if named := [name for name in sets if name in wanted]:
             raise ValueError(f"{', '.join(named)}: a set metric needs samples=[...] with at least 2 entries")
@@ -226,53 +269,61 @@ class Evaluator:
         return {name: found[name] if name in found else MetricResult.skipped(name, reason) for name in names}
 
     def _run(self, samples: Iterable[Mapping[str, Any]], names: list[str]) -> EvalResults:
-        first = self._workers[0].metrics
-        composites = [name for name in names if name in self._composites]
-        names = [name for name in combining.with_parts(names) if name not in self._composites]
-        sets = [name for name in names if first[name].is_set_metric]
-        for worker in self._workers:
-            worker.reset(sets)
-        chosen = [first[name] for name in names]
+        composites = [self._composites[name] for name in names if name in self._composites]
+        metrics = [self._metrics[name] for name in with_parts(names) if name in self._metrics]
+        batch = Batch(metrics)
         pool = VideoPool(
-            samples,
-            lambda sample: requests_for(chosen, sample),
+            self._workers[0].prepare,
+            batch.jobs(samples),
             loader_threads=self._loader_threads,
             max_items=self._prefetch * len(self._workers),
             max_bytes=self._prefetch_bytes,
-            pin=any(device.startswith("cuda") for device in self._devices),
         )
         self._running += 1
         try:
-            results = drain(pool, self._workers, names)
+            batch.take(drain(pool, self._workers))
         finally:
             self._running -= 1
-        corpus = {name: self._finalize(name, results) for name in sets}
-        corpus |= {name: combining.combine(self._composites[name], first, results) for name in composites}
+        results = batch.results()
+        corpus = {metric.name: self._of_set(metric, batch, results) for metric in metrics if metric.is_set_metric}
+        corpus |= {metric.name: self._combined(metric, batch) for metric in composites}
         return EvalResults(results, corpus)
 
-    def _finalize(self, name: str, results: list[dict[str, MetricResult]]) -> MetricResult:
-        """Join the workers' parts of a set metric and score them."""
-        metric, *others = [worker.metrics[name] for worker in self._workers]
-        try:
-            for other in others:
-                metric.merge_from(other)  # type: ignore[attr-defined]
-                other.reset()  # type: ignore[attr-defined]
-            result: MetricResult = metric.finalize()  # type: ignore[attr-defined]
-        except Exception as error:
-            result = failure(name, error)
-        bad = {i: found[name].reason for i, found in enumerate(results) if name in found}
-        if bad:
-            more = {"failed": len(bad), "failed_samples": [{"index": i, "reason": why} for i, why in bad.items()]}
-            result = MetricResult(name, result.score, {**result.details, **more}, result.status)
-        return result
+    def _score(self, metric: BaseMetric, batch: Batch) -> CorpusScore:
+        return reduce(metric, *batch.corpus(metric), named_only=False, threads=self._workers[0].threads)
+
+    def _of_set(self, metric: BaseMetric, batch: Batch, results: Sequence[Mapping[str, MetricResult]]) -> MetricResult:
+        """Return the score of a set metric; the samples that it could not use are left out and counted."""
+        found = self._score(metric, batch)
+        if found.score is not None:
+            result = MetricResult(metric.name, found.score, {**found.details, "influence": dict(found.samples)})
+        elif whole := [one for one in found.problems if one.sample == "corpus"]:
+            result = MetricResult(metric.name, None, {"reason": whole[-1].reason}, whole[-1].status)
+        else:
+            result = MetricResult.skipped(metric.name, "no generated clips were accumulated")
+        bad = {i: one[metric.name].reason for i, one in enumerate(results) if metric.name in one}
+        if not bad:
+            return result
+        more = {"failed": len(bad), "failed_samples": [{"index": i, "reason": why} for i, why in bad.items()]}
+        return MetricResult(metric.name, result.score, {**result.details, **more}, result.status)
+
+    def _combined(self, metric: CompositeMetric, batch: Batch) -> MetricResult:
+        """Return the score of a composite; a sample that a part skipped is not one of that part's samples."""
+        parts = {name: self._score(self._metrics[name], batch) for name in metric.parts}
+        empty = [name for name, part in parts.items() if part.score is None and not part.problems]
+        found = combine(metric, parts, batch.corpus(metric)[0])
+        if found.score is not None:
+            return MetricResult(metric.name, found.score, dict(found.details))
+        if found.problems:
+            return MetricResult.failed(metric.name, f"{found.problems[0].sample}: {found.problems[0].reason}")
+        return MetricResult.failed(metric.name, f"{empty[0]}: no sample was scored")
 
     def provenance(self) -> dict[str, Any]:
         """Return what the scores depend on and mean: JSON values, by metric, and the software and devices."""
         from pytest_vidmetrics.engine.provenance import describe, environment
 
-        metrics = self._workers[0].metrics if self._workers else {}
         return {
-            "metrics": {name: describe(metric) for name, metric in metrics.items()},
+            "metrics": {name: describe(metric) for name, metric in self._metrics.items()},
             "unavailable": dict(self.unavailable),
             "devices": list(self._devices),
             "environment": environment(),

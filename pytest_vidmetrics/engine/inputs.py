@@ -26,7 +26,7 @@ def as_video(value: Any) -> Video:
         return value
     if isinstance(value, str | os.PathLike):
         return Video(source=os.fspath(value))
-    if _is_tensor(value):
+    if is_tensor(value):
         return Video(source=None, frames=value)
     raise TypeError(f"Cannot coerce {type(value).__name__} to Video")
 
@@ -44,7 +44,7 @@ def load_video(source: str | os.PathLike[str] | torch.Tensor | list[Image.Image]
 
 
 def _load(source: Any) -> torch.Tensor:
-    if _is_tensor(source):
+    if is_tensor(source):
         tensor: torch.Tensor = source
         return tensor
     if isinstance(source, list):
@@ -109,6 +109,11 @@ def _check_range(frames: torch.Tensor, key: str) -> None:
         )
 
 
-def _is_tensor(value: Any) -> bool:
+def is_tensor(value: Any) -> bool:
     """Whether ``value`` is a tensor, without importing torch to find out that it is not."""
     return type(value).__module__.startswith("torch") and hasattr(value, "is_floating_point")
+
+
+def is_array(value: Any) -> bool:
+    """Whether ``value`` is a numpy array, without importing numpy to find out that it is not."""
+    return type(value).__module__ == "numpy" and hasattr(value, "tobytes") and hasattr(value, "dtype")

@@ -1,69 +1,49 @@
-"""Decoding ahead of the metrics: several threads, bounded in clips and in bytes."""
+"""Loading ahead of the metrics: several threads, bounded in jobs and in bytes."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
-from pytest_vidmetrics.core.frames import FrameRequest
-from pytest_vidmetrics.engine import loading as reading
-from pytest_vidmetrics.engine.masks import with_masks
-
-if TYPE_CHECKING:
-    from pytest_vidmetrics.media.video import Clip
-
-_END = object()
-
-Requests = Callable[[Mapping[str, Any]], Mapping[str, list[FrameRequest]]]
-
-
-@dataclass
-class Loaded:
-    """One sample with its clips read. ``errors`` says, by sample key, what could not be read."""
-
-    index: int
-    sample: dict[str, Any]
-    clips: dict[str, Clip] = field(default_factory=dict)
-    errors: dict[str, Exception] = field(default_factory=dict)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the frames."""
-        return sum(clip.nbytes for clip in self.clips.values())
+from pytest_vidmetrics.engine.work import Job, Loaded
 
 
 class VideoPool:
-    """Samples in, samples with decoded clips out, in the order in which they become ready.
+    """Jobs in, jobs with their clips loaded out. ``load`` reads one job.
 
-    ``requests`` says which frames of a sample are read. At most ``max_items`` clips are decoded or being decoded
-    ahead of the consumers, and clips are started only while those in memory, with the largest seen so far for
-    each that is being decoded, stay within ``max_bytes``; one clip is always let through. Frames count until
-    :meth:`release`. The samples may be a generator: it is advanced as there is room.
+    Jobs come from an iterable, which is advanced as there is room: :meth:`get` hands out what is ready, or with
+    ``in_order`` what comes next. Or, where it is not known how far a run will come, :meth:`announce` tells of jobs:
+    :meth:`take` hands out a certain one and forgets those before it.
+
+    At most ``max_items`` jobs are loaded or being loaded ahead of the consumers, and one is started only while those
+    in memory, with the largest seen so far for each that is being loaded, stay within ``max_bytes``; one is always
+    let through. Frames count until :meth:`release`.
     """
 
     def __init__(
         self,
-        samples: Iterable[Mapping[str, Any]],
-        requests: Requests,
+        load: Callable[[Job], Loaded],
+        jobs: Iterable[Job] | None = None,
         *,
         loader_threads: int = 1,
         max_items: int = 4,
         max_bytes: int = 4 << 30,
-        pin: bool = False,
+        in_order: bool = False,
     ) -> None:
         if loader_threads < 1 or max_items < 1:
             raise ValueError(f"loader_threads ({loader_threads}) and max_items ({max_items}) must be at least 1")
-        self._samples, self._requests, self._pin = iter(samples), requests, pin
-        self._max_items, self._max_bytes = max_items, max_bytes
-        self._ready: deque[Loaded] = deque()
-        self._loading = self._bytes = self._largest = self._count = 0
+        self._load = load
+        self._jobs: Iterator[Job] | None = None if jobs is None else iter(jobs)
+        self._max_items, self._max_bytes, self._in_order = max_items, max_bytes, in_order
+        self._announced: deque[Job] = deque()
+        self._started: dict[Job, Loaded | None] = {}  # in order; None while it is being loaded
+        self._sizes: dict[int, int] = {}
+        self._starting = self._bytes = self._largest = 0
         self._ended = self._stopped = False
         self._failure: BaseException | None = None
-        self._ids: set[tuple[str, str]] = set()
         self._changed = threading.Condition()
         self._source = threading.Lock()
         self._threads = [
@@ -84,111 +64,135 @@ class VideoPool:
         self.stop()
         for thread in self._threads:
             thread.join()
-        self._ready.clear()
+        self._started.clear()
 
     def stop(self) -> None:
-        """Let no further clip start and wake everyone who waits: :meth:`get` returns ``None``."""
+        """Let no further job start and wake everyone who waits: :meth:`get` and :meth:`take` return ``None``."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def get(self) -> Loaded | None:
-        """Return the next sample, or ``None`` when there are no more. Raises what the samples' iterator raised."""
+        """Return the next job, or ``None`` when there are no more. Raises what the jobs' iterator raised."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._stopped or self._ready or self._failure or (self._ended and not self._loading)
+                lambda: self._stopped or self._failure or self._next_ready() or (self._ended and not self._started)
             )
-            if self._failure is not None and not self._stopped:
-                raise self._failure
-            if self._stopped or not self._ready:
+            if self._stopped:
                 return None
-            item = self._ready.popleft()
+            if self._failure is not None:
+                raise self._failure
+            job = self._next_ready()
+            return None if job is None else self._hand_out(job)
+
+    def announce(self, jobs: Iterable[Job]) -> None:
+        """Tell of jobs that will be taken in this order, behind those that are known already."""
+        with self._changed:
+            self._announced.extend(jobs)
             self._changed.notify_all()
-            return item
+
+    def take(self, job: Job) -> Loaded | None:
+        """Return a job that was announced and started, waiting for its clips; ``None`` for any other.
+
+        What was announced before it is forgotten: the run has passed it over.
+        """
+        with self._changed:
+            if job in self._started:
+                self._forget_before(job)
+                self._changed.wait_for(lambda: self._stopped or self._failure or self._started.get(job) is not None)
+                return None if self._stopped or self._failure else self._hand_out(job)
+            if job in self._announced:
+                self._forget_before(None)
+                while self._announced.popleft() is not job:
+                    pass
+            return None
 
     def release(self, item: Loaded) -> None:
-        """Say that an item's frames are no longer needed."""
+        """Say that a job's frames are no longer needed."""
         with self._changed:
-            self._bytes -= item.nbytes
-            item.clips.clear()
+            self._free(item)
             self._changed.notify_all()
 
+    def _free(self, item: Loaded) -> None:
+        self._bytes -= self._sizes.pop(id(item), 0)
+        item.release()
+
+    def _next_ready(self) -> Job | None:
+        for job, item in self._started.items():
+            if item is not None:
+                return job
+            if self._in_order:
+                return None
+        return None
+
+    def _hand_out(self, job: Job) -> Loaded | None:
+        item = self._started.pop(job)
+        self._changed.notify_all()
+        return item
+
+    def _forget_before(self, wanted: Job | None) -> None:
+        """Drop what was started before a job, or everything; what is still being loaded is dropped when it is done."""
+        for job in list(self._started):
+            if job is wanted:
+                break
+            if (item := self._started.pop(job)) is not None:
+                self._free(item)
+        self._changed.notify_all()
+
     def _room(self) -> bool:
-        if self._loading + len(self._ready) >= self._max_items:
+        if self._starting + len(self._started) >= self._max_items:
             return False
-        # As long as no size is known, one clip at a time.
+        # As long as no size is known, one job at a time.
         return not self._bytes or bool(self._largest and self._bytes + self._largest <= self._max_bytes)
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopped or self._ended or self._room())
+                self._changed.wait_for(
+                    lambda: self._stopped or self._ended or ((self._jobs or self._announced) and self._room())
+                )
                 if self._stopped or self._ended:
                     return
-                # At least one byte: a clip of unknown size counts as being there.
+                # At least one byte: a job of unknown size counts as being there.
                 reserved = max(1, self._largest)
-                self._loading += 1
+                self._starting += 1
                 self._bytes += reserved
-            item = self._take()
+            item: Loaded | None = None
+            try:
+                job = self._start()
+                item = None if job is None else self._load(job)
+            except BaseException as error:  # handed to the consumer: a dead loader would leave it waiting
+                self._failure = error
             with self._changed:
-                self._loading -= 1
-                self._bytes += (item.nbytes if item else 0) - reserved
-                if item is None:
-                    self._ended = True
-                else:
-                    self._largest = max(self._largest, item.nbytes)
-                    self._ready.append(item)
+                self._bytes -= reserved
+                if item is not None:
+                    self._keep(item)
                 self._changed.notify_all()
 
-    def _take(self) -> Loaded | None:
-        """Advance the samples' iterator and read the clips; ``None`` at the end."""
-        try:
-            with self._source:
-                if self._ended or self._stopped:
-                    return None
-                sample: Any = next(self._samples, _END)
-                if sample is _END:
-                    return None
-                if not isinstance(sample, Mapping):
-                    what = "None" if sample is None else f"a {type(sample).__name__}"
-                    raise TypeError(f"samples[{self._count}] is {what}: expected a dict")
-                item = Loaded(self._count, with_masks(reading.with_sound(sample)))
-                self._count += 1
-                self._name(item)
-        except BaseException as error:  # handed to the consumer: a dead loader would leave it waiting
-            self._failure = error
-            return None
-        self._read(item)
-        return item
+    def _start(self) -> Job | None:
+        """Return the next job, counted as started, or ``None`` when there is none."""
+        with self._source:
+            job: Job | None = None
+            if self._jobs is not None and not (self._ended or self._stopped):
+                try:
+                    job = next(self._jobs, None)
+                finally:
+                    with self._changed:
+                        self._ended = self._ended or job is None
+            with self._changed:
+                self._starting -= 1
+                if self._jobs is None and self._announced:
+                    job = self._announced.popleft()
+                if job is not None:
+                    self._started[job] = None
+                return job
 
-    def _name(self, item: Loaded) -> None:
-        """Give the sample an id, and note when another clip of the same set has it."""
-        sample = item.sample
-        name = str(sample.setdefault("id", f"{item.index:08d}"))
-        sets = ["reference" if sample.get("role") == "reference" else "generated"]
-        if sets == ["generated"] and any(sample.get(key) is not None for key in ("reference", "reference_audio")):
-            sets.append("reference")
-        for where in sets:
-            if (where, name) in self._ids:
-                item.errors["id"] = ValueError(f"the id {name!r} is used twice in the {where} set")
-            self._ids.add((where, name))
-
-    def _read(self, item: Loaded) -> None:
-        try:
-            wanted = self._requests(item.sample)
-        except Exception as error:
-            item.errors["video"] = error
+    def _keep(self, item: Loaded) -> None:
+        if item.job not in self._started:  # forgotten meanwhile
+            item.release()
             return
-        for key, requests in wanted.items():
-            try:
-                clip = reading.read(item.sample[key], key, requests)
-                item.clips[key] = _pinned(clip) if self._pin else clip
-            except Exception as error:  # becomes the status of the metrics that read this clip
-                item.errors[key] = error
-
-
-def _pinned(clip: Clip) -> Clip:
-    import dataclasses
-
-    on_host = clip.frames.device.type == "cpu"
-    return dataclasses.replace(clip, frames=clip.frames.pin_memory()) if on_host else clip
+        size = item.nbytes
+        self._bytes += size
+        self._sizes[id(item)] = size
+        self._largest = max(self._largest, size)
+        self._started[item.job] = item

@@ -1,82 +1,51 @@
-"""What a gate sees: every sample's result, reduced to one score, with everything that identifies it."""
+"""A corpus to one score: every sample's outcome, reduced, with everything that identifies it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
-from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
-from pytest_vidmetrics.engine.faults import checked_result
-from pytest_vidmetrics.engine.loading import with_sound
-from pytest_vidmetrics.engine.masks import with_masks
+from pytest_vidmetrics.engine.faults import checked_result, ends_run, fault
+from pytest_vidmetrics.engine.identity import full_identity
+from pytest_vidmetrics.engine.threads import reducing_threads
+from pytest_vidmetrics.engine.values import completed
+from pytest_vidmetrics.engine.work import Outcome
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.composite import CompositeMetric
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pytest_vidmetrics.engine.worker import Scorer
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What one metric yielded for the clips of a corpus, by id."""
+
+    samples: Mapping[str, Outcome]
+    references: Mapping[str, Outcome] = field(default_factory=dict)
 
 
-Members = Mapping[str, "BaseMetric | UnavailableError"]
-
-
-def observe(
-    config: MetricConfig,
-    metric: BaseMetric,
-    corpus: Corpus,
-    scorer: Scorer,
-    cluster: str | None = None,
-    members: Members | None = None,
+def reduce(
+    metric: BaseMetric, corpus: Corpus, found: Outcomes, *, named_only: bool = True, threads: int = 1
 ) -> CorpusScore:
-    """Collect one gate's results on its samples of a case, computing what the store does not hold.
+    """Return the score of a corpus: the mean, or what the metric makes of its results or of its sets of rows.
 
-    ``members`` are the parts of a composite metric, set up as the case wants them.
-    ``cluster`` is the sample key whose equal values mark samples that are not independent, such as the prompt.
+    Rows are in the order of the sorted ids. A clip without an outcome of use is a problem, and the score is that of
+    the others; a paired reference counts only with its clip, and the clip only with it. ``named_only`` keeps a set
+    metric from references in files that nobody named, ``threads`` is how many processors its reduction may use.
     """
-    if isinstance(metric, CompositeMetric):
-        from pytest_vidmetrics.engine.composite import observe_composite
-
-        observed = observe_composite(metric, members or {}, corpus, lambda part, clips: _settled(part, clips, scorer))
-    else:
-        corpus = corpus.of(config.metric)
-        observed = _settled(metric, corpus, scorer)
-    if cluster is None:
-        return observed
-    labels = {sample.id: str(sample.values.get(cluster)) for sample in corpus.samples}
-    lost = [
-        Problem(sample.id, "failed", f"cluster = {cluster!r}: this sample has no such key")
-        for sample in corpus.samples
-        if sample.values.get(cluster) is None
-    ]
-    return replace(observed, clusters=labels, problems=(*observed.problems, *lost))
-
-
-def _settled(metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> CorpusScore:
-    observed = _observe(metric, corpus, scorer)
-    try:
-        scorer.weights(metric)
-    except UnavailableError:
-        pass  # every sample says so
-    except VidmetricsError as error:  # replaced since the first clip was scored: the identity may name either file
-        return replace(observed, problems=(*observed.problems, Problem("corpus", "failed", str(error))))
-    return observed
-
-
-def _observe(metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> CorpusScore:
     if isinstance(metric, SetMetric):
-        return _observe_set(metric, corpus, scorer)
+        return _reduce_set(metric, corpus, found, named_only, threads)
     results: dict[str, MetricResult] = {}
     problems: list[Problem] = []
     for sample in corpus.samples:
-        result = scorer.fill(sample.values, [metric])[0].result or MetricResult.failed(metric.name, "no result")
+        result = found.samples[sample.id].result or MetricResult.failed(metric.name, "no result")
         if result.score is None:
             problems.append(Problem(sample.id, result.status, result.reason))
         else:
@@ -85,55 +54,73 @@ def _observe(metric: BaseMetric, corpus: Corpus, scorer: Scorer) -> CorpusScore:
     if results and score is None:
         problems.append(Problem("corpus", "failed", "the score of this corpus is undefined"))
     scores = {id: result.score for id, result in metric.counted(results).items() if result.score is not None}
-    seen = _observed(metric, corpus, scores, score, problems, _reference_of(corpus.samples, metric))
+    reference = _reference_digest(corpus.samples, metric)
+    seen = _corpus_score(metric, corpus, scores, score, problems, reference)
     return replace(seen, remarks=metric.remarks(results))
 
 
-def _observe_set(metric: SetMetric, corpus: Corpus, scorer: Scorer) -> CorpusScore:
+def _reduce_set(metric: SetMetric, corpus: Corpus, found: Outcomes, named_only: bool, threads: int) -> CorpusScore:
     problems: list[Problem] = []
-    generated = _rows(metric, corpus.samples, scorer, problems, "")
-    reference = _rows(metric, corpus.references, scorer, problems, "reference ")
-    if not corpus.references:
-        problems.append(Problem("reference", "failed", "the case has no reference clips"))
-    result = None
-    if not problems and generated:
-        result = _reduce(metric, generated, reference)
+    generated = _rows(metric, corpus.samples, found.samples, problems, "")
+    reference = _rows(metric, corpus.references, found.references, problems, "reference ")
+    paired = {sample.id for sample in corpus.references if sample.paired}
+    whole = {id: rows for id, rows in generated.items() if id not in paired or id in reference}
+    partners = {id: rows for id, rows in reference.items() if id not in paired or id in generated}
+    left_out = {"generated": len(corpus.samples) - len(whole), "reference": len(corpus.references) - len(partners)}
+    result: MetricResult | None = None
+    if whole:
+        result = _score(metric, whole, partners, left_out, named_only, threads)
         if result.score is None:
             problems.append(Problem("corpus", result.status, result.reason))
-    influence = dict((result.details if result else {}).get("influence", {}))
-    samples = {id: float(influence.get(id, 0.0)) for id in sorted(generated)}
-    score = result.score if result else None
-    details = {key: value for key, value in (result.details if result else {}).items() if key != "influence"}
+    details = dict(result.details) if result is not None else {}
+    influence = details.pop("influence", {})
+    samples = {id: float(influence.get(id, 0.0)) for id in sorted(whole)}
     digest = _attempt(lambda: _digests(corpus.references, ("video", "audio")))
-    return _observed(metric, corpus, samples, score, problems, digest, details)
+    if not corpus.references:
+        digest = details.get("ref_set")
+    score = result.score if result is not None else None
+    return _corpus_score(metric, corpus, samples, score, problems, digest, details)
 
 
-def _reduce(
-    metric: SetMetric, generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
+def _score(
+    metric: SetMetric,
+    generated: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    left_out: Mapping[str, int],
+    named_only: bool,
+    threads: int,
 ) -> MetricResult:
     try:
-        return checked_result(metric.score_sets(FeatureSet.join(generated), FeatureSet.join(reference)))
-    except UnavailableError as error:
-        return MetricResult.unavailable(metric.name, str(error))
-    except (VidmetricsError, ValueError, ArithmeticError) as error:
+        sets = FeatureSet.join(generated), FeatureSet.join(reference)
+        with reducing_threads(metric, threads):
+            return checked_result(metric.score_against(*sets, left_out, named_only=named_only))
+    except (ValueError, ArithmeticError) as error:
         return MetricResult.failed(metric.name, str(error))
+    except BaseException as error:
+        if ends_run(error):
+            raise
+        return fault(metric.name, error)
 
 
 def _rows(
-    metric: SetMetric, samples: Iterable[Sample], scorer: Scorer, problems: list[Problem], kind: str
+    metric: SetMetric,
+    samples: Iterable[Sample],
+    found: Mapping[str, Outcome],
+    problems: list[Problem],
+    kind: str,
 ) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+    rows: dict[str, np.ndarray] = {}
     for sample in samples:
-        outcome = scorer.fill(sample.values, [metric])[0]
+        outcome = found[sample.id]
         if outcome.rows is not None:
-            found[sample.id] = outcome.rows
+            rows[sample.id] = outcome.rows
         else:
             result = outcome.result or MetricResult.failed(metric.name, "no features")
             problems.append(Problem(f"{kind}{sample.id}", result.status, result.reason))
-    return found
+    return rows
 
 
-def _observed(
+def _corpus_score(
     metric: BaseMetric,
     corpus: Corpus,
     scores: Mapping[str, float],
@@ -174,20 +161,8 @@ def takes_mean(cls: type[BaseMetric]) -> bool:
     return not keeps_influence(cls) and cls.corpus_score is BaseMetric.corpus_score
 
 
-def full_identity(metric: BaseMetric) -> dict[str, Any]:
-    """Return name, version, parameters, weights and decoder: what two comparable scores have in common."""
-    from pytest_vidmetrics.engine.worker import weights_of
-    from pytest_vidmetrics.media.recipe import RECIPE_ID
-
-    try:
-        weights = weights_of(metric)
-    except UnavailableError:
-        weights = {}
-    return {**metric.identity(), "weights": weights, "decoder": RECIPE_ID}
-
-
-def _reference_of(samples: Sequence[Sample], metric: BaseMetric) -> str | None:
-    samples = [replace(sample, values=with_masks(with_sound(sample.values))) for sample in samples]
+def _reference_digest(samples: Sequence[Sample], metric: BaseMetric) -> str | None:
+    samples = [replace(sample, values=completed(sample.values)) for sample in samples]
     keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
     present = [key for key in keys if any(key in sample.values for sample in samples)]
     return _attempt(lambda: _digests(samples, present)) if present else None

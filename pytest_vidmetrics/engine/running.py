@@ -5,25 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.engine.evaluator_worker import EvalWorker
 from pytest_vidmetrics.engine.pool import VideoPool
+from pytest_vidmetrics.engine.work import Outcome
+from pytest_vidmetrics.engine.worker import EvalWorker
 
 
-def drain(pool: VideoPool, workers: Sequence[EvalWorker], names: list[str]) -> list[dict[str, MetricResult]]:
-    """Let every worker take samples until there are none, and return the results in the order of the samples.
+def drain(pool: VideoPool, workers: Sequence[EvalWorker]) -> dict[int, list[list[Outcome]]]:
+    """Let every worker take jobs until there are none, and return the outcomes of each job by its number.
 
-    The first worker runs in the calling thread. When anything is raised, the others finish the sample that they
-    are at; no thread is left when this returns or raises.
+    The first worker runs in the calling thread. When anything is raised, the others finish the job that they are at;
+    no thread is left when this returns or raises.
     """
-    results: dict[int, dict[str, MetricResult]] = {}
+    outcomes: dict[int, list[list[Outcome]]] = {}
     errors: list[BaseException] = []
 
     def work(worker: EvalWorker) -> None:
         try:
             while (item := pool.get()) is not None:
                 try:
-                    results[item.index] = worker.score(item, names)
+                    outcomes[item.job.index] = worker.run(item)
                 finally:
                     pool.release(item)
         except BaseException as error:
@@ -47,4 +47,4 @@ def drain(pool: VideoPool, workers: Sequence[EvalWorker], names: list[str]) -> l
                 thread.join()
     if errors:
         raise errors[0]
-    return [results[index] for index in range(len(results))]
+    return outcomes

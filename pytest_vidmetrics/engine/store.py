@@ -1,11 +1,15 @@
-"""Content-addressed results: write-once files named by what produced them. Safe for many processes."""
+"""Content-addressed results and feature rows: named by what produced them, written once, whole or absent."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,68 +24,94 @@ if TYPE_CHECKING:
 _LOCK_SECONDS = 600.0
 
 
-class Store:
-    """Results below one folder. A key is a sha256; an entry is never changed, only replaced by the same bytes.
+class Store(ABC):
+    """Entries by kind and key. A key is a sha256 of everything that an entry depends on.
 
-    An entry that is torn or was tampered with fails its own checksum and counts as absent.
+    An entry is never changed, only replaced by the same content. One that is torn or was tampered with fails its own
+    checksum and counts as absent. A subclass reads and writes bytes by name; safe for several threads.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    @abstractmethod
+    def _read(self, kind: str, name: str) -> bytes | None:
+        """Return the bytes of an entry, or ``None`` when there are none."""
+
+    @abstractmethod
+    def _write(self, kind: str, name: str, data: bytes) -> None:
+        """Keep an entry, whole or not at all. Raises :class:`~pytest_vidmetrics.core.errors.StoreError`."""
 
     def check_writable(self) -> None:
         """Raise :class:`~pytest_vidmetrics.core.errors.StoreError` when nothing can be written."""
-        self._write(self.root / "probe", b"ok")
-        with contextlib.suppress(OSError):
-            (self.root / "probe").unlink()
+        return
+
+    def computing(self, name: str) -> AbstractContextManager[None]:
+        """Keep other processes from computing the same thing meanwhile, where that can be had."""
+        del name
+        return contextlib.nullcontext()
 
     def get_result(self, key: str) -> MetricResult | None:
-        """Return a stored result, or ``None``."""
+        """Return a result, or ``None``."""
         body = self.get_json("results", key)
         if body is None:
             return None
         return MetricResult(body["name"], body["score"], body["details"], body["status"])
 
     def put_result(self, key: str, result: MetricResult) -> None:
-        """Store a scored or skipped result."""
+        """Keep a scored or skipped result; its details are JSON values."""
         body = {"name": result.name, "score": result.score, "details": result.details, "status": result.status}
         self.put_json("results", key, body)
 
     def get_json(self, kind: str, key: str) -> Any:
-        """Return a stored JSON body, or ``None`` when it is absent or damaged."""
+        """Return a JSON body, or ``None`` when it is absent or damaged."""
+        data = self._read(kind, f"{key}.json")
+        if data is None:
+            return None
         try:
-            entry = json.loads(self._path(kind, key, "json").read_bytes())
+            entry = json.loads(data)
             body = entry["body"]
             return body if entry["sha256"] == _sha(canonical_json(body).encode()) else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return None
 
-    def put_json(self, kind: str, key: str, body: Any) -> Path:
-        """Store a JSON body and return its file."""
+    def put_json(self, kind: str, key: str, body: Any) -> None:
+        """Keep a JSON body."""
         entry = {"body": body, "sha256": _sha(canonical_json(body).encode())}
-        path = self._path(kind, key, "json")
-        self._write(path, canonical_json(entry).encode())
-        return path
+        self._write(kind, f"{key}.json", canonical_json(entry).encode())
 
     def get_rows(self, key: str) -> np.ndarray | None:
-        """Return stored feature rows, or ``None`` when they are absent or damaged."""
+        """Return feature rows, or ``None`` when they are absent or damaged."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
+        data = self._read("features", f"{key}.safetensors")
+        if data is None:
+            return None
+        body, checksum = data[:-64], data[-64:]
         try:
-            data = self._path("features", key, "safetensors").read_bytes()
-            body, checksum = data[:-64], data[-64:]
             return load(body)["rows"] if _sha(body).encode() == checksum else None
-        except (OSError, KeyError, SafetensorError):
+        except (KeyError, SafetensorError):
             return None
 
     def put_rows(self, key: str, rows: np.ndarray) -> None:
-        """Store feature rows, followed by their checksum."""
+        """Keep feature rows, followed by their checksum."""
         import numpy as np
         from safetensors.numpy import save
 
         body = save({"rows": np.ascontiguousarray(rows)})
-        self._write(self._path("features", key, "safetensors"), body + _sha(body).encode())
+        self._write("features", f"{key}.safetensors", body + _sha(body).encode())
+
+
+class FileStore(Store):
+    """Entries in files below one folder. Safe for many processes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check_writable(self) -> None:
+        """Raise :class:`~pytest_vidmetrics.core.errors.StoreError` when nothing can be written."""
+        probe = self.root / "probe"
+        self._put(probe, b"ok")
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
     @contextlib.contextmanager
     def computing(self, name: str) -> Iterator[None]:
@@ -105,10 +135,19 @@ class Store:
         finally:
             lock.release()
 
-    def _path(self, kind: str, key: str, suffix: str) -> Path:
-        return self.root / kind / key[:2] / f"{key}.{suffix}"
+    def _read(self, kind: str, name: str) -> bytes | None:
+        try:
+            return self._path(kind, name).read_bytes()
+        except OSError:
+            return None
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, kind: str, name: str, data: bytes) -> None:
+        self._put(self._path(kind, name), data)
+
+    def _path(self, kind: str, name: str) -> Path:
+        return self.root / kind / name[:2] / name
+
+    def _put(self, path: Path, data: bytes) -> None:
         try:
             write_atomic(path, data)
         except OSError as error:
@@ -116,6 +155,29 @@ class Store:
                 f"cannot write to the result store {self.root}: {error.strerror or error}; "
                 "free the disk or name another folder with --vidmetrics-cache=DIR"
             ) from error
+
+
+class MemoryStore(Store):
+    """Entries of this process. The oldest go when they take more than ``max_bytes``."""
+
+    def __init__(self, max_bytes: int = 1 << 29) -> None:
+        self._entries: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._bytes, self._max_bytes = 0, max_bytes
+        self._guard = threading.Lock()
+
+    def _read(self, kind: str, name: str) -> bytes | None:
+        with self._guard:
+            data = self._entries.get((kind, name))
+            if data is not None:
+                self._entries.move_to_end((kind, name))
+            return data
+
+    def _write(self, kind: str, name: str, data: bytes) -> None:
+        with self._guard:
+            self._bytes += len(data) - len(self._entries.pop((kind, name), b""))
+            self._entries[kind, name] = data
+            while self._bytes > self._max_bytes and len(self._entries) > 1:
+                self._bytes -= len(self._entries.popitem(last=False)[1])
 
 
 def _sha(data: bytes) -> str:

@@ -1,332 +1,355 @@
-"""One sample, many metrics, one decode: what is stored is read, what is missing is computed and stored."""
+"""The metrics of one device: look into the store, load, run, keep. Every number of a sample comes from here."""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
-from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError, VidmetricsError
-from pytest_vidmetrics.core.frames import FrameRequest
-from pytest_vidmetrics.core.hashing import digest_file, digest_json
-from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
-from pytest_vidmetrics.core.weights import Weights, weights_sha256
-from pytest_vidmetrics.engine.faults import checked_result, checked_rows
-from pytest_vidmetrics.engine.loading import CLIP_KEYS, rate_key, read, with_sound
-from pytest_vidmetrics.engine.masks import with_masks
+from pytest_vidmetrics.core.errors import DeviceLostError, UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.processors import share
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.engine import memory
+from pytest_vidmetrics.engine.faults import checked_result, checked_rows, ends_run, fault
+from pytest_vidmetrics.engine.given import GivenSample
+from pytest_vidmetrics.engine.identity import identity_of, keys_read, weights_of
+from pytest_vidmetrics.engine.loading import HeldClip
+from pytest_vidmetrics.engine.planning import changed_since, plan_unit, stored
+from pytest_vidmetrics.engine.pool import VideoPool
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.threads import fitting_threads
+from pytest_vidmetrics.engine.values import rate_key, source_of
+from pytest_vidmetrics.engine.work import Counts, Job, Loaded, Outcome, Plan, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
-from pytest_vidmetrics.networks.shared import once, sample_scope
+from pytest_vidmetrics.networks.shared import sample_scope
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
-    from pytest_vidmetrics.media.video import Clip
-
-_KEPT = 2
-"""Clips kept between two calls: a sample and its reference."""
-
-_LEAVE = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What ends a process, and is no fault of a metric."""
+_log = logging.getLogger("pytest_vidmetrics")
+_AHEAD_BYTES = 1 << 30
+Handed = list[tuple[str, HeldClip, "torch.Tensor"]]
 
 
-@dataclass
-class Counts:
-    """How much work a process did: clips decoded, results computed, results reused from the store."""
+class EvalWorker:
+    """Scores samples through a store on one device. :meth:`run` is used by one thread at a time.
 
-    decoded: int = 0
-    computed: int = 0
-    reused: int = 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one metric yields for one clip: a result, or the feature rows of a set metric."""
-
-    result: MetricResult | None = None
-    rows: np.ndarray | None = None
-
-    @property
-    def problem(self) -> MetricResult | None:
-        """The result when it carries no score."""
-        return self.result if self.result is not None and self.result.score is None else None
-
-    @property
-    def lasting(self) -> bool:
-        """Whether it would come out the same again: failures and missing weights are tried anew next time."""
-        return self.rows is not None or (self.result is not None and self.result.status in ("scored", "skipped"))
-
-
-class Scorer:
-    """Scores samples through a store on one device. One per process; not shared between threads.
-
-    ``device`` is asked for the torch device when something has to be computed: reading the store imports no torch.
-    With ``compute=False`` nothing is decoded or computed: what is not stored is a failure that says so.
+    ``device`` may be a function: it is asked when something has to be computed, so that reading the store imports no
+    torch. With ``compute=False`` nothing is decoded or computed: what is not stored is a failure that says so.
+    ``pre_upload`` keeps a clip on the device while all metrics read it, ``compile`` applies :func:`torch.compile` to
+    the network that a metric exposes as ``_model``. ``instance`` returns the metric to set up here for one that is
+    asked for: another one where several workers are asked for the same. ``threads`` is how many processors it may use.
+    ``share_clips`` reads a clip once for jobs that are in memory at the same time, which one worker then runs.
     """
 
-    def __init__(self, store: Store, device: Callable[[], str] = lambda: "cpu", *, compute: bool = True) -> None:
-        self.store, self.compute = store, compute
-        self._choose_device = device
+    def __init__(
+        self,
+        store: Store,
+        device: str | Callable[[], str] = "cpu",
+        *,
+        compute: bool = True,
+        pre_upload: bool = True,
+        compile: bool = False,
+        threads: int | None = None,
+        instance: Callable[[BaseMetric], BaseMetric] | None = None,
+        share_clips: bool = True,
+    ) -> None:
+        self.store, self.compute, self.pre_upload = store, compute, pre_upload
+        self.threads = share() if threads is None else threads
         self.counts = Counts()
-        self._ready: dict[str, BaseMetric | MetricResult] = {}
+        self._choose_device, self._compile, self._instance = device, compile, instance
+        self._share_clips = share_clips
+        self._loaded: dict[str, BaseMetric] = {}
+        self._broken: dict[str, MetricResult] = {}
         self._weights: dict[Weights, str] = {}
-        self._recent: dict[str, Clip] = {}
+        self._in_memory: WeakValueDictionary[str, HeldClip] = WeakValueDictionary()
+        self._guard = threading.Lock()
+        self._told: set[str] = set()
+        self._lost = ""
 
     @cached_property
     def device(self) -> str:
-        """The torch device of this process."""
-        return self._choose_device()
+        """The torch device of this worker."""
+        return self._choose_device if isinstance(self._choose_device, str) else self._choose_device()
 
-    def release(self) -> None:
-        """Free the frames that are kept for the next call on the same clips."""
-        self._recent.clear()
+    @property
+    def loaded(self) -> list[BaseMetric]:
+        """The metrics that are set up."""
+        return list(self._loaded.values())
+
+    def sibling(self, store: Store) -> EvalWorker:
+        """Return a worker with the same loaded metrics over another store."""
+        other = EvalWorker(
+            store,
+            lambda: self.device,
+            compute=self.compute,
+            pre_upload=self.pre_upload,
+            compile=self._compile,
+            threads=self.threads,
+            instance=self._instance,
+        )
+        other._loaded, other._broken, other._weights = self._loaded, self._broken, self._weights
+        return other
+
+    def unload(self) -> None:
+        """Forget the metrics that are set up, and give the device's memory back."""
+        self._loaded.clear()
+        self._broken.clear()
+        memory.release(self.device)
 
     def fill(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> list[Outcome]:
-        """Return one outcome per metric for one sample. Never raises for the sample's or a metric's faults.
+        """Return one outcome per metric for one sample, see :meth:`run`."""
+        return self.run(self.prepare(Job((Unit(values, metrics),))))[0]
 
-        Raises :class:`~pytest_vidmetrics.core.errors.StoreError` when the store cannot be written.
-        """
-        values = with_masks(with_sound(values))
-        keys = [self._key(values, metric) for metric in metrics]
-        outcomes = [self._stored(key, metric) for key, metric in zip(keys, metrics, strict=True)]
-        self.counts.reused += sum(outcome is not None for outcome in outcomes)
-        if any(outcome is None for outcome in outcomes):
-            wanted = digest_json([key for key in keys if isinstance(key, str)])
-            with self.store.computing(wanted):
-                self._complete(values, metrics, keys, outcomes)
-        return [outcome or Outcome(MetricResult.failed("", "not computed")) for outcome in outcomes]
-
-    def _complete(
-        self,
-        values: Mapping[str, Any],
-        metrics: Sequence[BaseMetric],
-        keys: Sequence[str | MetricResult],
-        outcomes: list[Outcome | None],
-    ) -> None:
-        """Compute the outcomes that are still ``None``, after another look into the store."""
-        for i, metric in enumerate(metrics):
-            if outcomes[i] is None:
-                outcomes[i] = self._stored(keys[i], metric)
-        missing = [i for i, outcome in enumerate(outcomes) if outcome is None]
-        ready: dict[int, BaseMetric] = {}
-        for i in missing:
-            loaded = self._load(metrics[i])
-            if isinstance(loaded, MetricResult):
-                outcomes[i] = Outcome(loaded)
-            else:
-                ready[i] = loaded
-        clips = self._decode(values, list(ready.values()))
-        shared: dict[str, Outcome] = {}  # set metrics with one extractor have one key
-        with sample_scope(self.store):
-            for i, metric in ready.items():
-                key = str(keys[i])
-                if key not in shared:
-                    shared[key] = self._fresh(key, metric, values, clips)
-                outcomes[i] = shared[key]
-
-    def _fresh(
-        self, key: str, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]
-    ) -> Outcome:
-        """Compute and keep one outcome, unless what it was computed from is no longer what ``key`` says."""
+    def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
+        """Yield the outcomes of units in order, loading the next ones meanwhile."""
+        jobs = (Job((unit,)) for unit in units)
         if not self.compute:
-            return Outcome(self._absent(metric))
-        outcome = self._run(metric, values, clips)
-        if not outcome.lasting:
-            return outcome
-        now = self._key(values, metric)
-        if isinstance(now, MetricResult):
-            return Outcome(now)
-        if now != key:
-            return Outcome(MetricResult.failed(metric.name, "a file changed while it was being scored: run again"))
-        self._keep(key, outcome)
-        return outcome
+            yield from (self.run(self.prepare(job))[0] for job in jobs)
+            return
+        with VideoPool(self.prepare, jobs, max_items=2, max_bytes=_AHEAD_BYTES, in_order=True) as pool:
+            while (item := pool.get()) is not None:
+                try:
+                    yield self.run(item)[0]
+                finally:
+                    pool.release(item)
 
-    def _absent(self, metric: BaseMetric) -> MetricResult:
-        return MetricResult.failed(metric.name, "not in the store: run without --vidmetrics-judge to compute it")
+    def prepare(self, job: Job) -> Loaded:
+        """Ask the store and read the clips of what is missing. Safe for several threads, beside :meth:`run` too."""
+        plans = [plan_unit(unit, self.store, self.weights) for unit in job.units]
+        clips: dict[str, HeldClip] = {}
+        for plan in plans if self.compute else ():
+            for key, name in plan.clips.items():
+                if name not in clips:
+                    requests = [one for other in plans for one in other.requests.get(name, ())]
+                    clips[name] = self._clip(name, key, plan.values[key], requests)
+        return Loaded(job, plans, clips)
 
-    def _key(self, values: Mapping[str, Any], metric: BaseMetric) -> str | MetricResult:
-        """Return the store key of a metric on a sample, or why there is none."""
-        required = metric.requires if metric.is_set_metric else metric.required_keys()
-        if absent := [key for key in required if values.get(key) is None]:
-            return MetricResult.skipped(metric.name, f"the sample has no {', '.join(absent)}")
-        try:
-            return digest_json(
-                {
-                    "metric": _identity(metric),
-                    "weights": self.weights(metric),
-                    "decoder": _decoder(),
-                    "inputs": {key: _digest(key, values[key]) for key in _read_keys(metric) if key in values},
-                }
-            )
-        except UnavailableError as error:
-            return MetricResult.unavailable(metric.name, str(error))
-        except VidmetricsError as error:
-            return MetricResult.failed(metric.name, str(error))
-        except OSError as error:
-            return MetricResult.failed(metric.name, f"cannot read {error.filename}: {error.strerror}")
+    def is_current(self, item: Loaded) -> bool:
+        """Whether preparing a job again would find the same: no file changed, and none was missing or unreadable."""
+        unreadable = any(clip.error is not None for clip in item.clips.values())
+        unfound = any(plan.unreadable for plan in item.plans)
+        return not unreadable and not unfound and all(changed_since(plan) is None for plan in item.plans)
+
+    def run(self, item: Loaded) -> list[list[Outcome]]:
+        """Return the outcomes of a job, unit by unit. Never raises for a sample's or a metric's fault.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.StoreError` when the store cannot be written, and
+        :class:`~pytest_vidmetrics.core.errors.DeviceLostError` when this process can use its device no more.
+        """
+        self.counts.reused += sum(len(plan.keys) - len(plan.missing) for plan in item.plans)
+        if any(plan.missing for plan in item.plans):
+            with self._computing(), sample_scope(self.store):
+                for plan in item.plans:
+                    wanted = digest_json([key for key in plan.keys if key is not None])
+                    with self.store.computing(wanted):
+                        self._complete(plan, item.clips)
+        absent = Outcome(MetricResult.failed("", "not computed"))
+        return [[outcome or absent for outcome in plan.outcomes] for plan in item.plans]
 
     def weights(self, metric: BaseMetric) -> dict[str, str]:
-        """Return ``{checkpoint name: sha256}`` of what a metric loads: the same answer as long as this process runs.
+        """Return ``{name: sha256}`` of what a metric loads: the same answer as long as this process runs.
 
         A network that is loaded stays in memory when its file is replaced, so that its results would be stored under
         the new file's name. Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` for a file that was
         replaced, and ``UnavailableError`` for one that is missing.
         """
         found = weights_of(metric)
-        for checkpoint in metric.weights_files():
-            first, now = self._weights.setdefault(checkpoint, found[checkpoint.name]), found[checkpoint.name]
+        for one in metric.weights_files():
+            first, now = self._weights.setdefault(one, found[one.name]), found[one.name]
             if first != now:
                 raise VidmetricsError(
-                    f"the weights {checkpoint.name} changed during the run (sha256 {first[:12]} at first, "
+                    f"the weights {one.name} changed during the run (sha256 {first[:12]} at first, "
                     f"{now[:12]} now): run again"
                 )
         return found
 
-    def _stored(self, key: str | MetricResult, metric: BaseMetric) -> Outcome | None:
-        if isinstance(key, MetricResult):
-            return Outcome(key)
-        if metric.is_set_metric:
-            rows = self.store.get_rows(key)
-            if rows is not None:
-                return Outcome(rows=rows)
-        found = self.store.get_result(key)
-        return Outcome(found) if found is not None else None
+    def load(self, metric: BaseMetric) -> BaseMetric:
+        """Return the metric set up on this device, once per configuration. Raises what its ``setup()`` raises."""
+        key = _configuration(metric)
+        if key not in self._loaded:
+            found = (self._instance(metric) if self._instance else metric).to(self.device)
+            with self._computing():
+                found.setup()
+            model = getattr(found, "_model", None)
+            if self._compile and model is not None:
+                import torch
 
-    def _keep(self, key: str, outcome: Outcome) -> None:
-        if outcome.rows is not None:
-            self.store.put_rows(key, outcome.rows)
-        elif outcome.result is not None:
-            self.store.put_result(key, outcome.result)
+                found._model = torch.compile(model)  # type: ignore[attr-defined]
+            self._loaded[key] = found
+        return self._loaded[key]
 
-    def _load(self, metric: BaseMetric) -> BaseMetric | MetricResult:
-        """Return the metric set up on this device, once per configuration and process."""
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Turn gradients off, and make this worker's GPU the current one for code that does not name a device."""
+        if self._lost:
+            raise DeviceLostError(self._lost)
         if not self.compute:
-            return metric
-        key = digest_json(metric.identity())
-        if key not in self._ready:
-            try:
-                metric.to(self.device).setup()
-                self._ready[key] = metric
-            except UnavailableError as error:
-                self._ready[key] = MetricResult.unavailable(metric.name, str(error))
-            except _LEAVE:
-                raise
-            except BaseException as error:  # a checkpoint that does not fit, no memory on the device, pytest.skip()
-                self._ready[key] = crashed(metric, error)
-        return self._ready[key]
+            yield
+            return
+        import torch
 
-    def _decode(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> dict[str, Clip | Exception]:
-        """Decode every clip that some metric reads, once, with only the frames that they ask for."""
-        clips: dict[str, Clip | Exception] = {}
+        on_device = torch.cuda.device(self.device) if self.device.startswith("cuda") else contextlib.nullcontext()
+        with torch.no_grad(), on_device:
+            yield
+
+    def _clip(self, name: str, key: str, value: Any, requests: list[Any]) -> HeldClip:
+        """Read a clip, unless another job that is still in memory did."""
+        with self._guard:
+            held = self._in_memory.get(name)
+        if held is not None and held.holds(requests):
+            return held
+        held = HeldClip.read(value, key, requests, pin=self.device.startswith("cuda"))
+        with self._guard:
+            self.counts.decoded += held.clip is not None and source_of(value) is not None
+            if self._share_clips:
+                self._in_memory[name] = held
+        return held
+
+    def _complete(self, plan: Plan, clips: Mapping[str, HeldClip]) -> None:
+        """Find or compute the outcomes that are missing: another process may have been faster."""
+        shared: dict[str, Outcome] = {}  # set metrics with one extractor have one key
+        for i in plan.missing:
+            metric, key = plan.metrics[i], plan.keys[i]
+            found = shared.get(key or "") or stored(self.store, key, metric)
+            self.counts.reused += found is not None and key not in shared
+            plan.outcomes[i] = found or self._fresh(metric, key, plan, clips)
+            if key is not None and (fresh := plan.outcomes[i]) is not None and fresh.rows is not None:
+                shared[key] = fresh
+
+    def _fresh(self, metric: BaseMetric, key: str | None, plan: Plan, clips: Mapping[str, HeldClip]) -> Outcome:
+        """Compute one outcome, and keep it unless what it was computed from is no longer what ``key`` says."""
         if not self.compute:
-            return clips
-        for key in CLIP_KEYS:
-            requests = [metric.frames() for metric in metrics if key in _read_keys(metric)]
-            if not requests or not isinstance(values.get(key), str):
-                continue
-            try:
-                clips[key] = self._read(values[key], requests)
-            except Exception as error:
-                clips[key] = error
-        return clips
-
-    def _read(self, path: str, requests: Sequence[FrameRequest]) -> Clip:
-        """Decode a clip, or take it from the call before: a paired reference is scored right after its pair."""
-        digest = digest_file(path)
-        known = self._recent.get(digest)
-        if known is not None and all(known.holds(request) for request in requests):
-            return known
-        clip = read(path, "clip", list(requests))
-        self.counts.decoded += 1
-        while len(self._recent) >= _KEPT:
-            del self._recent[next(iter(self._recent))]
-        if digest_file(path) == digest:  # else it was replaced meanwhile, and these may be the frames of either
-            self._recent[digest] = clip
-        return clip
-
-    def _run(self, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]) -> Outcome:
+            why = "not in the store: run without --vidmetrics-judge to compute it"
+            return Outcome(MetricResult.failed(metric.name, why))
+        ready = self._usable(metric)
+        if isinstance(ready, MetricResult):
+            return Outcome(ready)
+        outcome, undeclared = self._attempts(ready, plan, clips)
+        if not outcome.lasting:
+            return outcome
+        if (changed := changed_since(plan, metric)) is not None:
+            return Outcome(changed)
         try:
-            sample = self._sample(metric, values, clips)
-            self.counts.computed += 1
-            with fitting_threads(metric):
-                if isinstance(metric, SetMetric):
-                    return Outcome(rows=checked_rows(metric.features(sample)))
-                return Outcome(checked_result(metric.compute(sample)))
-        except UnavailableError as error:
-            return Outcome(MetricResult.unavailable(metric.name, str(error)))
-        except NoAudioStreamError as error:
-            return Outcome(MetricResult.skipped(metric.name, str(error)))
+            self.weights(metric)
         except VidmetricsError as error:
-            return Outcome(MetricResult.failed(metric.name, str(error)))
-        except _LEAVE:
-            raise
-        except BaseException as error:  # pytest.skip() and its like are no Exception: other metrics go on
-            return Outcome(crashed(metric, error))
+            return Outcome(fault(metric.name, error))
+        if undeclared:
+            self._tell_undeclared(metric, undeclared)
+        elif key is not None and outcome.rows is not None:
+            self.store.put_rows(key, outcome.rows)
+        elif key is not None and outcome.result is not None:
+            self.store.put_result(key, outcome.result)
+        return outcome
 
-    def _sample(
-        self, metric: BaseMetric, values: Mapping[str, Any], clips: Mapping[str, Clip | Exception]
-    ) -> dict[str, Any]:
-        sample = dict(values)
-        for key in _read_keys(metric):
-            clip = clips.get(key)
-            if isinstance(clip, Exception):
-                raise clip
-            if clip is not None:
-                sample[key] = self._uploaded(clip, metric)
-                sample.setdefault(f"{key}_path", values[key])
-        for key, clip in clips.items():
-            if sample.get(name := rate_key(key)) is None and not isinstance(clip, Exception):
-                sample[name] = clip.fps
-        return sample
+    def _tell_undeclared(self, metric: BaseMetric, keys: set[str]) -> None:
+        if metric.name not in self._told:
+            self._told.add(metric.name)
+            _log.warning(
+                "%s looks at %s, which it declares in neither requires nor reads: its results are not kept",
+                metric.name,
+                ", ".join(sorted(keys)),
+            )
 
-    def _uploaded(self, clip: Clip, metric: BaseMetric) -> torch.Tensor:
-        """Return the frames on the device: uint8 ones once per sample, so that metrics can share what they compute."""
-        if metric.pixels == "float32":
-            return _frames(clip, metric).to(self.device)
-        name = ("frames", metric.frames(), self.device)
-        return once(name, lambda: _frames(clip, metric).to(self.device), of=clip)
+    def _usable(self, metric: BaseMetric) -> BaseMetric | MetricResult:
+        """Return the metric set up, or why it cannot be: found out once, except that memory may come back."""
+        key = _configuration(metric)
+        if key in self._broken:
+            return self._broken[key]
+        try:
+            return self.load(metric)
+        except BaseException as error:  # weights that do not fit, sys.exit(): the fault of this metric alone
+            self._raise_if_over(error)
+            problem, kept = fault(metric.name, error), not memory.ran_out(error)
+        if kept:
+            self._broken[key] = problem
+        else:
+            memory.release(self.device)
+        return problem
+
+    def _attempts(self, metric: BaseMetric, plan: Plan, clips: Mapping[str, HeldClip]) -> tuple[Outcome, set[str]]:
+        """Return a metric's outcome and the undeclared keys it saw; without memory, try again in smaller chunks."""
+        for attempt in range(memory.RETRIES + 1):
+            outcome, undeclared, ran_out = self._attempt(metric, plan, clips)
+            if not ran_out or not (memory.halve(metric) or attempt == 0):
+                break
+            memory.release(self.device)
+        return outcome, undeclared
+
+    def _attempt(self, metric: BaseMetric, plan: Plan, clips: Mapping[str, HeldClip]) -> tuple[Outcome, set[str], bool]:
+        """Return an outcome, the undeclared keys that the metric saw, and whether the device ran out of memory."""
+        handed: Handed = []
+        undeclared: set[str] = set()
+        ran_out = False
+        try:
+            sample = self._given(metric, plan, clips, handed)
+            outcome = self._compute(metric, sample)
+            undeclared = sample.undeclared
+        except BaseException as error:  # the one place where a metric's fault ends
+            self._raise_if_over(error)
+            outcome, ran_out = Outcome(fault(metric.name, error)), memory.ran_out(error)
+        for key, held, frames in handed:
+            held.check(frames, metric.name, key, keep=self.pre_upload)
+        if spoiled := [held.spoiled for _, held, _ in handed if held.spoiled]:
+            return Outcome(MetricResult.failed(metric.name, spoiled[0])), set(), False
+        return outcome, undeclared, ran_out
+
+    def _raise_if_over(self, error: BaseException) -> None:
+        """Raise again what is not a metric's fault, and what ends this worker."""
+        if ends_run(error):
+            raise error
+        if memory.is_lost(error):
+            self._lost = f"{self.device} cannot be used any more: {error}"
+            raise DeviceLostError(self._lost) from error
+
+    def _given(self, metric: BaseMetric, plan: Plan, clips: Mapping[str, HeldClip], handed: Handed) -> GivenSample:
+        """Return the sample for one metric, its clips as tensors; ``handed`` lists these.
+
+        Raises what reading one of its clips raised.
+        """
+        values, keys = dict(plan.values), keys_read(metric)
+        for key in keys:
+            if key not in plan.clips:
+                continue
+            held = clips[plan.clips[key]]
+            if held.spoiled:
+                raise VidmetricsError(held.spoiled)
+            values[key] = frames = held.frames(metric.frames(), metric.pixels, self.device, keep=self.pre_upload)
+            handed.append((key, held, frames))
+            if (source := source_of(plan.values[key])) is not None:
+                values.setdefault(f"{key}_path", source)
+            if held.clip is not None and held.clip.fps is not None and values.get(rate_key(key)) is None:
+                values[rate_key(key)] = held.clip.fps
+        return GivenSample(values, frozenset({*keys, *_implied(keys, plan)}))
+
+    def _compute(self, metric: BaseMetric, sample: GivenSample) -> Outcome:
+        self.counts.computed += 1
+        with fitting_threads(metric, self.threads):
+            if isinstance(metric, SetMetric):
+                return Outcome(rows=checked_rows(metric.features(sample)))
+            return Outcome(checked_result(metric.compute(sample)))
 
 
-def crashed(metric: BaseMetric, error: BaseException) -> MetricResult:
-    """Return the result of a metric that raised: its error, with the traceback among the details."""
-    details = {"reason": f"{type(error).__name__}: {error}", "traceback": "".join(traceback.format_exception(error))}
-    return MetricResult(metric.name, None, details, "failed")
+def _configuration(metric: BaseMetric) -> str:
+    """Return what two metrics share that may be set up as one: parameters and weights."""
+    try:
+        return digest_json([identity_of(metric), weights_of(metric)])
+    except UnavailableError:
+        return digest_json([identity_of(metric), None])
+    except (TypeError, ValueError):  # parameters that JSON has no form for
+        return f"{metric.name} {id(metric)}"
 
 
-def weights_of(metric: BaseMetric) -> dict[str, str]:
-    """Return ``{checkpoint name: sha256}`` of everything a metric loads.
-
-    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when a file that is not pinned is missing.
-    """
-    return {checkpoint.name: weights_sha256(checkpoint) for checkpoint in metric.weights_files()}
-
-
-def _identity(metric: BaseMetric) -> dict[str, Any]:
-    return metric.feature_identity() if isinstance(metric, SetMetric) else metric.identity()
-
-
-def _read_keys(metric: BaseMetric) -> tuple[str, ...]:
-    """Return the sample keys that a metric's per-clip work depends on, in a fixed order."""
-    if metric.is_set_metric:
-        return metric.requires
-    return tuple(sorted({*metric.required_keys(), *metric.reads}))
-
-
-def _digest(key: str, value: Any) -> Any:
-    return {"sha256": digest_file(value)} if key in PATH_KEYS and isinstance(value, str) else value
-
-
-def _decoder() -> str:
-    from pytest_vidmetrics.media.recipe import DECODER_ID
-
-    return DECODER_ID
-
-
-def _frames(clip: Clip, metric: BaseMetric) -> torch.Tensor:
-    """Return the frames that the metric asked for, as it wants its pixels."""
-    frames = clip.select(metric.frames())
-    return frames if metric.pixels == "uint8" else frames.float().div_(255)
+def _implied(keys: Sequence[str], plan: Plan) -> Iterator[str]:
+    """Yield the sample keys that say nothing that a declared clip does not: its path, and the sound in its file."""
+    for key in keys:
+        yield f"{key}_path"
+    for clip, sound in (("video", "audio"), ("reference", "reference_audio")):
+        if clip in keys and sound not in plan.given:
+            yield sound

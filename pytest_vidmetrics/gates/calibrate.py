@@ -4,47 +4,42 @@ from __future__ import annotations
 
 import os
 import statistics
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.core.errors import VidmetricsError
-from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore
-from pytest_vidmetrics.engine.reduce import Members, observe
+from pytest_vidmetrics.engine.composite import Members
+from pytest_vidmetrics.engine.corpus import score_corpus
 from pytest_vidmetrics.gates.baseline import Noise
 from pytest_vidmetrics.metrics.base import BaseMetric
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.engine.worker import Scorer
+    from pytest_vidmetrics.engine.worker import EvalWorker
 
 
 def scoring_noise(
-    config: MetricConfig, metric: BaseMetric, corpus: Corpus, device: str, runs: int, members: Members | None = None
+    metric: BaseMetric, corpus: Corpus, worker: EvalWorker, runs: int, members: Members | None = None
 ) -> Noise:
     """Score the same clips ``runs`` times from scratch: the noise of the metric on this machine.
 
     Nothing is read from or written to the result store. Raises
     :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when a run gives no score.
     """
-    from pytest_vidmetrics.engine.store import Store
-    from pytest_vidmetrics.engine.worker import Scorer
+    from pytest_vidmetrics.engine.store import MemoryStore
 
     scores: list[float] = []
     for run in range(runs):
-        with tempfile.TemporaryDirectory(prefix="vidmetrics-") as folder:
-            scorer = Scorer(Store(Path(folder)), lambda: device)
-            scores.append(_score(observe(config, metric, corpus, scorer, members=members), f"run {run + 1}"))
+        found = score_corpus(metric, corpus, worker.sibling(MemoryStore()), members=members)
+        scores.append(_score(found, f"run {run + 1}"))
     return Noise(statistics.stdev(scores), runs, "scoring")
 
 
 def generation_noise(
-    config: MetricConfig,
     metric: BaseMetric,
     generations: Mapping[str, Corpus],
-    scorer: Scorer,
+    worker: EvalWorker,
     members: Members | None = None,
 ) -> Noise:
     """Score several generations of the same prompts, such as other seeds: the noise of the model.
@@ -56,7 +51,7 @@ def generation_noise(
     scores: list[float] = []
     expected: str | None = None
     for corpus in generations.values():
-        observed = observe(config, metric, corpus, scorer, members=members)
+        observed = score_corpus(metric, corpus, worker, members=members)
         first = corpus.samples[0].path if corpus.samples else "no clips"
         scores.append(_score(observed, first))
         expected = expected or observed.sample_ids

@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.metrics.sets.accumulating import Accumulating
+from pytest_vidmetrics.metrics.sets.features import FeatureSet as FeatureSet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,44 +151,17 @@ class BaseMetric:
         return MetricResult.skipped(self.name, reason)
 
 
-@dataclass(frozen=True)
-class FeatureSet:
-    """Features of a corpus: ``rows`` is ``(N, D)`` float64, ``owners[i]`` the sample id that row ``i`` came from.
-
-    Rows are ordered by sample id, so that a score does not depend on who computed which clip when.
-    """
-
-    rows: np.ndarray
-    owners: tuple[str, ...]
-
-    @classmethod
-    def join(cls, clips: Mapping[str, np.ndarray]) -> FeatureSet:
-        """Stack each clip's ``(k, D)`` rows in the order of the sorted ids. Raises ``ValueError`` for two ``D``."""
-        import numpy as np
-
-        ids = sorted(clips)
-        blocks = [np.atleast_2d(np.asarray(clips[i], dtype=np.float64)) for i in ids]
-        for name, block in zip(ids, blocks, strict=True):
-            if (shape := block.shape)[1:] != blocks[0].shape[1:]:
-                raise ValueError(f"{name} has features of the shape {shape}, {ids[0]} of the shape {blocks[0].shape}")
-        owners = tuple(i for i, block in zip(ids, blocks, strict=True) for _ in range(len(block)))
-        return cls(np.concatenate(blocks) if blocks else np.empty((0, 0)), owners)
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The sample ids, once each, in order."""
-        return tuple(dict.fromkeys(self.owners))
-
-
-class SetMetric(BaseMetric):
+class SetMetric(Accumulating, BaseMetric):
     """A metric of a whole set of clips against a reference set.
 
-    The engine calls :meth:`features` once per clip of either set and stores the rows; the score is a reduction
-    over them. :meth:`accumulate` and :meth:`finalize` are the same thing for scripts.
+    The engine calls :meth:`features` once per clip of either set and stores the rows; the score is a reduction over
+    them, which needs no network: :meth:`score_sets` may be called on a metric that was never set up.
     """
 
     is_set_metric: ClassVar[bool] = True
     min_n: ClassVar[int] = 2
+    parallel_reduction: ClassVar[bool] = True
+    """Whether :meth:`score_sets` gains from several threads of the processor, as large matrix products do."""
 
     def feature_identity(self) -> dict[str, Any]:
         """Return what the stored rows depend on; metrics that return the same value share them."""
@@ -204,47 +178,20 @@ class SetMetric(BaseMetric):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement score_sets(candidate, reference)")
 
+    def score_against(
+        self, candidate: FeatureSet, reference: FeatureSet, left_out: Mapping[str, int], *, named_only: bool = False
+    ) -> MetricResult:
+        """Score the rows of a run: by :meth:`score_sets`, skipped when either set is empty.
+
+        ``left_out`` counts the clips without rows by set, ``"generated"`` and ``"reference"``. A metric that keeps
+        references in files looks for them here; ``named_only`` are those whose file was named.
+        """
+        del left_out, named_only
+        for role, rows in (("generated", candidate), ("reference", reference)):
+            if not rows.owners:
+                return MetricResult.skipped(self.name, f"no {role} clips were accumulated")
+        return self.score_sets(candidate, reference)
+
     def reference_key(self) -> str:
         """Return the sample key that holds a clip's paired reference."""
         return "reference" if "video" in self.requires else "reference_audio"
-
-    def reset(self) -> None:
-        """Forget every accumulated clip."""
-        self._sets: dict[str, dict[str, np.ndarray]] = {"generated": {}, "reference": {}}
-
-    def accumulate(self, sample: Mapping[str, Any]) -> None:
-        """Add one clip: to the reference set when ``sample["role"] == "reference"``, else to the generated set.
-
-        A generated sample that carries its own reference adds that to the reference set too. ``sample["id"]``
-        names the clip; without it the clip is numbered.
-        """
-        if not hasattr(self, "_sets"):
-            self.reset()
-        role = "reference" if sample.get("role") == "reference" else "generated"
-        self._add(role, sample, sample)
-        paired = sample.get(self.reference_key())
-        if role == "generated" and paired is not None:
-            self._add("reference", sample, {**sample, self.requires[0]: paired})
-
-    def _add(self, role: str, named: Mapping[str, Any], sample: Mapping[str, Any]) -> None:
-        clips = self._sets[role]
-        clips[str(named.get("id", f"{len(clips):08d}"))] = self.features(sample)
-
-    def finalize(self) -> MetricResult:
-        """Score what was accumulated; skipped when either set is empty."""
-        sets = getattr(self, "_sets", {"generated": {}, "reference": {}})
-        for role, clips in sets.items():
-            if not clips:
-                return MetricResult.skipped(self.name, f"no {role} clips were accumulated")
-        return self.score_sets(FeatureSet.join(sets["generated"]), FeatureSet.join(sets["reference"]))
-
-    def merge_from(self, other: BaseMetric) -> None:
-        """Add another worker's clips. Raises ``ValueError`` for another metric or configuration."""
-        if not isinstance(other, SetMetric) or other.feature_identity() != self.feature_identity():
-            raise ValueError(f"cannot merge {other.identity()} into {self.identity()}")
-        if not hasattr(self, "_sets"):
-            self.reset()
-        for role, clips in getattr(other, "_sets", {}).items():
-            for key, rows in clips.items():
-                mine = self._sets[role]
-                mine[key if key not in mine else f"{len(mine):08d}"] = rows

@@ -16,7 +16,7 @@ from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.verdict import Status, Verdict
-from pytest_vidmetrics.engine.reduce import observe
+from pytest_vidmetrics.engine.corpus import score_corpus
 from pytest_vidmetrics.gates.baseline import Baseline, baseline_path, read_baseline
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.hooked import checked
@@ -28,7 +28,7 @@ from pytest_vidmetrics.plugin.terminal import explain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_vidmetrics.engine.worker import Counts
+    from pytest_vidmetrics.engine.work import Counts
 
 # What a metric or hook may raise that is no ``Exception``: pytest.skip() and pytest.importorskip(), pytest.fail() and
 # pytest.xfail(), sys.exit(). Its gate would be skipped, or be missing from the table.
@@ -106,7 +106,7 @@ class ScoreItem(_Item):
     def execute(self) -> None:
         """Score each clip; fail when one could not be read or a metric raised, skip when nothing applied."""
         run = self.config.stash[RUN]
-        before = asdict(run.scorer.counts)
+        before = asdict(run.worker.counts)
         failures: dict[tuple[str, str], list[str]] = {}
         absent: list[str] = []
         done = 0
@@ -118,8 +118,7 @@ class ScoreItem(_Item):
                     failures.setdefault((sample.id, result.reason + _trace(result)), []).append(result.name)
                 else:
                     absent.append(f"{result.name}: {result.reason}")
-        run.scorer.release()
-        self.vidmetrics_facts |= {"kind": "score", "work": _spent(before, run.scorer.counts)}
+        self.vidmetrics_facts |= {"kind": "score", "work": _spent(before, run.worker.counts)}
         if failures:
             lines = [f"{id}: {reason}\n  ({', '.join(names)})" for (id, reason), names in failures.items()]
             raise RefusalError("\n".join(lines))
@@ -138,7 +137,7 @@ def _fill(run: Run, sample: Sample, configs: Sequence[MetricConfig]) -> list[Met
         except _OUTCOMES as error:
             results.append(MetricResult.failed(config.metric, f"{type(error).__name__}: {error}"))
     try:
-        outcomes = run.scorer.fill(sample.values, metrics) if metrics else []
+        outcomes = run.worker.fill(sample.values, metrics) if metrics else []
     except _OUTCOMES as error:
         return [*results, *(MetricResult.failed(m.name, f"{type(error).__name__}: {error}") for m in metrics)]
     return [*results, *(None if outcome.rows is not None else outcome.result for outcome in outcomes)]
@@ -224,12 +223,11 @@ class GateItem(_Item):
         except UnavailableError as error:
             status = "UNAVAILABLE" if self.gate.listed or path.exists() else "SKIPPED"
             return Verdict(status, str(error), metric=self.gate.metric)  # type: ignore[arg-type]
-        before = asdict(run.scorer.counts)
-        observed = observe(
-            self.gate, metric, self.corpus, run.scorer, self.case.cluster, run.members(metric, self.case)
+        before = asdict(run.worker.counts)
+        observed = score_corpus(
+            metric, self.corpus, run.worker, cluster=self.case.cluster, members=run.members(metric, self.case)
         )
-        run.scorer.release()
-        self.vidmetrics_facts["work"] = _spent(before, run.scorer.counts)
+        self.vidmetrics_facts["work"] = _spent(before, run.worker.counts)
         try:
             baseline = read_baseline(path)
         except BaselineError as error:

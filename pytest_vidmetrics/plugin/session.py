@@ -1,4 +1,4 @@
-"""What one process of a run shares between its items: settings, the scorer, metrics that are set up."""
+"""What one process of a run shares between its items: settings, the worker, metrics that are set up."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ import pytest
 from pytest_vidmetrics.core.cache import get_cache_dir
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.policy import MetricConfig
-from pytest_vidmetrics.core.processors import THREADS, available
 from pytest_vidmetrics.core.samples import Corpus
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore, Store
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.gates.baseline import Noise
 from pytest_vidmetrics.gates.calibrate import generation_noise, scoring_noise
 from pytest_vidmetrics.gates.case import Case, Manifest
@@ -41,7 +40,7 @@ class Run:
     manifests: dict[str, Path] = field(default_factory=dict)
     kept: list[pytest.Item] = field(default_factory=list)
     _metrics: dict[tuple[str, str], BaseMetric] = field(default_factory=dict)
-    _scorer: Scorer | None = None
+    _worker: EvalWorker | None = None
 
     @property
     def selection(self) -> tuple[str, ...]:
@@ -51,18 +50,14 @@ class Run:
     @property
     def store(self) -> Store:
         """The result store."""
-        return Store(store_folder(self.settings))
+        return FileStore(store_folder(self.settings))
 
     @property
-    def scorer(self) -> Scorer:
-        """The scorer of this process."""
-        if self._scorer is None:
-            self._scorer = Scorer(self.store, self._device, compute=not self.settings.judge)
-        return self._scorer
-
-    def _device(self) -> str:
-        share_cores(self.config)
-        return device_of(self.settings)
+    def worker(self) -> EvalWorker:
+        """What scores samples in this process."""
+        if self._worker is None:
+            self._worker = EvalWorker(self.store, lambda: device_of(self.settings), compute=not self.settings.judge)
+        return self._worker
 
     def metric(self, config: MetricConfig) -> BaseMetric:
         """Return one gate's metric. Raises ``UnavailableError`` when a library is missing."""
@@ -93,8 +88,8 @@ class Run:
                     "checkpoints; give --vidmetrics-calibrate a number"
                 )
             generations = {name: resolve_samples(case, name) for name in wanted}
-            return generation_noise(config, metric, generations, self.scorer, self.members(metric, case))
-        return scoring_noise(config, metric, corpus, self.scorer.device, wanted or 0, self.members(metric, case))
+            return generation_noise(metric, generations, self.worker, self.members(metric, case))
+        return scoring_noise(metric, corpus, self.worker, wanted or 0, self.members(metric, case))
 
     def claim(self, manifest: Manifest) -> Path | None:
         """Reserve a manifest's baseline folder; return the other manifest that already has it."""
@@ -115,7 +110,7 @@ def check_store(settings: Settings) -> None:
     if settings.judge:
         return
     try:
-        Store(store_folder(settings)).check_writable()
+        FileStore(store_folder(settings)).check_writable()
     except StoreError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -140,26 +135,12 @@ def check_baselines(settings: Settings) -> None:
 def device_of(settings: Settings) -> str:
     """Return the torch device of this process. An xdist worker sees one GPU, whatever its number outside."""
     if settings.device.startswith("cuda:") and "PYTEST_XDIST_WORKER" in os.environ:
-        return "cuda"
+        return "cuda:0"
     if settings.device != "auto":
-        return settings.device
+        return "cuda:0" if settings.device == "cuda" else settings.device
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def share_cores(config: Config) -> None:
-    """Give this process its share of the cores: oversubscribed convolutions run up to ten times slower.
-
-    The cores are those of the container, which torch does not ask for; the user's own variables stand.
-    """
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    share = max(1, available() // workers)
-    if workers > 1 or not set(THREADS) & os.environ.keys():
-        import torch
-
-        if share < torch.get_num_threads():
-            torch.set_num_threads(share)
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
 def environment(config: Config, settings: Settings) -> dict[str, str]:

@@ -194,7 +194,10 @@ def test_a_metric_that_writes_into_the_shared_frames_is_found_out() -> None:
         assert found[name].reason == "fake.careless changed the frames of 'video' in place"
 
 
-def test_audio_only_samples_share_an_evaluator_with_video_metrics() -> None:
+def test_audio_only_samples_share_an_evaluator_with_video_metrics(tmp_path: Path) -> None:
+    sounds = {name: tmp_path / f"{name}.wav" for name in "abc"}
+    for name, path in sounds.items():
+        path.write_text(name)
     seen: list[set[str]] = []
 
     @register("fake.sound")
@@ -207,13 +210,13 @@ def test_audio_only_samples_share_an_evaluator_with_video_metrics() -> None:
             return MetricResult(self.name, 1.0)
 
     samples: list[dict[str, Any]] = [
-        {"audio": "a.wav"},
-        {"video": grey(0.5), "reference": grey(0.5), "audio": "b.wav"},
-        {"audio": "c.wav", "role": "reference"},
+        {"audio": sounds["a"]},
+        {"video": grey(0.5), "reference": grey(0.5), "audio": sounds["b"]},
+        {"audio": sounds["c"], "role": "reference"},
     ]
     found = Evaluator(["fake", "sets"], "cpu").evaluate(samples)
     assert [one["fake.sound"].score for one in found[:2]] == [1, 1]
-    assert seen[0] == {"audio", "id"}
+    assert seen[0] == {"audio"}
     assert found[0]["sets.mean"].reason == "the sample has no video"
     assert found[2] == {}
     assert found.corpus["sets.mean"].details["n"] == 1
@@ -278,7 +281,7 @@ def test_work_is_stolen(metrics: dict[str, Any]) -> None:
     assert sorted(by_thread.values()) == [1, 10]
 
 
-def test_filter_keeps_the_state_of_other_set_metrics() -> None:
+def test_each_call_stands_alone_and_a_filter_names_its_set_metrics() -> None:
     @register("sets.other")
     class Other(SetMetric):
         def features(self, sample: Mapping[str, Any]) -> np.ndarray:
@@ -291,12 +294,9 @@ def test_filter_keeps_the_state_of_other_set_metrics() -> None:
     pairs = [{"video": grey(0.5), "reference": grey(0.25)}] * 2
     first = evaluator.evaluate(pairs, metrics=["sets.mean"])
     assert set(first.corpus) == {"sets.mean"}
-    evaluator.evaluate(pairs[:1], metrics="sets.other")
-    kept = evaluator._workers[0].metrics["sets.mean"]
-    assert isinstance(kept, SetMetric)
-    assert kept.finalize() == first.corpus["sets.mean"]
+    assert set(evaluator.evaluate(pairs[:1], metrics="sets.other").corpus) == {"sets.other"}
+    assert evaluator.evaluate(pairs, metrics=["sets.mean"]).corpus == first.corpus
     assert set(evaluator.evaluate(pairs, metrics=["sets"]).corpus) == {"sets.mean", "sets.other"}
-    # A second call starts anew.
     assert evaluator.evaluate(pairs).corpus["sets.mean"].details["n"] == 2
 
 
@@ -403,7 +403,7 @@ def test_an_interruption_leaves_no_thread_behind(devices: list[str]) -> None:
 
     evaluator = Evaluator("fake.interrupted", devices, loader_threads=4)
     with pytest.raises(KeyboardInterrupt):
-        evaluator.evaluate({"video": grey(0.1)} for _ in range(1000))
+        evaluator.evaluate({"video": grey(i / 1000)} for i in range(1000))
     assert len(seen) < 20
 
 
@@ -515,7 +515,8 @@ def test_compile_wraps_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch, "compile", lambda model: f"compiled {model}")
     evaluator = Evaluator(["fake.network", "fake.mean"], "cpu", compile=True)
-    assert evaluator._workers[0].metrics["fake.network"]._model == "compiled network"  # type: ignore[attr-defined]
+    models = [getattr(metric, "_model", None) for metric in evaluator._workers[0].loaded]
+    assert models == ["compiled network", None]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -12,8 +12,8 @@ import torch
 
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine.evaluator import Evaluator
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.registry import register
 from tests.support.clips import scene, write_clip
@@ -88,7 +88,7 @@ def test_features_of_two_sizes_are_named_by_their_clips(evaluator: Evaluator) ->
 @pytest.mark.parametrize("rows", ROWS)
 def test_rows_that_a_set_cannot_use_are_not_stored(rows: str, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", scene(0))
-    (outcome,) = Scorer(Store(tmp_path / "store")).fill({"video": str(clip), "text_prompt": rows}, [Rows()])
+    (outcome,) = EvalWorker(FileStore(tmp_path / "store")).fill({"video": str(clip), "text_prompt": rows}, [Rows()])
     assert outcome.rows is None
     assert outcome.problem is not None
     assert outcome.problem.status == "failed"
@@ -116,7 +116,7 @@ def test_rows_that_a_set_cannot_use_are_not_stored(rows: str, tmp_path: Path) ->
 )
 def test_a_result_that_cannot_be_stored_says_why(result: Any, reason: str, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", scene(0))
-    (outcome,) = Scorer(Store(tmp_path / "store")).fill({"video": str(clip)}, [Detailed(result)])
+    (outcome,) = EvalWorker(FileStore(tmp_path / "store")).fill({"video": str(clip)}, [Detailed(result)])
     assert outcome.problem is not None
     assert (outcome.problem.status, outcome.problem.reason) == ("failed", reason)
 

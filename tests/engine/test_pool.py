@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,12 +12,24 @@ from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.types import Video
 from pytest_vidmetrics.engine import loading as clips
 from pytest_vidmetrics.engine.pool import VideoPool
+from pytest_vidmetrics.engine.store import MemoryStore
+from pytest_vidmetrics.engine.work import Job, Loaded, Unit
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.media import video as decoding
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
 
-def everything(sample: Mapping[str, Any]) -> dict[str, list[FrameRequest]]:
-    return {"video": [ALL_FRAMES]}
+class Whole(BaseMetric):
+    name = "whole"
+    requires_reference = False
+
+
+def load(job: Job) -> Loaded:
+    return EvalWorker(MemoryStore(), share_clips=False).prepare(job)
+
+
+def jobs(values: Iterable[Mapping[str, Any]]) -> Iterator[Job]:
+    return (Job((Unit(one, [Whole()]),), index) for index, one in enumerate(values))
 
 
 def clip(side: int = 4) -> torch.Tensor:
@@ -57,21 +69,21 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 def drain(pool: VideoPool) -> list[int]:
     indices = []
     while (item := pool.get()) is not None:
-        indices.append(item.index)
+        indices.append(item.job.index)
         pool.release(item)
     return indices
 
 
 def test_every_sample_comes_out_once(watched: dict[str, int]) -> None:
     samples = [{"video": clip()} for _ in range(40)]
-    with VideoPool(samples, everything, loader_threads=4, max_items=6) as pool:
+    with VideoPool(load, jobs(samples), loader_threads=4, max_items=6) as pool:
         assert sorted(drain(pool)) == list(range(40))
         assert pool.get() is None
     assert 1 < watched["most"] <= 4
 
 
 def test_more_loaders_than_room(watched: dict[str, int]) -> None:
-    with VideoPool([{"video": clip()}] * 20, everything, loader_threads=8, max_items=2) as pool:
+    with VideoPool(load, jobs([{"video": clip()}] * 20), loader_threads=8, max_items=2) as pool:
         assert sorted(drain(pool)) == list(range(20))
     assert watched["most"] <= 2
 
@@ -84,7 +96,7 @@ def test_nothing_is_read_beyond_the_bound_in_items(watched: dict[str, int]) -> N
             pulled.append(i)
             yield {"video": clip()}
 
-    with VideoPool(samples(), everything, loader_threads=4, max_items=3) as pool:
+    with VideoPool(load, jobs(samples()), loader_threads=4, max_items=3) as pool:
         time.sleep(0.2)
         assert len(pulled) == 3
         assert pool.get() is not None
@@ -95,7 +107,7 @@ def test_nothing_is_read_beyond_the_bound_in_items(watched: dict[str, int]) -> N
 def test_nothing_is_read_beyond_the_bound_in_bytes(watched: dict[str, int]) -> None:
     one = clip(64).nbytes
     most = 0
-    with VideoPool([{"video": clip(64)}] * 30, everything, loader_threads=4, max_items=30, max_bytes=3 * one) as pool:
+    with VideoPool(load, jobs([{"video": clip(64)}] * 30), loader_threads=4, max_items=30, max_bytes=3 * one) as pool:
         time.sleep(0.2)
         taken = 0
         while (item := pool.get()) is not None:
@@ -109,13 +121,13 @@ def test_nothing_is_read_beyond_the_bound_in_bytes(watched: dict[str, int]) -> N
 
 
 def test_a_clip_larger_than_the_bound_is_let_through_alone(watched: dict[str, int]) -> None:
-    with VideoPool([{"video": clip(64)}] * 5, everything, loader_threads=3, max_items=5, max_bytes=10) as pool:
+    with VideoPool(load, jobs([{"video": clip(64)}] * 5), loader_threads=3, max_items=5, max_bytes=10) as pool:
         assert sorted(drain(pool)) == list(range(5))
     assert watched["most"] == 1
 
 
 def test_release_frees_the_frames() -> None:
-    with VideoPool([{"video": Video(frames=clip())}], everything) as pool:
+    with VideoPool(load, jobs([{"video": Video(frames=clip())}])) as pool:
         item = pool.get()
         assert item is not None
         pool.release(item)
@@ -123,7 +135,7 @@ def test_release_frees_the_frames() -> None:
 
 
 def test_leaving_early_stops_the_loaders(watched: dict[str, int]) -> None:
-    with VideoPool([{"video": clip()}] * 1000, everything, loader_threads=4, max_items=50) as pool:
+    with VideoPool(load, jobs([{"video": clip()}] * 1000), loader_threads=4, max_items=50) as pool:
         assert pool.get() is not None
     assert watched["total"] < 100
 
@@ -136,7 +148,7 @@ def test_a_consumer_that_waits_is_woken_by_stop() -> None:
         yield {"video": clip()}
 
     found: list[object] = []
-    with VideoPool(slow(), everything) as pool:
+    with VideoPool(load, jobs(slow())) as pool:
         thread = threading.Thread(target=lambda: found.append(pool.get()))
         thread.start()
         time.sleep(0.05)
@@ -146,9 +158,51 @@ def test_a_consumer_that_waits_is_woken_by_stop() -> None:
     assert found == [None]
 
 
+def test_in_order_what_is_ready_early_waits() -> None:
+    first_may_end = threading.Event()
+
+    def uneven(job: Job) -> Loaded:
+        if job.index == 0:
+            first_may_end.wait(10)
+        return load(job)
+
+    with VideoPool(uneven, jobs([{"video": clip()}] * 3), loader_threads=3, in_order=True) as pool:
+        timer = threading.Timer(0.1, first_may_end.set)
+        timer.start()
+        assert drain(pool) == [0, 1, 2]
+        timer.join()
+
+
+def test_announced_jobs_are_loaded_before_they_are_taken_and_those_passed_over_are_freed() -> None:
+    announced = list(jobs([{"video": clip(64 + i)} for i in range(8)]))
+    loaded: list[int] = []
+
+    def noted(job: Job) -> Loaded:
+        loaded.append(job.index)
+        return load(job)
+
+    with VideoPool(noted, max_items=2) as pool:
+        assert pool.take(announced[0]) is None
+        pool.announce(announced)
+        while not loaded:
+            time.sleep(0.001)
+        first = pool.take(announced[0])
+        assert first is not None
+        assert first.job is announced[0]
+        pool.release(first)
+        assert pool.take(announced[7]) is None  # not begun: the caller reads it
+        assert pool.take(announced[1]) is None  # passed over
+        more = list(jobs([{"video": clip(80)}, {"video": clip(81)}]))
+        pool.announce(more)
+        second = pool.take(more[0]) or load(more[0])
+        assert second.job is more[0]
+    assert loaded == sorted(loaded)
+    assert len(loaded) < 8
+
+
 def test_arguments() -> None:
     with pytest.raises(ValueError, match="must be at least 1"):
-        VideoPool([], everything, loader_threads=0)
+        VideoPool(load, [], loader_threads=0)
 
 
 class Sampling(BaseMetric):
@@ -175,8 +229,9 @@ def test_only_what_the_metrics_read_is_asked_for() -> None:
     four, eight, every = FrameRequest(4), FrameRequest(8), ALL_FRAMES
     assert clips.requests_for([Sampling(4), Sampling(8), Sampling(4)], sample) == {"video": [four, eight]}
     assert clips.requests_for([Sound()], sample) == {}
-    assert clips.requests_for([Corpus()], sample) == {"video": [every], "reference": [every]}
-    assert clips.requests_for([Sampling(4), Corpus()], {"video": "a", "role": "reference"}) == {"video": [every]}
+    # A set metric looks at one clip at a time: a paired reference is a clip of its own.
+    assert clips.requests_for([Corpus()], sample) == {"video": [every]}
+    assert clips.requests_for([Sampling(4), Corpus()], sample) == {"video": [four, every]}
 
 
 def test_one_decode_keeps_only_the_requested_frames(
@@ -187,10 +242,11 @@ def test_one_decode_keeps_only_the_requested_frames(
     original = decoding.read_clip
     monkeypatch.setattr(decoding, "read_clip", lambda *args, **more: calls.append("x") or original(*args, **more))
     metrics = [Sampling(2), Sampling(3)]
-    with VideoPool([{"video": path}], lambda sample: clips.requests_for(metrics, sample)) as pool:
+    with VideoPool(load, [Job((Unit({"video": path}, metrics),))]) as pool:
         item = pool.get()
         assert item is not None
-        found = item.clips["video"]
+        found = item.clips[item.plans[0].clips["video"]].clip
+        assert found is not None
         assert (found.indices, found.total, found.fps) == ((0, 19, 39), 40, 8.0)
         assert found.frames.dtype == torch.uint8
         assert found.select(metrics[0].frames())[:, 0, 0, 0].tolist() == [0, 195]

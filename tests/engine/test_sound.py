@@ -1,4 +1,4 @@
-"""A clip with sound feeds metrics of sound: in the scorer of the gates and in the evaluator."""
+"""A clip with sound feeds metrics of sound: in the worker of the gates and in the evaluator."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from pytest_vidmetrics.core.types import MetricResult, Video
 from pytest_vidmetrics.engine.evaluator import Evaluator
-from pytest_vidmetrics.engine.loading import with_sound
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.values import with_sound
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.registry import register
@@ -63,20 +63,20 @@ def test_a_path_stands_for_its_own_sound(clips: dict[str, str], tmp_path: Path) 
 
 
 def test_the_scorer_of_the_gates_takes_sound_from_clips(clips: dict[str, str], tmp_path: Path) -> None:
-    scorer = Scorer(Store(tmp_path / "store"))
+    worker = EvalWorker(FileStore(tmp_path / "store"))
     pair = {"video": clips["loud"], "reference": clips["soft"]}
-    first, rows = scorer.fill(pair, [Loudness(), Lengths()])
+    first, rows = worker.fill(pair, [Loudness(), Lengths()])
     assert first.result is not None
     assert first.result.score is not None
     assert first.result.score > 0.05
     assert rows.rows is not None
     assert rows.rows[0, 0] == pytest.approx(1.0, abs=0.1)
-    assert scorer.counts.decoded == 0
+    assert worker.counts.decoded == 0
 
 
 def test_a_clip_without_sound_is_skipped_with_the_reason(clips: dict[str, str], tmp_path: Path) -> None:
-    scorer = Scorer(Store(tmp_path / "store"))
-    for outcome in scorer.fill({"video": clips["mute"], "reference": clips["soft"]}, [Loudness(), Lengths()]):
+    worker = EvalWorker(FileStore(tmp_path / "store"))
+    for outcome in worker.fill({"video": clips["mute"], "reference": clips["soft"]}, [Loudness(), Lengths()]):
         assert outcome.problem is not None
         assert outcome.problem.status == "skipped"
         assert "mute.mp4: no audio stream" in outcome.problem.reason

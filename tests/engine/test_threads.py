@@ -30,17 +30,17 @@ def _three() -> Iterator[None]:
     ],
 )
 def test_small_operations_have_one_thread(name: str, params: dict[str, object], threads: int) -> None:
-    with fitting_threads(registry.get_metric(name, **params)):
+    with fitting_threads(registry.get_metric(name, **params), 3):
         assert torch.get_num_threads() == threads
     assert torch.get_num_threads() == 3
 
 
 def test_the_number_is_put_back_after_an_error() -> None:
-    with pytest.raises(ValueError, match="a clip"), fitting_threads(registry.get_metric("common.psnr")):
+    with pytest.raises(ValueError, match="a clip"), fitting_threads(registry.get_metric("common.psnr"), 3):
         raise ValueError("a clip")
     assert torch.get_num_threads() == 3
 
 
 def test_on_a_gpu_nothing_changes() -> None:
-    with fitting_threads(registry.get_metric("common.psnr").to("cuda:0")):
+    with fitting_threads(registry.get_metric("common.psnr").to("cuda:0"), 3):
         assert torch.get_num_threads() == 3

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar, cast
 
 import pytest
 
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.engine.reduce import Members, observe
-from pytest_vidmetrics.engine.worker import Outcome, Scorer
+from pytest_vidmetrics.engine.composite import Members
+from pytest_vidmetrics.engine.corpus import score_corpus
+from pytest_vidmetrics.engine.work import Outcome, Unit
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.composite import CompositeMetric
@@ -36,16 +36,19 @@ class Part(BaseMetric):
 class Recorded:
     """Scores as the samples name them; counts what was asked."""
 
+    threads = 1
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def fill(self, values: Mapping[str, Any], metrics: list[BaseMetric]) -> list[Outcome]:
-        self.asked += [metric.name for metric in metrics]
-        scores = [values.get(metric.name.removeprefix("part.")) for metric in metrics]
-        return [
-            Outcome(MetricResult(m.name, score) if score is not None else MetricResult.failed(m.name, "no such clip"))
-            for m, score in zip(metrics, scores, strict=True)
-        ]
+    def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
+        for unit in units:
+            self.asked += [metric.name for metric in unit.metrics]
+            scores = {metric.name: unit.values.get(metric.name.removeprefix("part.")) for metric in unit.metrics}
+            yield [
+                Outcome(MetricResult(name, score) if score is not None else MetricResult.failed(name, "no such clip"))
+                for name, score in scores.items()
+            ]
 
     def weights(self, metric: BaseMetric) -> dict[str, str]:
         return {}
@@ -76,7 +79,7 @@ def members() -> dict[str, BaseMetric | UnavailableError]:
 
 
 def seen(metric: BaseMetric, parts: Members, corpus: Corpus = CORPUS, scorer: Recorded | None = None) -> CorpusScore:
-    return observe(MetricConfig("m", "m"), metric, corpus, cast(Scorer, scorer or Recorded()), members=parts)
+    return score_corpus(metric, corpus, scorer or Recorded(), members=parts)
 
 
 def test_each_part_is_scored_on_its_own_clips() -> None:

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from pytest_vidmetrics.core.errors import NoAudioStreamError, UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import audiobox, shared
@@ -190,7 +190,7 @@ def test_threads_agree_and_random_numbers_are_left_alone(published: str) -> None
 
 @pytest.mark.usefixtures("short_windows")
 def test_a_clip_stands_for_its_sound_and_one_without_is_skipped(metric: BaseMetric, clip: str, tmp_path: Path) -> None:
-    scorer = Scorer(Store(tmp_path / "store"))
+    scorer = EvalWorker(FileStore(tmp_path / "store"))
     mute = write_video(tmp_path / "mute.mp4", gray_ramp(5))
     [found] = scorer.fill({"video": clip}, [metric])
     assert found.result is not None

@@ -12,8 +12,8 @@ import torch
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import Video
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.clap import towers as clap
@@ -139,7 +139,7 @@ def test_two_threads_give_the_same_numbers_and_draw_nothing(published):
 def test_the_engine_scores_the_sound_of_a_video(published, tmp_path):
     video = str(write_video(tmp_path / "clip.mp4", gray_ramp(4), tone=tone(0.5, 24000, 1)))
     metric = get_metric("audio.clap_score")
-    scorer = Scorer(Store(tmp_path / "store"))
+    scorer = EvalWorker(FileStore(tmp_path / "store"))
     sample = {"video": video, "text_prompt": PROMPT}
     result = scorer.fill(sample, [metric])[0].result
     assert result.status == "scored"

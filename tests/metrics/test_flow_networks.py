@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.flow import memory as correlation
@@ -102,7 +102,7 @@ def test_three_metrics_share_one_forward_per_pair_and_a_later_run_needs_none(tmp
         sample[key] = str(write_clip(tmp_path / f"{key}.mp4", clip_uint8(4, *SIDES, seed), fps=8))
 
     def run(**params):
-        scorer = Scorer(Store(tmp_path / "store"))
+        scorer = EvalWorker(FileStore(tmp_path / "store"))
         compat = "fixed" if params else "upstream"
         metrics = [get_metric(DYNAMIC, compat=compat), get_metric(GT, **params), get_metric(SYNTHETIC, **params)]
         return [outcome.result for outcome in scorer.fill(sample, metrics)], scorer.counts.computed
@@ -123,7 +123,7 @@ def test_three_metrics_share_one_forward_per_pair_and_a_later_run_needs_none(tmp
 
 
 def test_fields_need_not_be_stored(tmp_path, clips) -> None:
-    store = Store(tmp_path)
+    store = FileStore(tmp_path)
     sample = {"video": clips[0][:2], "reference": clips[1][:2]}
     with shared.sample_scope(store):
         get_metric(GT, store_fields=False).compute(sample)
@@ -132,7 +132,7 @@ def test_fields_need_not_be_stored(tmp_path, clips) -> None:
 
 
 def test_a_pair_is_stored_by_its_pixels_and_its_network(tmp_path, clips) -> None:
-    store, calls = Store(tmp_path), []
+    store, calls = FileStore(tmp_path), []
 
     def network(part):
         calls.append(len(part) - 1)
@@ -330,7 +330,7 @@ def test_dpflow_without_memory_fails_instead_of_changing_its_algorithm(dpflow, t
     metric.setup()
     dpflow.model().full = True
     clip = str(write_clip(tmp_path / "a.mp4", clip_uint8(2, 48, 48, 0)))
-    outcome = Scorer(Store(tmp_path / "store")).fill({"video": clip, "reference": clip}, [metric])[0]
+    outcome = EvalWorker(FileStore(tmp_path / "store")).fill({"video": clip, "reference": clip}, [metric])[0]
     assert outcome.result.status == "failed"
     assert "out of memory" in outcome.result.details["reason"]
 

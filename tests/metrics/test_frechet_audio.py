@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import NoAudioStreamError, SilentAudioError
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.audio.frechet_distance import FrechetDistance
 from pytest_vidmetrics.metrics.audio.kad import KernelAudioDistance
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
@@ -208,9 +211,8 @@ def test_merged_shards_have_the_same_bits(parts: list[int], order: list[int], na
     rows = feature_set(16, 768, 8)
     for i, part in enumerate(parts):
         for role, row in (("generated", rows[i]), ("reference", rows[8 + i])):
-            sets = workers[part]._sets[role]
-            sets[f"s{i}" if named else f"{len(sets):08d}"] = row[None]
-            whole._sets[role][f"s{i}"] = row[None]
+            for metric in (workers[part], whole):
+                metric.add(role, f"s{i}" if named else "", row[None])
         workers[part]._left_out["generated"] += 1
     for index in order:
         merged.merge_from(workers[index])
@@ -296,15 +298,17 @@ def test_references_given_as_samples_pairs_or_a_file_score_alike(tmp_path: Path)
     assert roles.details["ref_set"] == cached.details["ref_set"]
 
 
-def test_known_references_are_not_heard_again(cache: Path) -> None:
-    first, second = Fake(), Fake()
-    _fill(_with(first, FrechetDistance()), range(3), range(20, 24)).finalize()
-    assert (first.calls, len(list(cache.glob("*.npz")))) == (7, 1)
-    _fill(_with(second, KernelAudioDistance()), range(3), range(20, 24)).finalize()
-    assert second.calls == 3
-    other = Fake()
-    _fill(_with(other, FrechetDistance("av-benchmark")), range(3), range(20, 24)).finalize()
-    assert other.calls == 7
+def test_known_sounds_are_not_heard_again(tmp_path: Path) -> None:
+    def heard(metric: SoundSetMetric, seeds: Iterable[int]) -> int:
+        network = Fake()
+        worker = EvalWorker(FileStore(tmp_path / "store"))
+        for seed in seeds:
+            worker.fill({"audio": (tone(0.2, RATE, seed), RATE)}, [_with(network, metric)])
+        return network.calls
+
+    assert heard(FrechetDistance(), range(7)) == 7
+    assert heard(KernelAudioDistance(), range(8)) == 1
+    assert heard(FrechetDistance("av-benchmark"), range(7)) == 7
 
 
 def _tensor(folder: Path, name: str, value: Any) -> str:

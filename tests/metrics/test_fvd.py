@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
+from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.common.fvd import FVD
 from pytest_vidmetrics.metrics.common.kvd import KVD
@@ -83,13 +85,23 @@ def test_one_stored_row_serves_both_layers(weights: str) -> None:
     logits, pooled = (FVD(protocol={"layer": layer}, weights=weights) for layer in ("logits", "pooled"))
     assert logits.feature_identity() == pooled.feature_identity()
     assert logits.identity() != pooled.identity()
-    rows = FeatureSet(np.random.default_rng(0).random((3, 1024)), ("a", "b", "c"))
+    row = logits.features({"video": _clip(9, 32, 32, 0)})
+    rows = FeatureSet(np.concatenate([row, row]), ("a", "b"))
     state = torch.load(weights, weights_only=True)
     weight, bias = (
         state[f"logits.conv3d.{part}"].double().flatten(1 if part == "weight" else 0) for part in ("weight", "bias")
     )
-    np.testing.assert_allclose(logits.compared(rows), rows.rows @ weight.numpy().T + bias.numpy(), atol=1e-12)
-    np.testing.assert_array_equal(pooled.compared(rows), rows.rows)
+    features = pooled.compared(rows)
+    assert features.shape == (2, 1024)
+    np.testing.assert_allclose(logits.compared(rows), features @ weight.numpy().T + bias.numpy(), atol=1e-12)
+
+
+def test_a_score_is_reduced_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDMETRICS_I3D", "/nonexistent/i3d.pt")
+    generator = np.random.default_rng(0)
+    sets = [FeatureSet(generator.random((4, 1424)), ("a", "b", "c", "d")) for _ in range(2)]
+    for layer in ("logits", "pooled"):
+        assert FVD(protocol={"layer": layer}).score_sets(*sets).score is not None
 
 
 def test_short_clip_names_the_needed_length(weights: str) -> None:
@@ -136,11 +148,17 @@ ROWS = {name: np.random.default_rng(i).standard_normal((1, 37)) for i, name in e
 REFERENCE = np.random.default_rng(99).standard_normal((6, 1, 37))
 
 
-def _holding(kind: type[VideoSetMetric], clips: dict[str, np.ndarray]) -> VideoSetMetric:
+def _holding(kind: type[VideoSetMetric], clips: Iterable[tuple[str, np.ndarray]]) -> VideoSetMetric:
     metric = kind("motion_energy", cache_mode="off")
-    metric.reset()
-    metric._sets["generated"] = clips
+    for name, rows in clips:
+        metric.add("generated", name, rows)
     return metric
+
+
+def _against_reference(metric: VideoSetMetric) -> MetricResult:
+    for i, rows in enumerate(REFERENCE):
+        metric.add("reference", str(i), rows)
+    return metric.finalize()
 
 
 @pytest.mark.parametrize("kind", [FVD, KVD, PRDC])
@@ -149,16 +167,14 @@ def _holding(kind: type[VideoSetMetric], clips: dict[str, np.ndarray]) -> VideoS
 def test_merging_any_parts_in_any_order_is_bit_identical(
     kind: type[VideoSetMetric], parts: list[int], order: list[int], named: bool
 ) -> None:
-    workers: list[dict[str, np.ndarray]] = [{} for _ in range(5)]
+    workers: list[list[tuple[str, np.ndarray]]] = [[] for _ in range(5)]
     for name, part in zip(NAMES, parts, strict=True):
-        workers[part][name if named else f"{len(workers[part]):08d}"] = ROWS[name]
-    whole = _holding(kind, {})
-    whole._sets["reference"] = {str(i): rows for i, rows in enumerate(REFERENCE)}
+        workers[part].append((name if named else "", ROWS[name]))
+    whole = _holding(kind, [])
     for index in order:
         whole.merge_from(_holding(kind, workers[index]))
-    direct = _holding(kind, dict(ROWS))
-    direct._sets["reference"] = {str(i): rows for i, rows in enumerate(REFERENCE)}
-    merged, expected = whole.finalize(), direct.finalize()
+    direct = _holding(kind, [(name if named else "", rows) for name, rows in ROWS.items()])
+    merged, expected = _against_reference(whole), _against_reference(direct)
     assert merged.score == expected.score
     assert merged.details["se"] == expected.details["se"]
     assert merged.details["n_generated"] == 9

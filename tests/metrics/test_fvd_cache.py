@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 import torch
 from filelock import FileLock
 
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.engine.evaluator import Evaluator
+from pytest_vidmetrics.engine.store import FileStore
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd import FVD
-from pytest_vidmetrics.metrics.common.kvd import KVD
 from pytest_vidmetrics.metrics.sets import reference_files as fvd_cache
 from pytest_vidmetrics.metrics.sets.reference_files import References
 from tests.support.oracle_fill import clip_uint8
@@ -31,9 +34,12 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def _fill(metric: Any, generated: range, reference: range = range(0)) -> Any:
     for role, seeds in (("generated", generated), ("reference", reference)):
         for seed in seeds:
-            video = torch.from_numpy(clip_uint8(8, 24, 32, seed)).permute(0, 3, 1, 2)
-            metric.accumulate({"id": f"{role}{seed}", "role": role, "video": video})
+            metric.accumulate({"id": f"{role}{seed}", "role": role, "video": _video(seed)})
     return metric
+
+
+def _video(seed: int) -> torch.Tensor:
+    return torch.from_numpy(clip_uint8(8, 24, 32, seed)).permute(0, 3, 1, 2)
 
 
 def _count_networks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -52,17 +58,26 @@ def _count_networks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def _set(rows: int = 3, width: int = 37, seed: int = 0) -> References:
     names = tuple(f"r{i}" for i in range(rows))
     numbers = np.random.default_rng(seed).standard_normal((rows, width))
-    return References(FeatureSet(numbers, names), tuple(f"{seed}-{name}" for name in names))
+    return References(FeatureSet(numbers, names))
 
 
-def test_known_clips_are_not_described_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_clips_are_not_described_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = _count_networks(monkeypatch)
-    first = _fill(FVD("motion_energy"), range(4), range(6, 10)).finalize()
+    kwargs = {name: {"extractor": "motion_energy"} for name in ("common.fvd", "common.kvd")}
+
+    def score(name: str, references: Iterable[int]) -> MetricResult:
+        roles = [("generated", seed) for seed in range(4)] + [("reference", seed) for seed in references]
+        samples = [{"id": f"{role}{seed}", "role": role, "video": _video(seed)} for role, seed in roles]
+        params = {name: kwargs[name]}
+        with Evaluator(name, "cpu", metric_kwargs=params, store=FileStore(tmp_path / "store")) as evaluator:
+            return evaluator.evaluate(samples).corpus[name]
+
+    first = score("common.fvd", range(6, 10))
     assert len(calls) == 8
     assert len(list(folder.glob("*.npz"))) == 1
     # Another metric of the same features, in another order, and one clip more: a set of its own.
-    second = _fill(KVD("motion_energy"), range(4), range(10, 5, -1)).finalize()
-    assert len(calls) == 8 + 4 + 1
+    second = score("common.kvd", range(10, 5, -1))
+    assert len(calls) == 8 + 1
     assert second.details["ref_set"] != first.details["ref_set"]
     assert len(list(folder.glob("*.npz"))) == 2
     assert (first.details["ref_source"], second.details["n_reference"]) == ("streamed", 5)
@@ -142,6 +157,7 @@ def test_merged_workers_keep_the_set(folder: Path) -> None:
 _WRITER = """
 import sys
 import numpy as np
+from collections.abc import Iterable
 from pathlib import Path
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.sets.reference_files import References, read, write
@@ -149,7 +165,7 @@ path, seed = Path(sys.argv[1]), int(sys.argv[2])
 rows = np.full((4000, 64), float(seed))
 names = tuple(f"r{i}" for i in range(4000))
 sys.stdin.readline()
-write(path, "key", References(FeatureSet(rows, names), names))
+write(path, "key", References(FeatureSet(rows, names)))
 print(float(read(path, "key").features.rows.mean()))
 """
 

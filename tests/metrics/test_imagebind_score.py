@@ -14,8 +14,8 @@ import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
@@ -156,7 +156,7 @@ def test_threads_agree_and_random_numbers_are_left_alone(published: str) -> None
 def test_a_clip_brings_its_sound_and_its_rate(metric: BaseMetric, tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", gray_ramp(6), fps=12, tone=tone(0.5, 24000, 3))
     mute = write_video(tmp_path / "mute.mp4", gray_ramp(6))
-    scorer = Scorer(Store(tmp_path / "store"))
+    scorer = EvalWorker(FileStore(tmp_path / "store"))
     [found] = scorer.fill({"video": str(path)}, [metric])
     assert found.result is not None
     assert found.result.status == "scored"

@@ -210,7 +210,7 @@ def test_the_evaluator_scores_skips_and_shares_the_network(tmp_path: Path, monke
         before = _heard()
         found = evaluator.evaluate(pairs)
         heard = _heard() - before
-        kl, fad = (worker for worker in evaluator._workers[0].metrics.values())
+        kl, fad = (worker for worker in evaluator._workers[0].loaded)
     assert kl._network is fad._network
     # Two sounds in the first sample, one in the second, for both metrics together.
     assert heard == 3

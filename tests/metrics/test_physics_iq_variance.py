@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.physics_iq import components, scores
 from pytest_vidmetrics.metrics.physics_iq.clips import Window, digest
 from pytest_vidmetrics.metrics.registry import get_metric, resolve_group
@@ -35,7 +35,7 @@ def clip(tmp_path):
 def test_five_metrics_read_every_clip_once_and_compare_it_once(tmp_path, clip, compared) -> None:
     keys = ("video", "reference", "reference_take2")
     values = {key: clip(f"{key}.mp4", seed, float(seed)) for seed, key in enumerate(keys)}
-    scorer = Scorer(Store(tmp_path / "store"))
+    scorer = EvalWorker(FileStore(tmp_path / "store"))
     outcomes = scorer.fill(values, [get_metric(name) for name in resolve_group("physics_iq")])
     assert [outcome.result.status for outcome in outcomes] == ["scored"] * 5
     assert (scorer.counts.decoded, len(compared)) == (3, 2)
@@ -46,7 +46,7 @@ def test_the_takes_are_compared_once_per_scenario_and_store(tmp_path, clip, comp
 
     def score(seed):
         values = {**takes, "video": clip(f"{seed}.mp4", seed, 2.0)}
-        outcome = Scorer(Store(tmp_path / "store")).fill(values, [get_metric("physics_iq")])[0]
+        outcome = EvalWorker(FileStore(tmp_path / "store")).fill(values, [get_metric("physics_iq")])[0]
         assert outcome.result.status == "scored", outcome.result
         return [outcome.result.details[key] for key in outcome.result.details if key.startswith("pv_")]
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from pytest_vidmetrics.engine.evaluator import Evaluator
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import is_composite
 from pytest_vidmetrics.networks import shared
@@ -48,7 +48,7 @@ def video(frames: int, height: int, width: int, seed: int = 1) -> torch.Tensor:
 def test_one_decode_and_one_forward_per_backbone_and_preprocessing(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, scene(3))
-    scorer = Scorer(Store(tmp_path / "store"))
+    scorer = EvalWorker(FileStore(tmp_path / "store"))
     metrics = [registry.get_metric(name) for name in DIMENSIONS if name not in SMALL_FRAMES]
     before = shared.forwards.copy()
     outcomes = scorer.fill({"video": str(path), **SAMPLE}, metrics)
@@ -58,7 +58,7 @@ def test_one_decode_and_one_forward_per_backbone_and_preprocessing(tmp_path: Pat
     assert done
     # Captions are counted by frames: of the eight, the six that upstream's mix-up of rows leaves, each once.
     assert {key: count for key, count in done.items() if count != 1} == {"tag2text frames": 6}
-    again = Scorer(Store(tmp_path / "store"))
+    again = EvalWorker(FileStore(tmp_path / "store"))
     again.fill({"video": str(path), **SAMPLE}, metrics)
     assert (again.counts.decoded, shared.forwards.total()) == (0, before.total() + done.total())
 

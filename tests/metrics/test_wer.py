@@ -9,8 +9,8 @@ import pytest
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.worker import Scorer
+from pytest_vidmetrics.engine.store import FileStore
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.asr import Heard
@@ -179,7 +179,7 @@ def test_the_engine_runs_whisper_on_the_sound_of_a_video(whisper, tmp_path):
     shared.clear()
     video = str(write_video(tmp_path / "clip.mp4", gray_ramp(4), tone=tone(1.0, 24000, 1)))
     metric = get_metric("audio.wer", max_new_tokens=8)
-    scorer = Scorer(Store(tmp_path / "store"))
+    scorer = EvalWorker(FileStore(tmp_path / "store"))
     values = {"video": video, "reference_text": "hello world", "language": "en"}
     result = scorer.fill(values, [metric])[0].result
     assert result.status == "scored"

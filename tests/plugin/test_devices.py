@@ -140,4 +140,4 @@ def test_workers_of_a_run_on_one_gpu_are_pinned_to_it(
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     assert device_of(second) == "cuda:1"
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
-    assert device_of(second) == "cuda"
+    assert device_of(second) == "cuda:0"

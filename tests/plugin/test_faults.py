@@ -2,7 +2,7 @@
 
 This file: workers that die, memory, clips, weights, libraries, no samples. ``test_faults_of_files.py``: disks, store
 entries, clocks, baselines. More rows: ``test_bad_input.py`` (damaged clips, schemas, folders that cannot be written),
-``test_update_baselines.py`` (Ctrl-C, concurrent updates), ``tests/engine/test_scoring.py`` (files that change while
+``test_update_baselines.py`` (Ctrl-C, concurrent updates), ``tests/engine/test_worker.py`` (files that change while
 they are scored).
 """
 
@@ -21,10 +21,10 @@ KILLS = {
     "before the first score": {"setup": "faulty() and die()"},
     "while decoding": {
         "module": """
-from pytest_vidmetrics.engine import worker as scoring
-real = scoring.read
+from pytest_vidmetrics.engine import loading
+real = loading.read
 if WORKER:
-    scoring.read = lambda path, *rest: die() if faulty() and path.endswith("b.mp4") else real(path, *rest)
+    loading.read = lambda path, *rest: die() if faulty() and path.endswith("b.mp4") else real(path, *rest)
 """
     },
     "while computing": {"compute": "die()"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.store import FileStore
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
 
 LISTED = '"common.psnr", "vbench.temporal_flickering"'
@@ -72,7 +72,7 @@ def contents(bench: Bench) -> dict[str, bytes]:
 def assert_store_is_sound(bench: Bench, cache: str = "fresh") -> None:
     """Every entry that has its final name holds what its checksum says."""
     root = bench.root / cache / "store"
-    store = Store(root)
+    store = FileStore(root)
     for path in root.glob("results/*/*.json"):
         assert store.get_result(path.stem) is not None, path
     for path in root.glob("features/*/*.safetensors"):

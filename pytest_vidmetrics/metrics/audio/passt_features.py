@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_vidmetrics.core.errors import IncompatibleSampleError, NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_metric import PasstMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet
+from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.sets.corpus import CacheMode, CorpusMetric
 from pytest_vidmetrics.metrics.sets.reference_files import References, read, write
 
@@ -66,7 +63,6 @@ class SoundSetMetric(PasstMetric, CorpusMetric):
         self.weights = weights
         self.cache_path = cache_path
         self.cache_mode = cache_mode
-        self._left_out: Counter[str] = Counter()
 
     def feature_identity(self) -> dict[str, Any]:
         """Return what a stored row depends on: the same for every metric of this kind."""
@@ -84,14 +80,6 @@ class SoundSetMetric(PasstMetric, CorpusMetric):
         heard = hear(self._loaded(), sample["audio"], "audio", self.rules)
         rows = np.stack([window.embedding for window in heard.windows]).astype(np.float64)
         return rows.mean(axis=0, keepdims=True)
-
-    def content(self, sample: Mapping[str, Any]) -> str:
-        """Return the hash of the samples that are read."""
-        from pytest_vidmetrics.metrics.audio.passt_sound import levelled
-
-        sound = levelled(sample["audio"], "audio", self.rules)
-        read = sound[: len(sound) - self.rules.unread(len(sound))]
-        return hashlib.sha256(read.tobytes()).hexdigest()
 
     def read_named(self, path: Path, key: str, dimension: int) -> References:
         """Return the references of a named file: of this package, or a bare tensor."""
@@ -120,47 +108,17 @@ class SoundSetMetric(PasstMetric, CorpusMetric):
         """Return what every result of this kind says about its inputs."""
         return {"n_gen": len(candidate.ids), "n_ref": len(reference.ids), "dimension": DIMENSION}
 
-    def accumulate(self, sample: Mapping[str, Any]) -> None:
-        """Add one clip, or a pair: on both sides or, when one of the two has no embedding, on none.
+    def score_against(
+        self, candidate: FeatureSet, reference: FeatureSet, left_out: Mapping[str, int], *, named_only: bool = False
+    ) -> MetricResult:
+        """Score the rows of a run, see :meth:`CorpusMetric.score_against`.
 
-        Raises what :meth:`features` raises; the clip is then counted as left out.
+        ``details["n_gen_dropped_nonfinite"]`` and ``details["n_ref_dropped_nonfinite"]`` count the clips that have no
+        row: without sound, silent, too short, or with an embedding that is not finite.
         """
-        if not hasattr(self, "_sets"):
-            self.reset()
-        before = {role: len(clips) for role, clips in self._sets.items()}
-        try:
-            super().accumulate(sample)
-        except (NoAudioStreamError, IncompatibleSampleError):
-            for role, clips in self._sets.items():
-                while len(clips) > before[role]:
-                    clips.popitem()
-            self._left_out.update(self._sides(sample))
-            raise
-
-    def _sides(self, sample: Mapping[str, Any]) -> list[str]:
-        if sample.get("role") == "reference":
-            return ["reference"]
-        return ["generated"] if sample.get(self.reference_key()) is None else ["generated", "reference"]
-
-    def reset(self) -> None:
-        """Forget every accumulated clip."""
-        super().reset()
-        self._left_out.clear()
-
-    def merge_from(self, other: BaseMetric) -> None:
-        """Add another worker's clips, and the numbers of those that it left out."""
-        super().merge_from(other)
-        self._left_out.update(getattr(other, "_left_out", {}))
-
-    def finalize(self) -> MetricResult:
-        """Score what was accumulated.
-
-        ``details["n_gen_dropped_nonfinite"]`` and ``details["n_ref_dropped_nonfinite"]`` count the clips that
-        :meth:`accumulate` refused: without sound, silent, too short, or with an embedding that is not finite.
-        """
-        result = super().finalize()
+        result = super().score_against(candidate, reference, left_out, named_only=named_only)
         sides = {"n_gen": "generated", "n_ref": "reference"}
-        dropped = {f"{key}_dropped_nonfinite": self._left_out[role] for key, role in sides.items()}
+        dropped = {f"{key}_dropped_nonfinite": left_out.get(role, 0) for key, role in sides.items()}
         return MetricResult(self.name, result.score, {**result.details, **dropped}, result.status)
 
 
@@ -192,5 +150,4 @@ def read_tensor(path: Path) -> References:
     if not np.isfinite(rows).all():
         raise ValueError(f"{path} holds rows that are not finite numbers")
     order = sorted(range(len(names)), key=lambda i: names[i])
-    contents = tuple(hashlib.sha256(rows[i].tobytes()).hexdigest() for i in order)
-    return References(FeatureSet(rows[order], tuple(names[i] for i in order)), contents)
+    return References(FeatureSet(rows[order], tuple(names[i] for i in order)))

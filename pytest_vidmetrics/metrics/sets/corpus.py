@@ -1,4 +1,4 @@
-"""What set metrics with reference features in files share: the two sets while they are collected, and their merge."""
+"""What set metrics with reference features in files share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
-from pytest_vidmetrics.metrics.sets import reference_files as fvd_cache
-from pytest_vidmetrics.metrics.sets import reference_memory as fvd_sets
+from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.sets import reference_files
+from pytest_vidmetrics.metrics.sets.reference_files import References
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,103 +19,89 @@ CacheMode = Literal["read_write", "read", "off"]
 
 
 class CorpusMetric(SetMetric):
-    """A set metric that keeps the feature rows of its references in files.
+    """A set metric that reads and writes the feature rows of its references in files.
 
-    A subclass has the constructor arguments ``weights``, ``cache_path`` and ``cache_mode``, and says by
-    :meth:`content` which clip it was given. ``cache_path`` (else the environment variable :attr:`environment`) names
-    a file of reference features for :meth:`finalize`: read when no reference clip was accumulated, written after
-    some were, unless ``cache_mode`` is ``"read"``. Without a name, each reference set has a file of its own under the
-    cache root, and a reference clip that is in one of them is not run through the network again. ``"off"`` reads and
-    writes none.
+    A subclass has the constructor arguments ``weights``, ``cache_path`` and ``cache_mode``. ``cache_path`` (else the
+    environment variable :attr:`environment`) names a file of reference features: read when there is no reference
+    clip, written after there were some, unless ``cache_mode`` is ``"read"``. Without a name a script keeps each
+    reference set in a file of its own under the cache root; a gate reads and writes named files only. ``"off"`` reads
+    and writes none.
     """
 
     neutral: ClassVar[frozenset[str]] = frozenset({"weights", "cache_path", "cache_mode"})
-    environment: ClassVar[str] = fvd_cache.ENVIRONMENT
-    folder: ClassVar[str] = fvd_cache.FOLDER
+    environment: ClassVar[str] = reference_files.ENVIRONMENT
+    folder: ClassVar[str] = reference_files.FOLDER
     given: ClassVar[str] = "streamed"
-    """What ``details["ref_source"]`` calls references that were accumulated."""
+    """What ``details["ref_source"]`` calls references that came as clips."""
 
     cache_path: str | None = None
     cache_mode: CacheMode = "read_write"
-    _memory: fvd_sets.ReferenceMemory | None = None
 
     def check_mode(self, cache_mode: str) -> None:
         """Raise ``ValueError`` for a ``cache_mode`` that there is not."""
-        if cache_mode not in fvd_cache.MODES:
-            raise ValueError(f"cache_mode must be one of {', '.join(fvd_cache.MODES)}, got {cache_mode!r}")
+        if cache_mode not in reference_files.MODES:
+            raise ValueError(f"cache_mode must be one of {', '.join(reference_files.MODES)}, got {cache_mode!r}")
 
-    def content(self, sample: Mapping[str, Any]) -> str:
-        """Return a hash of what the rows of this clip are computed from."""
-        raise NotImplementedError(f"{type(self).__name__} must implement content(sample)")
-
-    def read_named(self, path: Path, key: str, dimension: int) -> fvd_cache.References:
+    def read_named(self, path: Path, key: str, dimension: int) -> References:
         """Return the references of a file that the user named. Raises ``ValueError`` for other features."""
-        return fvd_cache.read(path, key, dimension)
+        return reference_files.read(path, key, dimension)
 
-    def write_named(self, path: Path, key: str, references: fvd_cache.References) -> None:
+    def write_named(self, path: Path, key: str, references: References) -> None:
         """Write the references of a run to a file that the user named, unless it exists. Raises ``OSError``."""
-        fvd_cache.write(path, key, references)
+        reference_files.write(path, key, references)
 
-    def reset(self) -> None:
-        """Forget every accumulated clip, and look at the cached files anew."""
-        super().reset()
-        self._memory = None
-
-    def merge_from(self, other: BaseMetric) -> None:
-        """Add another worker's clips: in any order and any number of parts, the score has the same bits.
-
-        Raises ``ValueError`` for another metric or configuration.
-        """
-        if not isinstance(other, CorpusMetric) or other.feature_identity() != self.feature_identity():
-            raise ValueError(f"cannot merge {other.identity()} into {self.identity()}")
-        if not hasattr(self, "_sets"):
-            self.reset()
-        for role, clips in getattr(other, "_sets", {}).items():
-            for name, rows in clips.items():
-                fvd_sets.put(self._sets[role], name, rows)
-        if other._memory is not None:
-            self._remembered().adopt(other._memory)
-
-    def finalize(self) -> MetricResult:
-        """Score what was accumulated; accumulated references win over cached ones.
+    def score_against(
+        self, candidate: FeatureSet, reference: FeatureSet, left_out: Mapping[str, int], *, named_only: bool = False
+    ) -> MetricResult:
+        """Score the rows of a run; reference clips win over those in a file.
 
         ``details["ref_source"]`` is ``"cached"`` for references from a file, ``details["ref_set"]`` names the set by
-        its clips' contents. Skipped without generated clips, and without references or one cached set of them.
-        Raises ``ValueError`` for a named file of other features.
+        its rows. Skipped without generated clips, and without references or one file of them. Raises ``ValueError``
+        for a named file of other features.
         """
-        sets = getattr(self, "_sets", {"generated": {}, "reference": {}})
-        if not sets["generated"]:
+        del left_out
+        if not candidate.owners:
             return MetricResult.skipped(self.name, "no generated clips were accumulated")
-        generated, reference = fvd_sets.joined(sets["generated"]), fvd_sets.joined(sets["reference"])
-        source, name = self.given, None
-        if sets["reference"]:
-            known = self._remembered() if self.cache_mode != "off" else None
-            name = known.keep(sets["reference"], self.write_named) if known else None
-        elif self.cache_mode == "off":
-            return MetricResult.skipped(self.name, "no reference clips were accumulated")
+        source, known = self.given, References(reference)
+        if reference.owners:
+            self._keep(known, named_only)
         else:
-            found = self._remembered().find(generated.rows.shape[1], self.read_named)
+            found = self._find(candidate.rows.shape[1], named_only)
             if isinstance(found, str):
                 return MetricResult.skipped(self.name, found)
-            reference, source, name = found.features, "cached", found.digest
-        result = self.score_sets(generated, reference)
-        facts = {"ref_source": source, **({"ref_set": name} if name else {})}
+            known, source = found, "cached"
+        result = self.score_sets(candidate, known.features)
+        facts = {"ref_source": source, "ref_set": known.digest}
         return MetricResult(self.name, result.score, {**result.details, **facts}, result.status)
 
-    def _add(self, role: str, named: Mapping[str, Any], sample: Mapping[str, Any]) -> None:
-        clips = self._sets[role]
-        if role == "reference" and self.cache_mode != "off":
-            rows = self._remembered().rows(self.content(sample), lambda: self.features(sample))
-        else:
-            rows = self.features(sample)
-        clips[str(named.get("id", f"{len(clips):08d}"))] = rows
+    def _named(self) -> Path | None:
+        return reference_files.location(self.cache_path, self.environment)
 
-    def _remembered(self) -> fvd_sets.ReferenceMemory:
-        if self._memory is None:
-            key = fvd_cache.key_of(self.feature_identity(), self.weights_files())
-            path = fvd_cache.location(self.cache_path, self.environment)
-            self._memory = fvd_sets.ReferenceMemory(key, path, self.cache_mode, self.folder)
-        return self._memory
+    def _key(self) -> str:
+        return reference_files.key_of(self.feature_identity(), self.weights_files())
+
+    def _keep(self, references: References, named_only: bool) -> None:
+        """Write the references of a run. Raises ``OSError`` when a named file cannot be written."""
+        if self.cache_mode != "read_write":
+            return
+        if (path := self._named()) is not None:
+            self.write_named(path, self._key(), references)
+        elif not named_only:
+            reference_files.keep(self._key(), references, self.folder)
+
+    def _find(self, dimension: int, named_only: bool) -> References | str:
+        """Return the references that earlier runs left, or why there are none to use."""
+        none = "no reference clips were accumulated"
+        if self.cache_mode == "off":
+            return none
+        if (path := self._named()) is not None:
+            if path.exists():
+                return self.read_named(path, self._key(), dimension)
+            return f"{none}, and {path.name} does not exist"
+        sets = [] if named_only else list(reference_files.stored(self._key(), self.folder))
+        if len(sets) == 1:
+            return sets[0]
+        return f"{none}, and {len(sets)} sets are cached: name one of their files with cache_path" if sets else none
 
 
 def frechet_details(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_vidmetrics.metrics.sets.protocols import Protocol
 
 _SIDE = 224
+_POOLED = 1024
 
 
 class Extractor:
@@ -41,8 +42,10 @@ class Extractor:
         """Return ``(D,)`` float64 for one window of ``(T, 3, H, W)`` uint8 frames."""
         raise NotImplementedError
 
-    def layer(self, rows: np.ndarray) -> np.ndarray:
-        """Return ``(N, D')`` from ``(N, D)`` stored rows."""
+    @classmethod
+    def layer(cls, protocol: Protocol, rows: np.ndarray) -> np.ndarray:
+        """Return the ``(N, D')`` that a protocol compares of ``(N, D)`` stored rows. Loads nothing."""
+        del protocol
         return rows
 
 
@@ -59,7 +62,9 @@ class MotionEnergyExtractor(Extractor):
 
 
 class I3dExtractor(Extractor):
-    """InceptionI3d: stores the 1024 pooled features, from which the 400 logits follow exactly."""
+    """InceptionI3d: stores the 1024 pooled features and the 400 class scores, which follow from them exactly."""
+
+    version: ClassVar[str] = "2"
 
     _PUBLISHED: ClassVar[dict[str, Weights]] = {
         "torchscript": Weights(
@@ -94,18 +99,17 @@ class I3dExtractor(Extractor):
         )
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
-        """Return ``(1024,)``. Raises ``IncompatibleSampleError`` below 9 frames."""
-        row: np.ndarray = self._network.features(self._prepared(frames)).numpy()
-        return row
-
-    def layer(self, rows: np.ndarray) -> np.ndarray:
-        """Return ``(N, 400)`` logits or ``(N, 1024)`` pooled features, as the protocol says."""
+        """Return ``(1424,)``: pooled features, then class scores. Raises ``IncompatibleSampleError`` below 9 frames."""
         import torch
 
-        if self.protocol.layer == "pooled":
-            return rows
-        logits: np.ndarray = self._network.logits(torch.from_numpy(rows)).numpy()
-        return logits
+        pooled = self._network.features(self._prepared(frames))
+        row: np.ndarray = torch.cat([pooled, self._network.logits(pooled)]).numpy()
+        return row
+
+    @classmethod
+    def layer(cls, protocol: Protocol, rows: np.ndarray) -> np.ndarray:
+        """Return ``(N, 400)`` class scores or ``(N, 1024)`` pooled features, as the protocol says."""
+        return rows[:, :_POOLED] if protocol.layer == "pooled" else rows[:, _POOLED:]
 
     def _prepared(self, frames: torch.Tensor) -> torch.Tensor:
         import torch

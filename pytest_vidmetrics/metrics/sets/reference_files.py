@@ -1,7 +1,7 @@
 """Reference features in files: written whole, under a lock, and refused when made under other rules.
 
 A file that the user names holds one reference set. Without one, a set lies under the cache root, in a file named
-after the rules and the contents of its clips: another set or another protocol is another file.
+after the rules and the rows of its clips: another set or another protocol is another file.
 """
 
 from __future__ import annotations
@@ -13,17 +13,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_vidmetrics.core.cache import get_cache_dir
 from pytest_vidmetrics.core.files import write_atomic
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.weights import Weights, weights_sha256
-from pytest_vidmetrics.metrics.base import FeatureSet
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
 MODES = ("read_write", "read", "off")
 ENVIRONMENT = "FASTVIDEO_FVD_REF_FEATURES"
@@ -34,22 +30,19 @@ _SHORT = 16
 
 @dataclass(frozen=True)
 class References:
-    """A reference set as it is kept: ``contents[i]`` is the hash of the frames that row ``i`` came from."""
+    """A reference set as it is kept."""
 
     features: FeatureSet
-    contents: tuple[str, ...]
 
     @property
     def digest(self) -> str:
-        """The set's name: 16 hexadecimal digits of its clips' contents, whatever their ids and order."""
-        return digest_json(sorted(self.contents))[:_SHORT]
-
-    def by_content(self) -> dict[str, np.ndarray]:
-        """Return each clip's rows."""
+        """The set's name: 16 hexadecimal digits of its clips' rows, whatever their ids and order."""
         import numpy as np
 
-        contents = np.array(self.contents)
-        return {content: self.features.rows[contents == content] for content in dict.fromkeys(self.contents)}
+        blocks: dict[str, list[np.ndarray]] = {}
+        for owner, row in zip(self.features.owners, self.features.rows, strict=True):
+            blocks.setdefault(owner, []).append(row)
+        return digest_json(sorted(_sha(np.stack(rows).tobytes()) for rows in blocks.values()))[:_SHORT]
 
 
 def location(cache_path: str | None, environment: str = ENVIRONMENT) -> Path | None:
@@ -68,12 +61,10 @@ def key_of(features: Mapping[str, Any], checkpoints: Sequence[Weights]) -> str:
     return digest_json([dict(features), [weights_sha256(checkpoint) for checkpoint in checkpoints]])
 
 
-def digest_frames(frames: torch.Tensor) -> str:
-    """Return the sha256 of ``(T, C, H, W)`` frames, their shape and their type."""
-    sha = hashlib.sha256(f"{tuple(frames.shape)} {frames.dtype}".encode())
-    for frame in frames:
-        sha.update(frame.cpu().contiguous().numpy().data)
-    return sha.hexdigest()
+def keep(key: str, references: References, folder: str = FOLDER) -> None:
+    """Write a set to its file under the cache root, where that can be had: it only saves the next run its clips."""
+    with contextlib.suppress(OSError):
+        write(default_location(key, references, folder), key, references, repair=True)
 
 
 def write(path: Path, key: str, references: References, *, repair: bool = False) -> None:
@@ -89,9 +80,8 @@ def write(path: Path, key: str, references: References, *, repair: bool = False)
         if path.exists() and not (repair and _refused(path, key)):
             return
         buffer = io.BytesIO()
-        text = {"owners": references.features.owners, "contents": references.contents}
-        arrays = {name: np.array(values, dtype=np.str_) for name, values in text.items()}
-        np.savez(buffer, allow_pickle=False, rows=references.features.rows, key=np.array(key), **arrays)
+        owners = np.array(references.features.owners, dtype=np.str_)
+        np.savez(buffer, allow_pickle=False, rows=references.features.rows, key=np.array(key), owners=owners)
         write_atomic(path, buffer.getvalue())
 
 
@@ -108,16 +98,16 @@ def read(path: Path, key: str, dimension: int | None = None) -> References:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             found, rows = str(stored["key"]), stored["rows"]
-            owners, contents = (tuple(str(v) for v in stored[name]) for name in ("owners", "contents"))
+            owners = tuple(str(name) for name in stored["owners"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} holds no reference features: {error}") from error
     if found != key:
         raise ValueError(f"{path} holds features of another extractor, protocol or checkpoint: remove it")
-    if rows.ndim != 2 or not len(rows) == len(owners) == len(contents) or not np.isfinite(rows).all():
+    if rows.ndim != 2 or len(rows) != len(owners) or not np.isfinite(rows).all():
         raise ValueError(f"{path} is damaged: {rows.shape} rows of {len(owners)} clips")
     if dimension is not None and rows.shape[1] != dimension:
         raise ValueError(f"{path} holds rows of {rows.shape[1]} numbers, the extractor gives {dimension}")
-    return References(FeatureSet(rows, owners), contents)
+    return References(FeatureSet(rows, owners))
 
 
 def stored(key: str, folder: str = FOLDER) -> Iterator[References]:
@@ -125,6 +115,10 @@ def stored(key: str, folder: str = FOLDER) -> Iterator[References]:
     for path in sorted((get_cache_dir() / folder).glob(f"{key[:_SHORT]}-*.npz")):
         with contextlib.suppress(ValueError):
             yield read(path, key)
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _refused(path: Path, key: str) -> bool:

@@ -12,7 +12,6 @@ from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.sets import extractors as fvd_extractors
 from pytest_vidmetrics.metrics.sets import protocols as fvd_protocols
-from pytest_vidmetrics.metrics.sets import reference_files as fvd_cache
 from pytest_vidmetrics.metrics.sets.corpus import CacheMode, CorpusMetric
 
 if TYPE_CHECKING:
@@ -101,7 +100,8 @@ class VideoSetMetric(CorpusMetric):
         """Return the rows of the protocol's layer. Raises ``ValueError`` naming clips that are not finite."""
         from pytest_vidmetrics.stats.frechet import checked
 
-        return self._loaded().layer(checked(features.rows, features.owners))
+        rows = checked(features.rows, features.owners)
+        return fvd_extractors.EXTRACTORS[self.extractor].layer(self.rules, rows)
 
     def facts(self, candidate: FeatureSet, reference: FeatureSet, dimension: int) -> dict[str, Any]:
         """Return what every result of this kind says about its inputs."""
@@ -112,13 +112,6 @@ class VideoSetMetric(CorpusMetric):
             "n_reference": len(reference.ids),
             "dimension": dimension,
         }
-
-    def content(self, sample: Mapping[str, Any]) -> str:
-        """Return the hash of the frames."""
-        from pytest_vidmetrics.networks import shared
-
-        frames = _frames(sample["video"])
-        return shared.once(("fvd-content",), lambda: fvd_cache.digest_frames(frames), of=frames)
 
 
 def _frames(value: Any) -> torch.Tensor:

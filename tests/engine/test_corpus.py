@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.engine.reduce import observe
-from pytest_vidmetrics.engine.worker import Outcome, Scorer
+from pytest_vidmetrics.engine.corpus import score_corpus
+from pytest_vidmetrics.engine.work import Outcome, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 
 CORPUS = Corpus((Sample("a", {"score": 1.0, "frames": 3}), Sample("b", {"score": 5.0, "frames": 1})))
@@ -32,16 +31,19 @@ class ByFrames(Plain):
 
 
 class Recorded:
-    def fill(self, values: Mapping[str, Any], metrics: list[BaseMetric]) -> list[Outcome]:
-        details = {"frames": values["frames"]}
-        return [Outcome(MetricResult(metric.name, values["score"], details)) for metric in metrics]
+    threads = 1
+
+    def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
+        for unit in units:
+            details = {"frames": unit.values["frames"]}
+            yield [Outcome(MetricResult(metric.name, unit.values["score"], details)) for metric in unit.metrics]
 
     def weights(self, metric: BaseMetric) -> dict[str, str]:
         return {}
 
 
 def seen(metric: BaseMetric, corpus: Corpus = CORPUS) -> CorpusScore:
-    return observe(MetricConfig("m", "m"), metric, corpus, cast(Scorer, Recorded()))
+    return score_corpus(metric, corpus, Recorded())
 
 
 def test_the_score_is_the_mean_unless_the_metric_says_otherwise() -> None:
@@ -74,8 +76,9 @@ class OfSets(SetMetric):
 
 
 class Rows(Recorded):
-    def fill(self, values: Mapping[str, Any], metrics: list[BaseMetric]) -> list[Outcome]:
-        return [Outcome(rows=np.ones((1, 3))) for _ in metrics]
+    def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
+        for unit in units:
+            yield [Outcome(rows=np.ones((1, 3))) for _ in unit.metrics]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,6 @@ class Rows(Recorded):
 def test_what_a_set_metric_returns_must_fit_a_report(given: Any, reason: str) -> None:
     clips = tuple(Sample(id, {"video": f"{id}.mp4"}) for id in "ab")
     corpus = Corpus(clips, clips)
-    observed = observe(MetricConfig("sets", "sets"), OfSets(given), corpus, cast(Scorer, Rows()))
+    observed = score_corpus(OfSets(given), corpus, Rows())
     assert observed.score is None
     assert reason in [problem.reason for problem in observed.problems]

@@ -1,0 +1,83 @@
+"""A listed corpus through one worker: what a gate sees of its clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.core.scores import CorpusScore, Problem
+from pytest_vidmetrics.engine.composite import Members, combine, lost
+from pytest_vidmetrics.engine.reduce import Outcomes, reduce
+from pytest_vidmetrics.engine.work import Outcome, Unit
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.composite import CompositeMetric
+
+
+class Scoring(Protocol):
+    """What scores samples: a :class:`~pytest_vidmetrics.engine.worker.EvalWorker`."""
+
+    threads: int
+
+    def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
+        """Yield the outcomes of units in order."""
+
+    def weights(self, metric: BaseMetric) -> Mapping[str, str]:
+        """Return what a metric loads. Raises ``VidmetricsError`` when it changed since the first clip."""
+
+
+def score_corpus(
+    metric: BaseMetric,
+    corpus: Corpus,
+    worker: Scoring,
+    *,
+    cluster: str | None = None,
+    members: Members | None = None,
+) -> CorpusScore:
+    """Return one metric's score of the samples that are for it, computing what the store does not hold.
+
+    ``members`` are the parts of a composite metric, configured as the case wants them.
+    ``cluster`` is the sample key whose equal values mark samples that are not independent, such as the prompt.
+    """
+    if isinstance(metric, CompositeMetric):
+        known = members or {}
+        found = lost(metric, known, corpus) or combine(
+            metric,
+            {n: _settled(one, corpus.of(n), worker) for n, one in known.items() if isinstance(one, BaseMetric)},
+            corpus,
+        )
+    else:
+        corpus = corpus.of(metric.name)
+        found = _settled(metric, corpus, worker)
+    return found if cluster is None else _clustered(found, corpus, cluster)
+
+
+def _settled(metric: BaseMetric, corpus: Corpus, worker: Scoring) -> CorpusScore:
+    references = corpus.references if metric.is_set_metric else ()
+    outcomes = Outcomes(_collected(metric, corpus.samples, worker), _collected(metric, references, worker))
+    found = reduce(metric, corpus, outcomes, threads=worker.threads)
+    try:
+        worker.weights(metric)
+    except UnavailableError:
+        pass  # every sample says so
+    except VidmetricsError as error:  # replaced since the first clip was scored: the identity may name either file
+        return replace(found, problems=(*found.problems, Problem("corpus", "failed", str(error))))
+    return found
+
+
+def _collected(metric: BaseMetric, samples: Sequence[Sample], worker: Scoring) -> dict[str, Outcome]:
+    units = [Unit(sample.values, (metric,)) for sample in samples]
+    return {sample.id: found[0] for sample, found in zip(samples, worker.stream(units), strict=True)}
+
+
+def _clustered(found: CorpusScore, corpus: Corpus, cluster: str) -> CorpusScore:
+    labels: dict[str, Any] = {sample.id: sample.values.get(cluster) for sample in corpus.samples}
+    missing = [
+        Problem(id, "failed", f"cluster = {cluster!r}: this sample has no such key")
+        for id, label in labels.items()
+        if label is None
+    ]
+    clusters = {id: str(label) for id, label in labels.items()}
+    return replace(found, clusters=clusters, problems=(*found.problems, *missing))

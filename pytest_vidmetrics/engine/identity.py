@@ -1,0 +1,170 @@
+"""What makes two scores the same measurement: the metric, its code, its weights, the decoder, the content it reads."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.hashing import canonical_json, digest_file, digest_json
+from pytest_vidmetrics.core.types import PATH_KEYS, Video
+from pytest_vidmetrics.core.weights import weights_sha256
+from pytest_vidmetrics.engine.inputs import is_array, is_tensor
+from pytest_vidmetrics.engine.values import CLIP_KEYS, rate_key
+from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+
+_PACKAGE = "pytest_vidmetrics"
+
+
+class UnkeyedError(Exception):
+    """A sample value that has no content hash: results that depend on it cannot be kept."""
+
+
+def identity_of(metric: BaseMetric) -> dict[str, Any]:
+    """Return name, version and parameters, and for a metric from outside of this package what its code is."""
+    return {**metric.identity(), **_code_field(type(metric))}
+
+
+def full_identity(metric: BaseMetric) -> dict[str, Any]:
+    """Return what two comparable scores have in common: the identity, the weights and the decoder."""
+    from pytest_vidmetrics.media.recipe import RECIPE_ID
+
+    try:
+        weights = weights_of(metric)
+    except UnavailableError:
+        weights = {}
+    return {**identity_of(metric), "weights": weights, "decoder": RECIPE_ID}
+
+
+def key_of(metric: BaseMetric, weights: Mapping[str, str], contents: Mapping[str, Any]) -> str:
+    """Return the key under which a metric's result, or its feature rows, on one sample is stored.
+
+    ``contents`` holds the :func:`content` of the sample values that the metric reads. Raises :class:`UnkeyedError`
+    for parameters that JSON has no form for.
+    """
+    from pytest_vidmetrics.media.recipe import DECODER_ID
+
+    own = metric.feature_identity() if isinstance(metric, SetMetric) else metric.identity()
+    identity = {**own, **_code_field(type(metric))}
+    try:
+        return digest_json(
+            {"metric": identity, "weights": dict(weights), "decoder": DECODER_ID, "inputs": dict(contents)}
+        )
+    except (TypeError, ValueError) as error:
+        raise UnkeyedError(str(error)) from error
+
+
+def weights_of(metric: BaseMetric) -> dict[str, str]:
+    """Return ``{name: sha256}`` of everything a metric loads.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when a file that is not pinned is missing.
+    """
+    return {one.name: weights_sha256(one) for one in metric.weights_files()}
+
+
+def keys_read(metric: BaseMetric) -> tuple[str, ...]:
+    """Return the sample keys that a metric's work on one clip depends on, in a fixed order.
+
+    The rate of a clip counts with the clip: it is the file's own unless the sample gives another.
+    """
+    declared = metric.requires if metric.is_set_metric else (*metric.required_keys(), *metric.reads)
+    return tuple(sorted({*declared, *(rate_key(key) for key in declared if key in CLIP_KEYS)}))
+
+
+def content(key: str, value: Any) -> Any:
+    """Return the JSON value that stands for what a sample value holds: never a name, a path or a time.
+
+    Files and folders count by their bytes, tensors and arrays by their bytes, shape and type. Raises ``OSError`` for
+    a file that cannot be read and :class:`UnkeyedError` for a value that is none of these and no JSON value.
+    """
+    if isinstance(value, Video):
+        return _video_content(value)
+    if (isinstance(value, str) and key in PATH_KEYS) or isinstance(value, os.PathLike):
+        return {"sha256": digest_file(value)}
+    if is_tensor(value):
+        return {"tensor": tensor_digest(value)}
+    if is_array(value):
+        return {"array": _digest(repr((value.shape, str(value.dtype))), value.tobytes())}
+    if isinstance(value, Mapping):
+        return {str(name): content("", one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [content("", one) for one in value]
+    try:
+        canonical_json(value)
+    except (TypeError, ValueError) as error:
+        raise UnkeyedError(f"{key} is a {type(value).__name__}, which has no content hash") from error
+    return value
+
+
+def _video_content(video: Video) -> dict[str, Any]:
+    if video.frames is not None:
+        found: dict[str, Any] = {"tensor": tensor_digest(video.frames)}
+    elif video.source is not None:
+        found = {"sha256": digest_file(video.source)}
+    else:
+        found = {}
+    if video.fps is not None:
+        found["fps"] = video.fps
+    if video.audio is not None:
+        found["audio"] = [content("", video.audio), video.audio_sr]
+    return found
+
+
+def tensor_digest(tensor: Any) -> str:
+    """Return the sha256 of a tensor's values, shape and type, wherever it lies and however it is strided."""
+    import torch
+
+    sha = hashlib.sha256(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
+    parts = tensor.detach() if tensor.ndim else tensor.detach()[None]
+    for part in parts:  # a clip frame by frame: a copy to the host, or into another layout, stays small
+        sha.update(part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+def _digest(head: str, data: bytes) -> str:
+    return hashlib.sha256(head.encode() + data).hexdigest()
+
+
+def _code_field(cls: type) -> dict[str, Any]:
+    code = _code_of(cls)
+    return {"code": code} if code else {}
+
+
+@functools.cache
+def _code_of(cls: type) -> dict[str, Any]:
+    """Return a digest of the modules that define a class outside of this package, and their distributions' versions.
+
+    A version that its author forgot to raise then does not make an old score pass as one of the new code.
+    """
+    outside = [one for one in cls.__mro__ if one.__module__.partition(".")[0] not in (_PACKAGE, "builtins", "abc")]
+    if not outside:
+        return {}
+    tops = sorted({one.__module__.partition(".")[0] for one in outside})
+    versions = {top: version for top in tops if (version := _version(top)) is not None}
+    return {"sha256": digest_json(sorted({_source_digest(one) for one in outside})), "versions": versions}
+
+
+def _source_digest(cls: type) -> str:
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    try:
+        source = Path(file or "").read_bytes()
+    except OSError:
+        return uuid.uuid4().hex  # typed into a session: never the same code as that of another one
+    return hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _version(top: str) -> str | None:
+    names = _distributions().get(top)
+    return importlib.metadata.version(names[0]) if names else None
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()

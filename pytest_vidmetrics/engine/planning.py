@@ -1,0 +1,120 @@
+"""Before anything is computed: where a sample's results are kept, which of them are there, and what is to be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult, Video
+from pytest_vidmetrics.engine.faults import fault
+from pytest_vidmetrics.engine.identity import UnkeyedError, content, key_of, keys_read
+from pytest_vidmetrics.engine.loading import requests_for
+from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.values import completed
+from pytest_vidmetrics.engine.work import Outcome, Plan, Unit
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+WeightsOf = Callable[[BaseMetric], Mapping[str, str]]
+"""Returns ``{name: sha256}`` of a metric's weights; raises what :func:`.identity.weights_of` raises."""
+
+
+def plan_unit(unit: Unit, store: Store, weights: WeightsOf) -> Plan:
+    """Return what is known of a unit's results without computing anything."""
+    values = completed(unit.values)
+    plan = Plan(values, unit.metrics, [], [], {}, given=frozenset(unit.values))
+    faults = _hash(values, unit.metrics, plan.contents)
+    plan.unreadable = any(isinstance(one, VidmetricsError) for one in faults.values())
+    for metric in unit.metrics:
+        where = _where(metric, plan, faults, weights)
+        if isinstance(where, MetricResult):
+            plan.keys.append(None)
+            plan.outcomes.append(Outcome(where))
+        else:
+            plan.keys.append(where)
+            plan.outcomes.append(stored(store, where, metric))
+    missing = [unit.metrics[i] for i in plan.missing]
+    for key, requests in requests_for(missing, values).items():
+        # What has no content hash is told apart by the object, and so never taken for another one.
+        name = digest_json(plan.contents[key]) if key in plan.contents else f"{key} {id(values[key])}"
+        plan.clips[key] = name
+        plan.requests.setdefault(name, []).extend(requests)
+    return plan
+
+
+def stored(store: Store, key: str | None, metric: BaseMetric) -> Outcome | None:
+    """Return the outcome that is kept under a key, or ``None``."""
+    if key is None:
+        return None
+    if metric.is_set_metric and (rows := store.get_rows(key)) is not None:
+        return Outcome(rows=rows)
+    found = store.get_result(key)
+    return Outcome(found) if found is not None else None
+
+
+def changed_since(plan: Plan, metric: BaseMetric | None = None) -> MetricResult | None:
+    """Return why a result would not be what its key says, when a file was replaced since the plan was made.
+
+    ``metric`` is the one whose files count; all of the plan's files do without.
+    """
+    name = metric.name if metric is not None else ""
+    for key in keys_read(metric) if metric is not None else tuple(plan.contents):
+        value = plan.values.get(key)
+        if key not in plan.contents or not _is_file(key, value):
+            continue
+        try:
+            now = content(key, value)
+        except OSError as error:
+            return MetricResult.failed(name, _unreadable(error))
+        if now != plan.contents[key]:
+            return MetricResult.failed(name, "a file changed while it was being scored: run again")
+    return None
+
+
+def _hash(values: Mapping[str, Any], metrics: Any, contents: dict[str, Any]) -> dict[str, Exception]:
+    """Fill ``contents`` with the hash of each value that some metric reads; return why others have none, by key."""
+    faults: dict[str, Exception] = {}
+    for key in dict.fromkeys(key for metric in metrics for key in keys_read(metric)):
+        if values.get(key) is None:
+            continue
+        try:
+            contents[key] = content(key, values[key])
+        except OSError as error:
+            faults[key] = VidmetricsError(_unreadable(error))
+        except UnkeyedError as error:
+            faults[key] = error
+    return faults
+
+
+def _unreadable(error: OSError) -> str:
+    return f"cannot read {error.filename}: {error.strerror}"
+
+
+def _where(
+    metric: BaseMetric, plan: Plan, faults: Mapping[str, Exception], weights: WeightsOf
+) -> str | MetricResult | None:
+    """Return the key of a metric's outcome, ``None`` when it cannot be kept, or a result when there will be none."""
+    required = metric.requires if metric.is_set_metric else metric.required_keys()
+    if absent := [key for key in required if plan.values.get(key) is None]:
+        return MetricResult.skipped(metric.name, f"the sample has no {', '.join(absent)}")
+    read = keys_read(metric)
+    problems = [faults[key] for key in read if key in faults]
+    try:
+        found = weights(metric)
+        if unreadable := [one for one in problems if isinstance(one, VidmetricsError)]:
+            return MetricResult.failed(metric.name, str(unreadable[0]))
+        return None if problems else key_of(metric, found, {k: plan.contents[k] for k in read if k in plan.contents})
+    except UnkeyedError:
+        return None
+    except (UnavailableError, VidmetricsError) as error:
+        return fault(metric.name, error)
+    except OSError as error:
+        return MetricResult.failed(metric.name, _unreadable(error))
+
+
+def _is_file(key: str, value: Any) -> bool:
+    if isinstance(value, Video):
+        return value.frames is None and value.source is not None
+    return isinstance(value, os.PathLike) or (isinstance(value, str) and key in PATH_KEYS)
