@@ -12,7 +12,7 @@ import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.store import FileStore
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.videoscore2.prompt import question
@@ -40,12 +40,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(tmp_path_factory.mktemp("answers"))
+def answers(tmp_path_factory: pytest.TempPathFactory) -> FileStore:
+    return FileStore(tmp_path_factory.mktemp("answers"))
 
 
 @pytest.fixture(autouse=True)
-def _kept(answers: Store) -> Iterator[None]:
+def _kept(answers: FileStore) -> Iterator[None]:
     """Tests that ask the same question share the answer, as metrics of one run do."""
     with shared.sample_scope(answers):
         yield
@@ -146,7 +146,7 @@ def test_failures_are_counted_on_the_same_answers(actor: Path, tmp_path: Path) -
 
 
 def test_answers_are_kept_in_the_store(actor: Path, tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = FileStore(tmp_path)
     before = shared.forwards["qwen answers"]
     results = []
     for _ in range(2):
