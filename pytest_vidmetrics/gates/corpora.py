@@ -19,6 +19,7 @@ from pytest_vidmetrics.gates.scenarios import scenario_corpus
 from pytest_vidmetrics.media.formats import list_clips
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import is_composite, with_parts
+from pytest_vidmetrics.metrics.vbench.base import dimension_of
 
 _FAMILY = "vbench."
 
@@ -64,7 +65,7 @@ def dataset_corpus(case: Case, checkpoint: str | None = None) -> Corpus:
 def _prompt_corpus(case: Case, folder: Path) -> Corpus:
     entries = case.metrics if case.metrics is not None else ["vbench"]
     listed = with_parts(registry.expand(case.configs.get(entry, (entry,))[0] for entry in entries))
-    prompts = _prompts(case, {n.removeprefix(_FAMILY) for n in listed if n.startswith(_FAMILY) and not is_composite(n)})
+    prompts = _prompts(case, {dimension_of(n) for n in listed if n.startswith(_FAMILY) and not is_composite(n)})
     listing = list_clips(folder)
     clips, surplus = _assign((path for path in listing.clips if not path.is_dir()), prompts)
     missing = [
@@ -137,8 +138,6 @@ def _sample(case: Case, prompt: _Prompt, id: str, path: Path, listed: list[str])
     }
     named = {config[0] for config in case.configs.values()}
     only = {
-        name
-        for name in {*listed, *named}
-        if not name.startswith(_FAMILY) or name.removeprefix(_FAMILY) in prompt.dimensions
+        name for name in {*listed, *named} if not name.startswith(_FAMILY) or dimension_of(name) in prompt.dimensions
     }
     return Sample(id, values, only=frozenset(only))

@@ -170,6 +170,6 @@ def _named_metrics(names: Any, spot: Location) -> list[str]:
     if not isinstance(listed, list) or not listed or not all(isinstance(name, str) for name in listed):
         raise spot.error(f"metrics must be a name or a list of names, got {names!r:.60}")
     try:
-        return registry.expand(listed)
+        return registry.expand(listed, every=True)
     except (KeyError, TypeError) as error:
         raise spot.error(f"metrics: {error.args[0]}") from error

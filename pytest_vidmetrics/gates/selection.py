@@ -15,7 +15,7 @@ def gates_of(case: Case, selection: Sequence[str]) -> tuple[MetricConfig, ...]:
     A case without a ``metrics`` list takes the selection itself; ``all`` then means every registered metric.
     A configured gate is selected by its metric's name and by its metric's groups.
     """
-    wanted = set(registry.expand(selection))
+    wanted = set(registry.expand(selection, every=True))
     listed = dict.fromkeys([*(case.metrics if case.metrics is not None else selection), *case.configs])
     gates: dict[str, MetricConfig] = {}
     for entry in listed:

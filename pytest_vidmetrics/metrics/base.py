@@ -40,6 +40,8 @@ class BaseMetric:
       be read (:meth:`~pytest_vidmetrics.core.types.MetricResult.unanswered`). Such a sample is left out on both sides
       of a comparison, and named.
     - ``counts_failures``: the score is a share of failures, whose gate allows what the exact binomial bound does.
+    - ``by_name_only``: a group or ``all`` does not bring it in, as it costs too much to be run unasked: gigabytes of
+      weights for a variant of another metric, or calls that are paid for.
     - ``min_n``: fewest scored samples from which a corpus score means something.
     - ``dependencies``: importable modules that must exist.
     - ``pixels``: ``"uint8"`` receives frames as decoded; ``"float32"`` receives them divided by 255.
@@ -62,6 +64,7 @@ class BaseMetric:
     neutral_shift: ClassVar[NeutralShift | None] = None
     max_missing: float = 0.0
     counts_failures: ClassVar[bool] = False
+    by_name_only: ClassVar[bool] = False
     min_n: ClassVar[int] = 1
     dependencies: ClassVar[Sequence[str]] = ()
     needs_gpu: ClassVar[bool] = False

@@ -120,15 +120,21 @@ def _importable(module: str) -> bool:
         return False
 
 
-def resolve_group(name: str) -> list[str] | None:
+def resolve_group(name: str, *, every: bool = False) -> list[str] | None:
     """Return the sorted names of group ``name``, or ``None`` when there is no such group.
 
-    A name that is both a metric and a prefix (``physics_iq``) is the first member of its own group.
+    A name that is both a metric and a prefix (``physics_iq``) is the first member of its own group. Metrics that are
+    chosen by their own name only are left out, unless ``every`` is given or the group has no others.
     """
     members = [metric for metric in list_metrics() if metric.startswith(f"{name}.")]
     if not members:
         return None
+    members = _grouped(members, every=every) or members
     return [name, *members] if name in _registry else members
+
+
+def _grouped(names: list[str], *, every: bool) -> list[str]:
+    return [name for name in names if every or not _registry[name].by_name_only]
 
 
 def selectable() -> list[str]:
@@ -138,13 +144,18 @@ def selectable() -> list[str]:
     return sorted({"all", *names, *groups})
 
 
-def expand(selection: Iterable[str]) -> list[str]:
+def expand(selection: Iterable[str], *, every: bool = False) -> list[str]:
     """Return the metric names that a list of metrics, groups and ``all`` means, in order, without repeats.
 
+    Metrics that are chosen by their own name only are in their groups when ``every`` is given.
     Raises ``KeyError`` for a name that is none of them.
     """
     chosen: dict[str, None] = {}
     for name in selection:
-        members = list_metrics() if name == "all" else resolve_group(name) or [metric_class(name).name]
+        members = (
+            _grouped(list_metrics(), every=every)
+            if name == "all"
+            else resolve_group(name, every=every) or [metric_class(name).name]
+        )
         chosen.update(dict.fromkeys(members))
     return list(chosen)

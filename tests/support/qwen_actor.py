@@ -65,7 +65,7 @@ def _script(arrays: dict[str, npt.NDArray[np.float32]], actor: Actor, ids: dict[
         return 258 if token == END else ids[token] if token in ids else token.encode()[0]
 
     def named(end: str) -> str:
-        return next(key for key in arrays if key.endswith(end))
+        return next(key for key in arrays if key.endswith(end) and "audio" not in key)
 
     for key in list(arrays):
         if "visual" not in key and "audio" not in key and not key.endswith("norm.weight"):
@@ -139,4 +139,16 @@ def judge() -> Actor:
             ENDLESS: {RAMBLING: 4.0},
         },
         alike=("1", "2", "3", "4", "5"),
+    )
+
+
+BEACH = "A sandy Beach, waves and \x1b[2Jgulls\u202e above a barn."
+ALLEY = "A narrow ALLEY between brick walls, beaches far away."
+
+
+def captioner() -> Actor:
+    """Return a captioner that sees a beach in dark clips and an alley in others; it writes control characters too."""
+    return Actor(
+        after={"\n": {BEACH: 2.3, ALLEY: 2.0}, BEACH: {END: 3.0}, ALLEY: {END: 3.0}},
+        when={CLIP: {BEACH: 1.0, ALLEY: -1.0}, BEACH: {BEACH: -9.0, ALLEY: -9.0}, ALLEY: {BEACH: -9.0, ALLEY: -9.0}},
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.vbench.frames import as_uint8
 from pytest_vidmetrics.metrics.vbench.totals import Compat, aggregate
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 
 
 class VBenchMetric(BaseMetric):
-    """A VBench dimension: higher is better, no reference clip, frames as decoded."""
+    """A VBench dimension: higher is better, no reference clip, frames as decoded.
 
+    ``dimension`` is the one whose prompts it is for: the metric's own name, unless given.
+    """
+
+    dimension: ClassVar[str] = ""
     requires_reference: ClassVar[bool] = False
     higher_is_better: ClassVar[bool] = True
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
@@ -86,3 +91,8 @@ def temporal_consistency(features: torch.Tensor) -> tuple[float, dict[str, Any]]
         "to_previous": [float(value) for value in previous],
         "to_first": [float(value) for value in first],
     }
+
+
+def dimension_of(name: str) -> str:
+    """Return the dimension whose prompts the metric ``name`` (``vbench.…``) is for."""
+    return getattr(registry.metric_class(name), "dimension", "") or name.removeprefix("vbench.")

@@ -75,7 +75,7 @@ class Scene(VBenchMetric):
         from pytest_vidmetrics.media.resize import pil_resize
         from pytest_vidmetrics.networks.tag2text.captions import describe_frames
 
-        words = self._scene_words(sample["auxiliary_info"])
+        words = scene_words(self.name, sample["auxiliary_info"])
         if words is None:
             return self._skip(sample, "auxiliary_info has no scene under 'scene'")
         video = self.clip(sample)
@@ -93,19 +93,24 @@ class Scene(VBenchMetric):
         assert self._network is not None
         return self._network(normalise(frames.float(), IMAGENET_MEAN, IMAGENET_STD))
 
-    def _scene_words(self, auxiliary: Any) -> list[str] | None:
-        """Return the words of the scene's name, nested once or more often as in VBench's files, or ``None``."""
-        found = auxiliary
-        while isinstance(found, Mapping):
-            found = found.get("scene")
-        if found is None:
-            return None
-        if not isinstance(found, str) or not found.strip():
-            raise IncompatibleSampleError(
-                f"{self.name} needs the name of a scene in auxiliary_info['scene'], got {found!r}; give a text "
-                'such as "alley"'
-            )
-        return found.split()
+
+def scene_words(metric: str, auxiliary: Any) -> list[str] | None:
+    """Return the words of the scene's name, nested once or more often as in VBench's files; ``None`` without one.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for a blank name, which every caption would
+    hold.
+    """
+    found = auxiliary
+    while isinstance(found, Mapping):
+        found = found.get("scene")
+    if found is None:
+        return None
+    if not isinstance(found, str) or not found.strip():
+        raise IncompatibleSampleError(
+            f"{metric} needs the name of a scene in auxiliary_info['scene'], got {found!r}; give a text "
+            'such as "alley"'
+        )
+    return found.split()
 
 
 def captioned_rows(rows: Sequence[int], compat: Compat) -> list[int]:
