@@ -44,6 +44,12 @@ class CorpusScore:
     is_mean: bool = False
     chooses: bool = False
     """Whether the metric itself chooses which samples count, so that two runs may count other ones."""
+    may_miss: bool = False
+    """Whether a sample may be without a score for the metric's own reasons: left out on both sides of a comparison."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Why samples have no score where the metric may do without: few enough, see ``max_missing``."""
+    counts_failures: bool = False
+    """Whether the score is a share of failures, which the exact binomial bound judges."""
 
     @property
     def n(self) -> int:

@@ -44,19 +44,33 @@ def reduce(
         return _reduce_set(metric, corpus, found, named_only, threads)
     results: dict[str, MetricResult] = {}
     problems: list[Problem] = []
+    missing: dict[str, str] = {}
     for sample in corpus.samples:
         result = found.samples[sample.id].result or MetricResult.failed(metric.name, "no result")
-        if result.score is None:
-            problems.append(Problem(sample.id, result.status, result.reason))
-        else:
+        if result.score is not None:
             results[sample.id] = result
+        elif result.is_unanswered:
+            missing[sample.id] = result.reason
+        else:
+            problems.append(Problem(sample.id, result.status, result.reason))
+    if len(missing) > metric.max_missing * len(corpus.samples):
+        problems += [Problem(id, "failed", reason) for id, reason in missing.items()]
+        missing = {}
     score = metric.corpus_score(results) if results else None
     if results and score is None:
         problems.append(Problem("corpus", "failed", "the score of this corpus is undefined"))
-    scores = {id: result.score for id, result in metric.counted(results).items() if result.score is not None}
+    scores = metric.influences(results) if keeps_influence(type(metric)) else None
+    if scores is None:
+        scores = {id: result.score for id, result in metric.counted(results).items() if result.score is not None}
     reference = _reference_digest(corpus.samples, metric)
-    seen = _corpus_score(metric, corpus, scores, score, problems, reference)
-    return replace(seen, remarks=metric.remarks(results))
+    seen = _corpus_score(metric, corpus, scores, score, problems, reference, metric.corpus_details(results))
+    conditions = metric.conditions(results)
+    return replace(
+        seen,
+        metric={**seen.metric, **({"conditions": conditions} if conditions else {})},
+        missing=missing,
+        remarks=metric.remarks(results),
+    )
 
 
 def _reduce_set(metric: SetMetric, corpus: Corpus, found: Outcomes, named_only: bool, threads: int) -> CorpusScore:
@@ -144,6 +158,8 @@ def _corpus_score(
         is_set=keeps_influence(type(metric)),
         is_mean=takes_mean(type(metric)),
         chooses=type(metric).counted is not BaseMetric.counted,
+        may_miss=metric.max_missing > 0,
+        counts_failures=metric.counts_failures,
         noise_floor=metric.noise_floor,
         min_n=metric.min_n,
         problems=tuple(problems),
@@ -153,7 +169,7 @@ def _corpus_score(
 
 def keeps_influence(cls: type[BaseMetric]) -> bool:
     """Whether a metric's numbers by clip are influences on the score, not scores."""
-    return cls.is_set_metric or issubclass(cls, CompositeMetric)
+    return cls.is_set_metric or issubclass(cls, CompositeMetric) or cls.influences is not BaseMetric.influences
 
 
 def takes_mean(cls: type[BaseMetric]) -> bool:

@@ -56,7 +56,7 @@ class Store(ABC):
         return MetricResult(body["name"], body["score"], body["details"], body["status"])
 
     def put_result(self, key: str, result: MetricResult) -> None:
-        """Keep a scored or skipped result; its details are JSON values."""
+        """Keep a result that would come out the same again; its details are JSON values."""
         body = {"name": result.name, "score": result.score, "details": result.details, "status": result.status}
         self.put_json("results", key, body)
 

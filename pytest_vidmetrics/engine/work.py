@@ -29,8 +29,14 @@ class Outcome:
 
     @property
     def lasting(self) -> bool:
-        """Whether it would come out the same again: failures and missing weights are tried anew next time."""
-        return self.rows is not None or (self.result is not None and self.result.status in ("scored", "skipped"))
+        """Whether it would come out the same again: failures and missing weights are tried anew next time.
+
+        An answer of a judge that cannot be read stays one.
+        """
+        result = self.result
+        return self.rows is not None or (
+            result is not None and (result.status in ("scored", "skipped") or result.is_unanswered)
+        )
 
 
 @dataclass

@@ -140,6 +140,15 @@ class BaseMetric:
         del results
         return {}
 
+    def influences(self, results: Mapping[str, MetricResult]) -> Mapping[str, float] | None:
+        """Return how much each clip raises the corpus score where that is not the mean of the clips' scores.
+
+        A metric that overrides it is compared by influences, as set metrics are: to first order the score moves by
+        their sum. ``None``, the default: there are none.
+        """
+        del results
+        return None
+
     def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
         """Return the score of a whole corpus from its scored results by sample id: the mean of those that count.
 
