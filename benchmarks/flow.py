@@ -25,7 +25,8 @@ from pytest_vidmetrics.engine.store import FileStore
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
-from pytest_vidmetrics.networks.flow.raft import RAFT_THINGS, RaftThings
+from pytest_vidmetrics.networks.flow.raft import RaftThings
+from pytest_vidmetrics.networks.published.video import RAFT_THINGS
 from pytest_vidmetrics.stats.float32_log import log10_avx512
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from pytest_vidmetrics.commands._text import size, table
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, forget_failures, resolve
+from pytest_vidmetrics.core.places import forget_failures
+from pytest_vidmetrics.core.weights import Weights, resolve
 
 HELP = "fetch weights ahead of time"
 

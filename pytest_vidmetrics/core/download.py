@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import functools
 import hashlib
 import http.client
@@ -11,6 +12,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _CHUNK = 1 << 20
+_OF_THE_DISK = frozenset({errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR})
 _PERMANENT = frozenset({400, 401, 403, 404, 405, 410, 451})
 
 
@@ -49,18 +52,18 @@ class Download:
     pause: float = 0.5
     name: str = ""
 
-    def to(self, target: Path) -> Path:
-        """Fetch to ``target`` unless it is there, and return it.
+    def to(self, target: Path, good: Callable[[Path], bool] = Path.exists) -> Path:
+        """Fetch to ``target`` unless what is there is ``good``, and return it.
 
         Safe for threads, processes and machines that share the folder: the lock file lies beside the target,
         the target appears complete and checked or not at all. A partial file stays for the next try.
-        Raises :class:`DownloadError`.
+        Raises :class:`DownloadError`, and another ``OSError`` where the folder cannot be written.
         """
-        if target.exists():
+        if good(target):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
-            if not target.exists():
+            if not good(target):
                 part = target.with_name(f"{target.name}.part")
                 self._fill(part)
                 part.replace(target)
@@ -68,7 +71,7 @@ class Download:
         return target
 
     def _fill(self, part: Path) -> None:
-        failures, have, reason = 0, -1, ""
+        failures, have, reason, seen = 0, -1, "", ""
         while failures < self.attempts:
             try:
                 self._attempt(part)
@@ -80,6 +83,12 @@ class Download:
                         raise DownloadError(f"{self.url}: HTTP status {error.code} {error.reason}") from error
                 if isinstance(error, _ChangedError):
                     part.unlink(missing_ok=True)
+                    if seen == str(error):
+                        # Damage on the way differs from time to time: this server has another file.
+                        raise DownloadError(f"{self.url}: {error}, twice: it is another file") from error
+                    seen = str(error)
+                elif isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+                    raise DownloadError(f"{part.parent} cannot be written: {error}") from error
                 reason = str(error) or type(error).__name__
             now = part.stat().st_size if part.exists() else 0
             failures = 1 if now > max(have, 0) else failures + 1

@@ -1,30 +1,21 @@
-"""Checkpoints of published networks: where they come from, which bytes they must be, and how they are fetched."""
+"""Weights of published networks: where they come from, which bytes they must be, and where they lie here."""
 
 from __future__ import annotations
 
 import os
-import re
-import time
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vidmetrics.core.cache import get_cache_dir
-from pytest_vidmetrics.core.download import Download, DownloadError
+from pytest_vidmetrics.core.download import DownloadError
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.hashing import digest_file, digest_json
+from pytest_vidmetrics.core.hashing import digest_file
+from pytest_vidmetrics.core.places import Source
+from pytest_vidmetrics.core.verified import Verified
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_UNSAFE = re.compile(r"[^\w.-]+")
-# Formats of other frameworks, which nothing here reads.
-_FOREIGN = ["*.h5", "*.msgpack", "*.ot", "*.onnx", "*.tflite", "*.mlmodel", "onnx/*", "openvino/*"]
-
-_GIVEN_UP = 600.0
-"""For how many seconds a fetch that failed is not tried again: a run asks for the same weights for every clip."""
-_failed: dict[str, tuple[float, str]] = {}
-_repositories: dict[Weights, Path] = {}
-
-_SWITCHED_OFF = "not in the cache, and $VIDMETRICS_OFFLINE or $HF_HUB_OFFLINE forbids fetching"
+_WHOLE = 64
+"""Digits of a sha256; a pin of fewer is how it begins, as torch writes it into names of files."""
+_warned: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -32,8 +23,9 @@ class Weights:
     """One published file (or repository) of weights.
 
     ``source`` is a hub repository (``org/name``), an ``https`` URL, or a local path; ``filename`` is the file in
-    a repository; ``revision`` pins a repository; ``sha256`` pins the bytes where it is known; ``size`` is in
-    bytes where it is known; ``licence`` is the licence of the weights, which is shown to the user.
+    a repository; ``revision`` pins a repository; ``sha256`` pins the bytes where it is known (its first digits,
+    where no more is); ``size`` is in bytes where it is known; ``licence`` is the licence of the weights, which is
+    shown to the user.
     """
 
     name: str
@@ -45,21 +37,20 @@ class Weights:
     licence: str = "unknown"
     override: str | None = None
     """Environment variable that holds a local path to use instead of the download: the file, or a folder with it."""
+    others: tuple[Source, ...] = ()
+    """Where else the same bytes can be had, in the order in which they are tried."""
+    confirmed: bool = True
+    """Whether more than one independent source recorded the sha256. Another sha256 is then refused, else warned of."""
+    parts: tuple[tuple[str, str], ...] = ()
+    """Of a whole repository: files in it whose sha256 is known."""
+
+    def sources(self) -> tuple[Source, ...]:
+        """Return the places to try, in order."""
+        return (Source(self.source, self.filename, self.revision), *self.others)
 
     def kind(self) -> str:
-        """Return ``"url"``, ``"path"`` or ``"hub"``; ``""`` when the source is none of them.
-
-        A folder that happens to be named like a repository does not shadow it: write ``./org/name`` for that.
-        """
-        source = self.source
-        if source.startswith(("https://", "http://")):
-            return "url"
-        path = Path(source).expanduser()
-        if path.is_absolute() or source.startswith(("./", "../", "~")) or path.is_file():
-            return "path"
-        if _REPOSITORY.fullmatch(source):
-            return "hub"
-        return "path" if path.exists() else ""
+        """Return ``"url"``, ``"path"`` or ``"hub"`` of the first source; ``""`` when it is none of them."""
+        return self.sources()[0].kind()
 
     def or_local(self, weights: str | None) -> Weights:
         """Return this checkpoint, or the local file ``weights`` in its place."""
@@ -72,6 +63,10 @@ class Weights:
             return None
         path = Path(value).expanduser()
         return path / self.filename if self.filename and path.is_dir() else path
+
+    def pinned(self) -> str | None:
+        """Return the whole sha256 that the bytes must have, if it is known for sure."""
+        return self.sha256.lower() if self.sha256 and self.confirmed and len(self.sha256) == _WHOLE else None
 
 
 def ensure_checkpoint(
@@ -91,153 +86,137 @@ def ensure_checkpoint(
     return str(resolve(Weights(name, source, filename, revision, sha256)))
 
 
-def resolve(checkpoint: Weights, metric: str | None = None) -> Path:
-    """Return where a checkpoint lies, fetching it when it is missing and fetching is allowed.
+def resolve(weights: Weights, metric: str | None = None, *, again: bool = False) -> Path:
+    """Return where weights lie, fetching them when they are missing or damaged and fetching is allowed.
 
-    The override variable wins, and its file is taken as it is. Otherwise the bytes are checked against
-    ``checkpoint.sha256``. ``metric`` is the name that the error message tells the user to fetch.
+    The override variable wins, and its file is taken as it is. A file in the cache is hashed when its size or time
+    changed since it was last verified, and fetched again when it is not what was fetched or what
+    ``weights.sha256`` says. The sources are tried in order. ``again`` fetches whatever is there. ``metric`` is the
+    name that the error message tells the user to fetch.
 
     Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError`, which names the file, its source, size and
     licence and the command that gets it; ``ValueError`` for a source of no known kind.
     """
-    local = checkpoint.overridden()
+    local = weights.overridden()
     if local is not None:
         if not local.exists():
-            raise _unavailable(checkpoint, metric, f"${checkpoint.override} names {local}, which does not exist")
+            raise _unavailable(weights, metric, f"${weights.override} names {local}, which does not exist")
         return local
-    kind = checkpoint.kind()
-    if not kind:
-        raise ValueError(
-            f"checkpoint {checkpoint.name!r}: source {checkpoint.source!r} is neither an existing path, "
-            "nor a URL, nor a repository (org/name)"
-        )
-    fetch = {"path": _from_path, "url": _from_url, "hub": _from_hub}[kind]
-    try:
-        path = fetch(checkpoint)
-    except DownloadError as error:
-        raise _unavailable(checkpoint, metric, str(error)) from error
-    # A file in the URL cache was checked before it got its name, and its folder is named after its pin.
-    if checkpoint.sha256 and kind != "url" and (found := digest_file(path)) != checkpoint.sha256.lower():
-        raise _unavailable(checkpoint, metric, f"sha256 of {path} is {found}, expected {checkpoint.sha256}")
-    return path
+    reasons: list[str] = []
+    for source in weights.sources():
+        if not source.kind():
+            raise ValueError(
+                f"checkpoint {weights.name!r}: source {source.where!r} is neither an existing path, "
+                "nor a URL, nor a repository (org/name)"
+            )
+        held = source.cached(weights.name, weights.pinned())
+        if held is None:
+            continue
+        if again:
+            _discard(held)
+        elif not (fault := _fault(weights, held)):
+            return held
+        else:
+            reasons.append(fault)
+    for source in weights.sources():
+        try:
+            return _fetched(weights, source)
+        except DownloadError as error:
+            reasons.append(f"{source}: {error}" if weights.others else str(error))
+    raise _unavailable(weights, metric, "; ".join(dict.fromkeys(reasons)))
 
 
-def weights_sha256(checkpoint: Weights, metric: str | None = None) -> str:
+def verify(weights: Weights) -> str | None:
+    """Return what is wrong with the cached copies of weights, all their bytes read; ``""`` when nothing is.
+
+    ``None`` when nothing is cached, or a local file stands for it.
+    """
+    if weights.overridden() is not None:
+        return None
+    held = [found for source in weights.sources() if (found := source.cached(weights.name, weights.pinned()))]
+    faults = [fault for path in held if (fault := _fault(weights, path, anew=True))]
+    return "; ".join(faults) if held else None
+
+
+def weights_sha256(weights: Weights, metric: str | None = None) -> str:
     """Return the sha256 of the weights that :func:`resolve` gives.
 
-    The pinned one needs no file; without a pin, or with an override, the file is read once per process.
+    A pin that is certain needs no file; without one, or with an override, the file is hashed once.
     """
-    if checkpoint.sha256 and checkpoint.overridden() is None:
-        return checkpoint.sha256.lower()
-    return digest_file(resolve(checkpoint, metric))
+    if weights.overridden() is None and (pin := weights.pinned()):
+        return pin
+    path = resolve(weights, metric)
+    of_the_user = weights.overridden() is not None or weights.kind() == "path" or path.is_dir()
+    return digest_file(path) if of_the_user else Verified(path).digest()
 
 
-def is_offline() -> bool:
-    """Whether ``$VIDMETRICS_OFFLINE`` or ``$HF_HUB_OFFLINE`` forbids fetching."""
-    values = (os.environ.get(name, "") for name in ("VIDMETRICS_OFFLINE", "HF_HUB_OFFLINE"))
-    return any(value.strip().lower() in {"1", "true", "yes", "on"} for value in values)
+def _fetched(weights: Weights, source: Source) -> Path:
+    """Return what a source gives, checked. Raises :class:`DownloadError`."""
 
+    def good(path: Path) -> bool:
+        return path.exists() and not _fault(weights, path)
 
-def mirrored(url: str) -> str:
-    """Return where a URL is fetched from: ``$VIDMETRICS_MIRROR/<host>/<path>`` when the variable is set.
-
-    For networks that reach one server only. Hub repositories have ``$HF_ENDPOINT`` for the same purpose.
-    """
-    base = os.environ.get("VIDMETRICS_MIRROR", "").rstrip("/")
-    return f"{base}/{url.partition('://')[2]}" if base else url
-
-
-def _from_path(checkpoint: Weights) -> Path:
-    path = Path(checkpoint.source).expanduser()
-    if path.is_dir() and checkpoint.filename:
-        path /= checkpoint.filename
-    if not path.exists():
-        raise DownloadError(f"{path} does not exist")
+    pin = weights.pinned()
+    path = source.fetch(weights.name, pin, weights.size if pin else None, good)
+    if source.kind() == "path":
+        if weights.sha256 and (found := digest_file(path)) != weights.sha256.lower():
+            raise DownloadError(f"sha256 of {path} is {found}, expected {weights.sha256}")
+    elif fault := _fault(weights, path, fetched=True):
+        raise DownloadError(fault)
     return path
 
 
-def _from_url(checkpoint: Weights) -> Path:
-    # Two addresses, or two pins of one address, never share a file.
-    key = digest_json([checkpoint.source, checkpoint.sha256])[:16]
-    url = mirrored(checkpoint.source)
-    name = _UNSAFE.sub("_", checkpoint.name)[-100:] or "weights"
-    target = get_cache_dir() / "models" / key / name
-    if target.exists():
-        return target
-    if is_offline():
-        raise DownloadError(_SWITCHED_OFF)
-    download = Download(url, checkpoint.sha256, checkpoint.size, name=checkpoint.name)
-    return _unless_given_up(url, url, lambda: download.to(target))
+def _fault(weights: Weights, path: Path, *, fetched: bool = False, anew: bool = False) -> str:
+    """Return why a cached file is not the wanted one; empty when it is, which is remembered.
 
-
-def _from_hub(checkpoint: Weights) -> Path:
-    """Return the file or folder; the hub is asked only for a file that its cache does not hold.
-
-    A repository without a revision is not looked up again: its scores must not change between two runs by themselves.
+    ``fetched`` says that it has just come: what was remembered of an earlier one does not count. ``anew`` reads all
+    its bytes, whatever is remembered.
     """
-    import huggingface_hub
+    if path.is_dir():
+        return _fault_of_parts(weights, path, anew=anew)
+    verified = Verified(path)
+    found = verified.digest(anew=anew or fetched)
+    if weights.sha256 and not found.startswith(weights.sha256.lower()):
+        if weights.confirmed:
+            return f"sha256 of {path} is {found}, expected {weights.sha256}"
+        _warn(weights, found)
+    if verified.first and verified.first != found and not fetched:
+        return f"{path} changed since it was fetched: its sha256 was {verified.first} and is {found}"
+    verified.remember(found)
+    return ""
 
-    if checkpoint.filename:
-        cached = huggingface_hub.try_to_load_from_cache(
-            checkpoint.source, checkpoint.filename, revision=checkpoint.revision
+
+def _fault_of_parts(weights: Weights, folder: Path, *, anew: bool) -> str:
+    for name, sha256 in weights.parts:
+        part = Weights(f"{weights.name}/{name}", weights.source, sha256=sha256)
+        if (folder / name).is_file() and (fault := _fault(part, folder / name, anew=anew)):
+            return fault
+    return ""
+
+
+def _warn(weights: Weights, found: str) -> None:
+    if (weights.name, found) not in _warned:
+        _warned.add((weights.name, found))
+        warnings.warn(
+            f"the sha256 of {weights.name} is {found}, not the recorded {weights.sha256}. Only one record of it is "
+            "known, which may be wrong, so the file is used; please report this",
+            stacklevel=2,
         )
-        if isinstance(cached, str):
-            return Path(cached)
-    elif (known := _repositories.get(checkpoint)) is not None and known.is_dir():
-        return known
-    if is_offline():
-        found = _ask_hub(checkpoint, offline=True)
-    else:
-        found = _unless_given_up(repr(checkpoint), "hub", lambda: _ask_hub(checkpoint, offline=False))
-    if not checkpoint.filename:
-        _repositories[checkpoint] = found
-    return found
 
 
-def _ask_hub(checkpoint: Weights, *, offline: bool) -> Path:
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    where = {"revision": checkpoint.revision, "local_files_only": offline}
-    try:
-        if checkpoint.filename:
-            return Path(huggingface_hub.hf_hub_download(checkpoint.source, checkpoint.filename, **where))
-        return Path(huggingface_hub.snapshot_download(checkpoint.source, ignore_patterns=_FOREIGN, **where))
-    except Exception as error:  # its errors have no common base: HTTP, file system, validation
-        text = " ".join(str(error).split()) or type(error).__name__
-        kind = _UnreachableError if isinstance(error, LocalEntryNotFoundError) else DownloadError
-        raise (DownloadError(_SWITCHED_OFF) if offline else kind(text)) from error
+def _discard(path: Path) -> None:
+    """Remove a cached file, of the hub's cache also what its name points to."""
+    if not path.is_dir():
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
-class _UnreachableError(DownloadError):
-    """The server did not answer: neither will it for the next file."""
-
-
-def _unless_given_up(file: str, server: str, fetch: Callable[[], Path]) -> Path:
-    """Run a fetch, or repeat the error of a file or a server that could not be had a short while ago."""
-    for key in (file, server):
-        since, reason = _failed.get(key, (float("-inf"), ""))
-        if time.monotonic() - since < _GIVEN_UP:
-            raise DownloadError(reason)
-    try:
-        return fetch()
-    except DownloadError as error:
-        _failed[server if isinstance(error, _UnreachableError) else file] = time.monotonic(), str(error)
-        raise
-
-
-def forget_failures() -> None:
-    """Let every file be tried anew, and every repository be looked up again."""
-    _failed.clear()
-    _repositories.clear()
-
-
-def _unavailable(checkpoint: Weights, metric: str | None, reason: str) -> UnavailableError:
-    file = f"{checkpoint.name} ({checkpoint.filename})" if checkpoint.filename else checkpoint.name
-    at = f"@{checkpoint.revision}" if checkpoint.revision else ""
-    size = f"{checkpoint.size / 1e6:.1f} MB" if checkpoint.size is not None else "size unknown"
-    hint = f", or set ${checkpoint.override} to a local copy" if checkpoint.override else ""
+def _unavailable(weights: Weights, metric: str | None, reason: str) -> UnavailableError:
+    file = f"{weights.name} ({weights.filename})" if weights.filename else weights.name
+    at = f"@{weights.revision}" if weights.revision else ""
+    size = f"{weights.size / 1e6:.1f} MB" if weights.size is not None else "size unknown"
+    hint = f", or set ${weights.override} to a local copy" if weights.override else ""
     return UnavailableError(
-        f"weights {file} from {checkpoint.source}{at} ({size}, licence: {checkpoint.licence}) are not available: "
-        f"{reason}. Get them with: vidmetrics fetch {metric or checkpoint.name}{hint}"
+        f"weights {file} from {weights.source}{at} ({size}, licence: {weights.licence}) are not available: "
+        f"{reason}. Get them with: vidmetrics fetch {metric or weights.name}{hint}"
     )

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from pytest_vidmetrics.core.cache import get_cache_dir
 from pytest_vidmetrics.core.download import Download, DownloadError
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, is_offline, resolve
+from pytest_vidmetrics.core.places import is_offline
+from pytest_vidmetrics.core.weights import Weights, resolve
 from pytest_vidmetrics.datasets.base import PromptDataset, register_dataset
 
 MANIFEST = Weights(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
@@ -17,10 +17,15 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.sets.accumulating import Accumulating
 from pytest_vidmetrics.metrics.sets.features import FeatureSet as FeatureSet
+from pytest_vidmetrics.networks.declared import networks_of
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+
+def _each_once(files: Iterable[Weights]) -> tuple[Weights, ...]:
+    return tuple(dict.fromkeys(files))
 
 
 class BaseMetric:
@@ -46,6 +51,8 @@ class BaseMetric:
     - ``dependencies``: importable modules that must exist.
     - ``pixels``: ``"uint8"`` receives frames as decoded; ``"float32"`` receives them divided by 255.
     - ``neutral``: constructor arguments that do not change the score (batch sizes, cache paths).
+
+    Networks are class attributes too: see :class:`~pytest_vidmetrics.networks.declared.Network`.
 
     Every constructor argument is stored in an attribute of the same name: :meth:`params` reads them back.
     """
@@ -88,15 +95,27 @@ class BaseMetric:
         return self
 
     def setup(self) -> None:
-        """Load networks. Idempotent. Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError`."""
+        """Load the declared networks. Idempotent.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError`.
+        """
+        for name, network in networks_of(type(self)):
+            if network.weights(self):
+                getattr(self, name)
 
     def frames(self) -> FrameRequest:
         """Return which frames of ``video`` and ``reference`` are read."""
         return ALL_FRAMES
 
     def weights_files(self) -> tuple[Weights, ...]:
-        """Return the weights that this configuration loads."""
-        return ()
+        """Return the weights that this configuration loads: those of its declared networks, each once."""
+        return _each_once(one for _, network in networks_of(type(self)) for one in network.weights(self))
+
+    @classmethod
+    def every_weights(cls) -> tuple[Weights, ...]:
+        """Return the weights that any configuration can load."""
+        declared = _each_once(one for _, network in networks_of(cls) for one in network.files)
+        return declared or cls().weights_files()
 
     def required_keys(self) -> tuple[str, ...]:
         """Return the sample keys without which a sample is skipped."""

@@ -9,20 +9,18 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks import loading
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.published.speech import Backend, files_of
 
 Samples = npt.NDArray[np.float32]
-Backend = Literal["whisper", "glm_asr", "sensevoice"]
 
 SAMPLE_RATE = 16000
 LONGEST_S = 30.0
@@ -30,22 +28,9 @@ LONGEST_S = 30.0
 FIRST_S: dict[str, float] = {"whisper": LONGEST_S, "glm_asr": 21 * LONGEST_S}
 """Seconds of a longer sound that a backend hears when it is given all at once."""
 _SEARCH_S, _FRAME_S = 5.0, 0.02
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+"""How a folder is read: nothing is fetched, and no code in it is run."""
 
-REPOSITORIES: dict[str, str] = {
-    "whisper": "openai/whisper-base",
-    "glm_asr": "zai-org/GLM-ASR-Nano-2512",
-    "sensevoice": "FunAudioLLM/SenseVoiceSmall",
-}
-_LICENCES = {"whisper": "MIT", "glm_asr": "MIT", "sensevoice": "FunASR Model Licence"}
-_WHISPER_FILES = (
-    "config.json",
-    "generation_config.json",
-    "preprocessor_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "model.safetensors",
-)
-_VAD = "funasr/fsmn-vad"
 # Codes that Whisper spells otherwise.
 _WHISPER_CODES = {"jv": "jw", "nb": "no"}
 
@@ -88,8 +73,8 @@ class Whisper:
     def __init__(self, folder: str | Path, device: torch.device | str, max_new_tokens: int) -> None:
         from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
-        self._extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
-        self._tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
+        self._extractor = WhisperFeatureExtractor.from_pretrained(folder, **_LOCAL)
+        self._tokenizer = WhisperTokenizer.from_pretrained(folder, **_LOCAL)
         self._model: Any = hf.from_folder(WhisperForConditionalGeneration, folder).to(device)
         self._device = torch.device(device)
         self._limit = max_new_tokens
@@ -121,7 +106,7 @@ class GlmAsr:
     def __init__(self, folder: str | Path, device: torch.device | str, max_new_tokens: int) -> None:
         from transformers import AutoProcessor, GlmAsrForConditionalGeneration
 
-        self._processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        self._processor = AutoProcessor.from_pretrained(folder, **_LOCAL)
         self._model: Any = hf.from_folder(GlmAsrForConditionalGeneration, folder).to(device)
         self._device = torch.device(device)
         self._limit = max_new_tokens
@@ -163,24 +148,6 @@ class SenseVoice:
         return Heard(" ".join(self._clean(part["text"]) for part in found).strip())
 
 
-def weights_files(backend: Backend, model: str | None = None) -> tuple[Weights, ...]:
-    """Return the files of a backend; ``model`` is another repository or a folder.
-
-    Without ``model``, the folder in ``$VIDMETRICS_WHISPER``, ``$VIDMETRICS_GLM_ASR`` or ``$VIDMETRICS_SENSEVOICE``
-    stands for the published repository.
-    """
-    source = model or REPOSITORIES[backend]
-    name = source.rstrip("/").rsplit("/", 1)[-1]
-    licence = _LICENCES[backend] if source == REPOSITORIES[backend] else "unknown"
-    override = None if model else f"VIDMETRICS_{backend.upper()}"
-    if backend == "whisper":
-        return tuple(
-            Weights(f"{name}/{file}", source, file, licence=licence, override=override) for file in _WHISPER_FILES
-        )
-    one = Weights(name, source, licence=licence, override=override)
-    return (one, Weights("fsmn-vad", _VAD, override="VIDMETRICS_FSMN_VAD")) if backend == "sensevoice" else (one,)
-
-
 def load(
     backend: Backend, model: str | None, device: torch.device | str, max_new_tokens: int, metric: str | None = None
 ) -> Recogniser:
@@ -190,19 +157,25 @@ def load(
     """
     if backend == "sensevoice":
         _funasr()
-    paths = [resolve(one, metric) for one in weights_files(backend, model)]
+    return loading.load(
+        backend, _BUILDERS[backend], files_of(backend, model), device, metric, max_new_tokens=max_new_tokens
+    )
 
-    def build() -> Recogniser:
-        try:
-            if backend == "whisper":
-                return Whisper(paths[0].parent, device, max_new_tokens)
-            if backend == "glm_asr":
-                return GlmAsr(paths[0], device, max_new_tokens)
-        except (ValueError, OSError, SafetensorError) as error:
-            raise UnavailableError(f"{paths[0]} does not belong to a {backend} that can be read ({error})") from error
-        return SenseVoice(paths[0], paths[1], device)
 
-    return shared.load(backend, device, build, *map(str, paths), max_new_tokens)
+def _read_whisper(path: Path, *_: Path, device: torch.device | str, max_new_tokens: int) -> Whisper:
+    return Whisper(path.parent, device, max_new_tokens)
+
+
+def _read_sensevoice(folder: Path, vad: Path, device: torch.device | str, max_new_tokens: int) -> SenseVoice:
+    del max_new_tokens  # it has no such limit
+    return SenseVoice(folder, vad, device)
+
+
+_BUILDERS: dict[Backend, Callable[..., Recogniser]] = {
+    "whisper": _read_whisper,
+    "glm_asr": GlmAsr,
+    "sensevoice": _read_sensevoice,
+}
 
 
 def _funasr() -> tuple[Any, Any]:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -15,28 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.state_files import read_value
 from pytest_vidmetrics.networks.wavlm import SAMPLE_RATE, WavLM
 
 AXES = ("CE", "CU", "PC", "PQ")
-_LICENCE = "CC-BY-4.0"
-AUDIOBOX = Weights(
-    "audiobox-aesthetics",
-    "facebook/audiobox-aesthetics",
-    "model.safetensors",
-    licence=_LICENCE,
-    override="VIDMETRICS_AUDIOBOX",
-)
-AUDIOBOX_CONFIG = Weights(
-    "audiobox-aesthetics-config",
-    "facebook/audiobox-aesthetics",
-    "config.json",
-    licence=_LICENCE,
-)
 WINDOW = 10 * SAMPLE_RATE
 _FRAME = 320
 """Samples that one frame of the mask stands for: the window over its 499 frames, rounded down."""
@@ -163,43 +145,14 @@ def _head(state: hf.State, settings: Settings) -> nn.Module:
     return hf.assign(head, state)
 
 
-def sources(weights: str | None) -> tuple[Weights, ...]:
-    """Return the published files, or a local file and the ``config.json`` in its folder.
-
-    The local file is ``weights``, else the one that ``$VIDMETRICS_AUDIOBOX`` names. A torch file (``checkpoint.pt``)
-    holds its configuration itself.
-    """
-    local = Path(weights).expanduser() if weights else AUDIOBOX.overridden()
-    if local is None:
-        return AUDIOBOX, AUDIOBOX_CONFIG
-    path = local.absolute()
-    given = Weights(AUDIOBOX.name, str(path))
-    if path.suffix != ".safetensors":
-        return (given,)
-    return given, Weights(AUDIOBOX_CONFIG.name, str(path.with_name("config.json")))
+def read(path: Path, config: Path | None = None, *, device: torch.device | str) -> Audiobox:
+    """Return the network of a file of weights and its configuration, or of a torch file that holds both."""
+    return Audiobox(*_contents(path, config), device)
 
 
-def load(weights: str | None, device: torch.device | str, metric: str | None = None) -> Audiobox:
-    """Return the shared network with the published weights, or with those of the local file ``weights``.
-
-    ``metric`` is who asks, for the error message. Raises :class:`UnavailableError` for files that are missing or
-    hold something else.
-    """
-    paths = [resolve(checkpoint, metric) for checkpoint in sources(weights)]
-    return shared.load("audiobox", device, lambda: _read(paths, device), *map(str, paths))
-
-
-def _read(paths: list[Path], device: torch.device | str) -> Audiobox:
-    try:
-        return Audiobox(*_contents(paths), device)
-    except (ValueError, KeyError, RuntimeError, UnpicklingError) as error:
-        text = f"{type(error).__name__}: {error}"
-        raise UnavailableError(f"{paths[0]} does not hold the weights of Audiobox Aesthetics ({text})") from error
-
-
-def _contents(paths: list[Path]) -> tuple[hf.State, Settings]:
-    if len(paths) == 2:
-        return hf.read_state(paths[0]), Settings.read(json.loads(paths[1].read_text(encoding="utf-8")))
-    state = {key.removeprefix("model."): value for key, value in hf.read_state(paths[0], "state_dict").items()}
-    held = read_value(paths[0])
+def _contents(path: Path, config: Path | None) -> tuple[hf.State, Settings]:
+    if config is not None:
+        return hf.read_state(path), Settings.read(json.loads(config.read_text(encoding="utf-8")))
+    state = {key.removeprefix("model."): value for key, value in hf.read_state(path, "state_dict").items()}
+    held = read_value(path)
     return state, Settings.read(held["model_cfg"], held["target_transform"])

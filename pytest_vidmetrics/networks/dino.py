@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 
-DINO_B16 = Weights(
-    "dino-vitb16",
-    "facebook/dino-vitb16",
-    "pytorch_model.bin",
-    size=343_194_624,
-    licence="Apache-2.0",
-    override="VIDMETRICS_DINO_B16",
-)
-HEAD_WIDTH = 64
+_PARTS = ("embeddings.", "encoder.", "layernorm.")
 _NUDGE = 0.1
 
 
@@ -46,14 +37,14 @@ class Dino:
     def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
         from transformers import ViTConfig
 
-        part = hf.pick(state, ("embeddings.", "encoder.", "layernorm."))
+        part = hf.pick(state, _PARTS)
         patch = part["embeddings.patch_embeddings.projection.weight"]
         positions = part["embeddings.position_embeddings"].shape[1]
         config = ViTConfig(
             hidden_size=patch.shape[0],
             intermediate_size=len(part["encoder.layer.0.intermediate.dense.weight"]),
             num_hidden_layers=hf.depth(part, "encoder.layer."),
-            num_attention_heads=patch.shape[0] // HEAD_WIDTH,
+            num_attention_heads=patch.shape[0] // hf.HEAD_WIDTH,
             patch_size=patch.shape[-1],
             image_size=patch.shape[-1] * round((positions - 1) ** 0.5),
             layer_norm_eps=1e-6,
@@ -86,7 +77,6 @@ def _build(config: Any, part: hf.State) -> Any:
     return model
 
 
-def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> Dino:
-    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(checkpoint.name, device, lambda: Dino(hf.read_state(path), device), path)
+def read(path: Path, device: torch.device | str) -> Dino:
+    """Return the network of a file of weights."""
+    return Dino(hf.read_state(path, prefixes=_PARTS), device)

@@ -127,11 +127,8 @@ class InceptionI3d:
         )
 
 
-def load_i3d(path: Path, *, epsilon: float = 1e-3, device: torch.device | str = "cpu") -> InceptionI3d:
-    """Return the network of a file of weights: a TorchScript archive, or a state dict.
-
-    Raises ``ValueError`` for another network and for a file that cannot be read.
-    """
+def read(path: Path, device: torch.device | str, epsilon: float) -> InceptionI3d:
+    """Return the network of a file of weights: a TorchScript archive, or a state dict."""
     return InceptionI3d(read_state(path), epsilon=epsilon, device=device)
 
 

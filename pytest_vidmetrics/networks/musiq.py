@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 
-MUSIQ_SPAQ = Weights(
-    "musiq_spaq_ckpt-358bb6af.pth",
-    "https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights/musiq_spaq_ckpt-358bb6af.pth",
-    licence="not stated beside the file; converted from google-research (Apache-2.0)",
-    override="VIDMETRICS_MUSIQ_SPAQ",
-)
 PATCH = 32
 GRID = 10
 SCALES: tuple[tuple[int, int], ...] = ((224, 49), (384, 144))
@@ -222,7 +215,6 @@ def build(state: hf.State, device: torch.device | str = "cpu") -> Musiq:
     return network
 
 
-def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> Musiq:
-    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(checkpoint.name, device, lambda: build(hf.read_state(path), device), path)
+def read(path: Path, device: torch.device | str) -> Musiq:
+    """Return the network of a file of weights."""
+    return build(hf.read_state(path), device)

@@ -6,7 +6,6 @@ generator and fetches without checks.
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,13 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.mel import SAMPLE_RATE, passt_mel
 
-PASST_S = Weights(
-    "passt-s-f128-p16-s10-ap476-swa",
-    "https://github.com/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
-    licence="Apache-2.0",
-    override="VIDMETRICS_PASST",
-)
 DIMENSION = 768
 CLASSES = 527
 _PATCH, _STRIDE = 16, 10
 _FRAMES = 998
-_HEAD_WIDTH = 64
 MIN_SAMPLES = 4801
 """Fewest samples at 32 kHz that fill one patch."""
 MAX_SAMPLES = 321600
@@ -111,10 +101,7 @@ def _build(state: hf.State) -> Any:
     Built on the meta device, so that no random number is drawn. Raises ``ValueError`` for another layout.
     """
     layers = _layers()
-    try:
-        depth = hf.depth(state, "blocks.")
-    except ValueError:
-        raise ValueError("not a PaSST state dict: it has no tensor blocks.0...") from None
+    depth = hf.depth(state, "blocks.")
     with torch.device("meta"), _ScheduleOnCpu():
         net = layers.PaSST(
             img_size=(128, _FRAMES),
@@ -124,7 +111,7 @@ def _build(state: hf.State) -> Any:
             num_classes=CLASSES,
             embed_dim=DIMENSION,
             depth=depth,
-            num_heads=DIMENSION // _HEAD_WIDTH,
+            num_heads=DIMENSION // hf.HEAD_WIDTH,
             distilled=True,
         )
     return hf.assign(net, state)
@@ -141,23 +128,6 @@ def _layers() -> Any:
     return passt
 
 
-def load(weights: str | None, device: torch.device | str, metric: str | None = None) -> Passt:
-    """Return the shared network with the published weights, or with those of the local file ``weights``.
-
-    ``metric`` is who asks, for the error message. Raises :class:`UnavailableError` for a file that is missing or
-    holds something else.
-    """
-    path = resolve(checkpoint(weights), metric)
-    return shared.load("passt-s", device, lambda: _read(path, device), str(path))
-
-
-def checkpoint(weights: str | None) -> Weights:
-    """Return the published weights, or the local file ``weights`` in their place."""
-    return PASST_S.or_local(weights)
-
-
-def _read(path: Path, device: torch.device | str) -> Passt:
-    try:
-        return Passt(hf.read_state(path), device)
-    except (ValueError, RuntimeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        raise UnavailableError(f"{path} does not hold the weights of PaSST-S: {error}") from error
+def read(path: Path, device: torch.device | str) -> Passt:
+    """Return the network of a file of weights."""
+    return Passt(hf.read_state(path), device)

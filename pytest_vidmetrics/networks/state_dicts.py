@@ -3,16 +3,60 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from pytest_vidmetrics.networks.state_files import State, read_state
+from pytest_vidmetrics.networks.state_files import State, read_state, reading_safetensors
 
-__all__ = ["State", "assign", "depth", "from_folder", "frozen", "pick", "pretrained", "read_state", "split_rows"]
+__all__ = [
+    "HEAD_WIDTH",
+    "MisfitError",
+    "State",
+    "assign",
+    "depth",
+    "from_folder",
+    "frozen",
+    "pick",
+    "pretrained",
+    "read_state",
+    "split_rows",
+]
+
+HEAD_WIDTH = 64
+"""Of the attention of every transformer here; a state dict does not tell."""
+Shape = tuple[int, ...] | None
+"""Of a tensor; ``None`` when it is not known."""
+
+
+class MisfitError(ValueError):
+    """Tensors that are not those of a network; the message names the first that is missing, unexpected or reshaped."""
+
+    def __init__(
+        self,
+        network: str,
+        missing: Mapping[str, Shape],
+        unexpected: Mapping[str, Shape] | None = None,
+        reshaped: Mapping[str, tuple[Shape, Shape]] | None = None,
+    ) -> None:
+        parts = [_first("is missing", missing), _first("is not expected", unexpected or {})]
+        for name, (held, wanted) in list((reshaped or {}).items())[:1]:
+            parts.append(f"{name} has the shape {held}, {wanted} expected{_more(len(reshaped or {}))}")
+        super().__init__(f"it does not fit {network}: {', '.join(part for part in parts if part)}")
+
+
+def _first(what: str, tensors: Mapping[str, Shape]) -> str:
+    if not tensors:
+        return ""
+    name, shape = next(iter(tensors.items()))
+    return f"{name}{f' {shape}' if shape is not None else ''} {what}{_more(len(tensors))}"
+
+
+def _more(count: int) -> str:
+    return f" (and {count - 1} more)" if count > 1 else ""
 
 
 def pick(state: State, prefixes: Iterable[str]) -> dict[str, torch.Tensor]:
@@ -22,7 +66,9 @@ def pick(state: State, prefixes: Iterable[str]) -> dict[str, torch.Tensor]:
 
 
 def depth(state: State, prefix: str) -> int:
-    """Return how many numbered blocks follow ``prefix`` in the keys."""
+    """Return how many numbered blocks follow ``prefix`` in the keys. Raises :class:`MisfitError` when none does."""
+    if not any(key.startswith(prefix) for key in state):
+        raise MisfitError("the network", {f"{prefix}0...": None}, _shapes(state))
     return 1 + max(int(key[len(prefix) :].split(".", 1)[0]) for key in state if key.startswith(prefix))
 
 
@@ -35,7 +81,7 @@ def split_rows(state: State, source: str, targets: Iterable[str]) -> dict[str, t
 def pretrained(cls: Any, config: Any, state: State, **options: Any) -> nn.Module:
     """Return ``cls(config)`` in evaluation mode with exactly the tensors of ``state``, in float32.
 
-    Key layouts of other releases of transformers are converted by it. Raises ``ValueError`` when a tensor is
+    Key layouts of other releases of transformers are converted by it. Raises :class:`MisfitError` when a tensor is
     missing, unexpected or of another shape.
     """
     tensors = {key: value.float() for key, value in state.items()}
@@ -43,37 +89,58 @@ def pretrained(cls: Any, config: Any, state: State, **options: Any) -> nn.Module
         model, info = cls.from_pretrained(
             None, config=config, state_dict=tensors, output_loading_info=True, dtype=torch.float32, **options
         )
-    wrong = {kind: sorted(map(str, names)) for kind, names in info.items() if names}
-    if wrong:
-        raise ValueError(f"the checkpoint does not fit {cls.__name__}: {wrong}")
+    _fitting(cls, model, info, state)
     return frozen(model)
+
+
+def _fitting(cls: Any, model: nn.Module, info: Mapping[str, Any], state: State, *, surplus: bool = False) -> None:
+    """Raise :class:`MisfitError` for what transformers says was wrong; ``surplus`` lets unexpected tensors pass."""
+    shapes, held = _shapes(model.state_dict()), _shapes(state)
+    missing = {str(name): shapes.get(str(name)) for name in sorted(map(str, info.get("missing_keys") or ()))}
+    unexpected = {} if surplus else {name: held.get(name) for name in sorted(info.get("unexpected_keys") or ())}
+    reshaped = {str(one[0]): (tuple(one[1]), tuple(one[2])) for one in sorted(info.get("mismatched_keys") or ())}
+    if missing or unexpected or reshaped:
+        raise MisfitError(cls.__name__, missing, unexpected, reshaped)
+    if info.get("error_msgs"):
+        raise ValueError(f"it does not fit {cls.__name__}: {info['error_msgs'][0]}")
+
+
+def _shapes(state: State) -> dict[str, Shape]:
+    return {name: tuple(value.shape) for name, value in state.items()}
 
 
 def from_folder(cls: Any, folder: str | Path, dtype: torch.dtype = torch.float32, **options: Any) -> nn.Module:
     """Return the model of class ``cls`` that a folder holds (settings and weights), frozen and in ``dtype``.
 
-    Nothing is fetched. Raises ``ValueError`` when the weights lack a tensor of the network or have another shape.
+    Nothing is fetched and no code of the folder is run. Raises :class:`MisfitError` when the weights lack a tensor of
+    the network or have another shape.
     """
-    with _quiet():
+    with _quiet(), reading_safetensors():
         model, info = cls.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True, **options
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
-    wrong = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "mismatched_keys") if info.get(kind)}
-    if wrong:
-        raise ValueError(f"the weights in {folder} do not fit {cls.__name__}: {wrong}")
+    _fitting(cls, model, info, {}, surplus=True)
     return frozen(model)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the progress bar of loading off the terminal, which is the test runner's."""
+    """Keep the progress bar and the report of loading off the terminal, which is the test runner's."""
     from transformers.utils import logging
 
-    active = logging.is_progress_bar_enabled()
+    active, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if active:
             logging.enable_progress_bar()
 
@@ -81,8 +148,14 @@ def _quiet() -> Iterator[None]:
 def assign(module: nn.Module, state: State) -> nn.Module:
     """Give ``module``, which may be on the meta device, exactly the tensors of ``state``, floats in float32.
 
-    Raises ``RuntimeError`` when a tensor is missing, unexpected or of another shape.
+    Raises :class:`MisfitError` when a tensor is missing, unexpected or of another shape.
     """
+    wanted, held = _shapes(module.state_dict()), _shapes(state)
+    missing = {name: shape for name, shape in wanted.items() if name not in held}
+    unexpected = {name: shape for name, shape in held.items() if name not in wanted}
+    reshaped = {name: (held[name], wanted[name]) for name in wanted if name in held and held[name] != wanted[name]}
+    if missing or unexpected or reshaped:
+        raise MisfitError(type(module).__name__, missing, unexpected, reshaped)
     tensors = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     module.load_state_dict(tensors, strict=True, assign=True)
     return frozen(module)

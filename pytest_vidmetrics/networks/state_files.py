@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pytest_vidmetrics.networks.lazy_tensors import Slice, WeightsFileError, par
 from pytest_vidmetrics.networks.pickles import Stub
 from pytest_vidmetrics.networks.torch_files import read_torch_file
 
-__all__ = ["State", "WeightsFileError", "read_state", "read_value"]
+__all__ = ["State", "WeightsFileError", "first_tensor", "read_state", "read_value", "reading_safetensors"]
 
 State = Mapping[str, torch.Tensor]
 
@@ -60,6 +61,22 @@ def _read_tree(path: Path) -> Any:
     return read_torch_file(path, mapped=is_cached(path))
 
 
+def first_tensor(path: str | Path) -> str:
+    """Return how many tensors a file holds, and the name and shape of the first, unread, for messages."""
+    path = Path(path)
+    if _is_safetensors(path):
+        state = _read_safetensors(path, ("",))
+        shapes = {name: tuple(value.shape) for name, value in state.items()}
+    else:
+        tree = _read_tree(path)
+        inside = [tree, *(one for one in _entries(tree).values() if _entries(one))]
+        shapes = next(
+            ({name: one.size for name, one in found.items()} for one in inside if (found := _slices(one))), {}
+        )
+    first = "".join(f", the first {name} {shape}" for name, shape in list(shapes.items())[:1])
+    return f"{len(shapes)} tensors{first}"
+
+
 def _is_safetensors(path: Path) -> bool:
     """Whether a file is in that format by its name, or by its first bytes: a length, and JSON of that length."""
     if path.suffix == ".safetensors":
@@ -70,12 +87,20 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path, prefixes: tuple[str, ...]) -> State:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
+
+    with reading_safetensors(), safe_open(path, framework="pt") as stream:
+        return {name: stream.get_tensor(name) for name in stream.keys() if name.startswith(prefixes)}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def reading_safetensors() -> Iterator[None]:
+    """Turn the error of the library, which is of no common kind, into :class:`WeightsFileError`."""
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="pt") as stream:
-            return {name: stream.get_tensor(name) for name in stream.keys() if name.startswith(prefixes)}  # noqa: SIM118
-    except (SafetensorError, ValueError, RuntimeError) as error:
+        yield
+    except SafetensorError as error:
         raise WeightsFileError(f"not a safetensors file, or a damaged one: {error}") from error
 
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 
-UMT_L16_K400 = Weights(
-    "l16_ptk710_ftk710_ftk400_f16_res224.pth",
-    "OpenGVLab/VBench_Used_Models",
-    "l16_ptk710_ftk710_ftk400_f16_res224.pth",
-    size=1_213_937_216,
-    licence="MIT",
-    override="VIDMETRICS_UMT",
-)
 FRAMES = 16
-HEAD_WIDTH = 64
 _TABLE_TIMES, _TABLE_SIDE = 8, 14
 
 
@@ -76,7 +66,7 @@ class Umt(nn.Module):
             hidden_size=width,
             intermediate_size=len(state["blocks.0.mlp.fc1.weight"]),
             num_hidden_layers=hf.depth(state, "blocks."),
-            num_attention_heads=width // HEAD_WIDTH,
+            num_attention_heads=width // hf.HEAD_WIDTH,
             layer_norm_eps=1e-6,
             attn_implementation="sdpa",
         )
@@ -105,7 +95,7 @@ class Umt(nn.Module):
         return F.layer_norm(mean, mean.shape[-1:], self.fc_norm_weight, self.fc_norm_bias, eps=1e-6)
 
 
-def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> Umt:
-    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(checkpoint.name, device, lambda: hf.frozen(Umt(hf.read_state(path))).to(device), path)
+def read(path: Path, device: torch.device | str) -> Umt:
+    """Return the network of a file of weights, which is flat, in half precision, of the legacy format."""
+    network: Umt = hf.frozen(Umt(hf.read_state(path))).to(device)
+    return network

@@ -8,21 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.networks import state_dicts as hf
 
-VIDEOMAE_BASE = Weights(
-    "videomae-base",
-    "MCG-NJU/videomae-base",
-    "pytorch_model.bin",
-    licence="CC-BY-NC-4.0",
-    override="VIDMETRICS_VIDEOMAE",
-)
 FRAMES = 16
 """The table of positions is for this many frames and no others."""
 SIDE = 224
-_HEAD_WIDTH = 64
 _PREFIX = "videomae."
+_PARTS = (f"{_PREFIX}embeddings.", f"{_PREFIX}encoder.", f"{_PREFIX}layernorm.")
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
@@ -36,14 +28,13 @@ class VideoMae:
     def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
         from transformers import VideoMAEConfig, VideoMAEModel
 
-        names = ("videomae.embeddings.", "videomae.encoder.", "videomae.layernorm.")
-        part = {key.removeprefix(_PREFIX): value for key, value in hf.pick(state, names).items()}
+        part = {_renamed(key): value for key, value in hf.pick(state, _PARTS).items()}
         patch = part["embeddings.patch_embeddings.projection.weight"]
         config = VideoMAEConfig(
             hidden_size=patch.shape[0],
             intermediate_size=len(part["encoder.layer.0.intermediate.dense.weight"]),
             num_hidden_layers=hf.depth(part, "encoder.layer."),
-            num_attention_heads=patch.shape[0] // _HEAD_WIDTH,
+            num_attention_heads=patch.shape[0] // hf.HEAD_WIDTH,
             num_frames=FRAMES,
             image_size=SIDE,
             patch_size=patch.shape[-1],
@@ -77,6 +68,14 @@ class VideoMae:
         return (resized - mean) / std
 
 
-def load_videomae(path: Path, device: torch.device | str = "cpu") -> VideoMae:
-    """Return the encoder of a checkpoint file. Raises ``ValueError`` or ``KeyError`` for another network."""
-    return VideoMae(hf.read_state(path), device)
+def _renamed(key: str) -> str:
+    """Return the name that transformers gives a tensor: the published files name the biases as their authors do."""
+    for published, name in ((".q_bias", ".query.bias"), (".v_bias", ".value.bias")):
+        if key.endswith(published):
+            key = key.removesuffix(published) + name
+    return key.removeprefix(_PREFIX)
+
+
+def read(path: Path, device: torch.device | str) -> VideoMae:
+    """Return the encoder of a file of weights; the decoder is not read."""
+    return VideoMae(hf.read_state(path, prefixes=_PARTS), device)

@@ -13,7 +13,6 @@ from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.convolution import conv1d
 
 SAMPLE_RATE = 16000
-_HEAD_WIDTH = 64
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
 _KERNELS = (10, 3, 3, 3, 3, 2, 2)
 _UNUSED = ("mask_emb",)

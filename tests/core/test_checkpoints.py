@@ -9,12 +9,12 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from pytest_vidmetrics.core import weights as module
+from pytest_vidmetrics.core import places as module
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.places import forget_failures
 from pytest_vidmetrics.core.weights import (
     Weights,
     ensure_checkpoint,
-    forget_failures,
     resolve,
     weights_sha256,
 )
@@ -39,8 +39,8 @@ def sha(data: bytes) -> str:
 def fill(monkeypatch: pytest.MonkeyPatch, data: bytes) -> list[str]:
     asked: list[str] = []
 
-    def to(self: module.Download, target: Path) -> Path:
-        if not target.exists():
+    def to(self: module.Download, target: Path, good: module.Good) -> Path:
+        if not good(target):
             asked.append(self.url)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)

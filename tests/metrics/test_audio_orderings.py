@@ -14,13 +14,12 @@ import pytest
 import torch
 
 from pytest_vidmetrics.core.errors import SilentAudioError
-from pytest_vidmetrics.metrics.audio.desync import GRID
+from pytest_vidmetrics.metrics.audio.desync import GRID, Desync
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.mel import passt_mel
 from pytest_vidmetrics.networks.passt import Audio
-from pytest_vidmetrics.networks.synchformer import network as synchformer
 from tests.support.audio_sounds import CORRUPTIONS, clipped, flashes, low_pass, noisy, voice
 from tests.support.audio_weights import write_weights
 
@@ -110,7 +109,7 @@ def test_silence_has_no_divergence() -> None:
 
 @pytest.mark.parametrize("compat", ["fastvideo", "av-benchmark"])
 def test_the_offset_of_a_shifted_sound(compat: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synchformer, "load", lambda *_: Watcher())
+    monkeypatch.setattr(Desync, "_network", Watcher())
     metric = get_metric("audio.desync", compat=compat)
     frames, sound = flashes(8.0, 16000, 25, 3)
     found = {

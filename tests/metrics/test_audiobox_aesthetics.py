@@ -251,7 +251,7 @@ def test_files_of_another_network_are_refused(state: dict[str, torch.Tensor], tm
     ):
         save_file(tensors, path)
         (tmp_path / "config.json").write_text(json.dumps(settings))
-        with pytest.raises(UnavailableError, match="does not hold the weights of Audiobox Aesthetics"):
+        with pytest.raises(UnavailableError, match="not hold the weights of audiobox"):
             metric.setup()
 
 

@@ -56,7 +56,7 @@ class Network:
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    monkeypatch.setattr(synchformer, "load", lambda *_: Network())
+    monkeypatch.setattr(Desync, "_network", Network())
 
 
 def video(frames=125, seed=5):
@@ -242,7 +242,7 @@ def test_silence_has_a_finite_score_and_is_marked(compat, weights, monkeypatch):
     net = synchformer.Synchformer(torch.load(weights("desync_shallow"), weights_only=True))
     # The visual tower is the slow part, and silence does not reach it.
     monkeypatch.setattr(net, "video", lambda frames: torch.zeros(len(frames), 8, 768))
-    monkeypatch.setattr(synchformer, "load", lambda *_: net)
+    monkeypatch.setattr(Desync, "_network", net)
     given = sample() | {"audio": (np.zeros(80000, np.float32), 16000)}
     found = Desync(compat).compute(given)
     assert found.status == "scored"

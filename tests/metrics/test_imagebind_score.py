@@ -77,11 +77,11 @@ class Recorded:
         return found
 
 
-def check(name: str, case: str, towers: imagebind.ImageBind, monkeypatch: pytest.MonkeyPatch) -> MetricResult:
+def check(name: str, case: str, towers: imagebind.ImageBind) -> MetricResult:
     """Compare the score of a case, and the two vectors that it is the cosine of, with the recorded ones."""
     oracle = json.loads((DATA / f"{name}.json").read_text())
     tolerance, metric, network = oracle["tolerance"], get_metric("audio.imagebind_score"), Recorded(towers)
-    monkeypatch.setattr(metric, "_network", lambda: network)
+    metric._network = network  # type: ignore[attr-defined]
     found = metric.compute(CASES[case]())
     assert found.score == pytest.approx(oracle["expected"][case]["score"], abs=tolerance["score_abs"] / 20)
     number = case[1:2].strip("+")
@@ -107,23 +107,23 @@ class Means:
         return banks.mean(dim=2)[:, :3] + 3
 
 
-def plumbing(monkeypatch: pytest.MonkeyPatch, **params: Any) -> tuple[BaseMetric, Means]:
+def plumbing(**params: Any) -> tuple[BaseMetric, Means]:
     found, towers = get_metric("audio.imagebind_score", **params), Means()
-    monkeypatch.setattr(found, "_network", lambda: towers)
+    found._network = towers  # type: ignore[attr-defined]
     return found, towers
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_scores_are_the_recorded_ones(published: str, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = check(SHALLOW, case, imagebind.load(published, "cpu"), monkeypatch)
+def test_scores_are_the_recorded_ones(published: str, case: str) -> None:
+    found = check(SHALLOW, case, get_metric("audio.imagebind_score", weights=published)._network)
     assert (found.details["views"], found.details["audio_clips"]) == (15, 3)
     assert len(found.details["clip_scores"]) == len(found.details["clips"]) == 5
     assert not found.details["silent"]
 
 
 @pytest.mark.slow
-def test_full_depth(monkeypatch: pytest.MonkeyPatch) -> None:
-    check(FULL, "v+a", imagebind.ImageBind(filled(FULL)), monkeypatch)
+def test_full_depth() -> None:
+    check(FULL, "v+a", imagebind.ImageBind(filled(FULL)))
 
 
 def test_silence_has_a_score_and_says_so(metric: BaseMetric) -> None:
@@ -176,31 +176,31 @@ def test_a_sound_file_without_video_is_not_enough(metric: BaseMetric) -> None:
         metric.compute({"video": torch.zeros(2, 1, 8, 8), "fps": 2.0, "audio": (tone(0.5, 16000, 1), 16000)})
 
 
-def test_the_rate_may_come_from_the_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_may_come_from_the_metric() -> None:
     sample = {"video": clip(8, 32, 32, 1), "audio": (tone(1.0, 16000, 1), 16000)}
-    skipped = plumbing(monkeypatch)[0].compute(sample)
+    skipped = plumbing()[0].compute(sample)
     assert (skipped.status, "src_fps" in skipped.reason) == ("skipped", True)
-    found, _ = plumbing(monkeypatch, src_fps=8.0)
+    found, _ = plumbing(src_fps=8.0)
     assert found.compute(sample).details["video_s"] == 1.0
     assert found.compute({**sample, "fps": 4.0}).details["video_s"] == 2.0
 
 
-def test_channels_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_channels_are_told_apart() -> None:
     left, right = tone(1.0, 16000, 1), tone(1.0, 16000, 2)
     sample = {"video": clip(8, 32, 32, 1), "fps": 8.0, "audio": (np.stack([left, right]), 16000)}
-    first, towers = plumbing(monkeypatch)
+    first, towers = plumbing()
     first.compute(sample)
     stereo = towers.banks
     first.compute({**sample, "audio": (left, 16000)})
     assert torch.equal(stereo, towers.banks)
-    mixed, towers = plumbing(monkeypatch, channels="mean")
+    mixed, towers = plumbing(channels="mean")
     mixed.compute(sample)
     assert not torch.equal(stereo, towers.banks)
     assert first.identity() != mixed.identity()
 
 
-def test_av_benchmark_pairs_frames_of_the_common_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    metric, towers = plumbing(monkeypatch, compat="av-benchmark")
+def test_av_benchmark_pairs_frames_of_the_common_length() -> None:
+    metric, towers = plumbing(compat="av-benchmark")
     sample = {"video": clip(40, 32, 48, 1), "fps": 4.0, "audio": (tone(8.5, 16000, 1), 16000)}
     found = metric.compute(sample)
     assert found.details["clips"] == [[3, 11], [11, 19], [19, 27]]
@@ -222,10 +222,8 @@ def closed_form(looks: np.ndarray, banks: torch.Tensor) -> tuple[float, list[flo
 
 
 @pytest.mark.parametrize(("shape", "views", "clips"), [((48, 64), 15, 5), ((48, 48), 5, 5)])
-def test_the_score_is_the_cosine_of_two_means(
-    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], views: int, clips: int
-) -> None:
-    metric, towers = plumbing(monkeypatch)
+def test_the_score_is_the_cosine_of_two_means(shape: tuple[int, int], views: int, clips: int) -> None:
+    metric, towers = plumbing()
     frames = clip(32, *shape, 4)
     found = metric.compute({"video": frames, "fps": 8.0, "audio": (tone(4.0, 16000, 4), 16000)})
     # The three crops of a square picture are one, and go through the network once.
@@ -238,16 +236,16 @@ def test_the_score_is_the_cosine_of_two_means(
     assert (len(per_clip), found.details["views"]) == (clips, 15)
 
 
-def test_equal_clips_go_through_the_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    metric, towers = plumbing(monkeypatch)
+def test_equal_clips_go_through_the_network_once() -> None:
+    metric, towers = plumbing()
     found = metric.compute({"video": clip(16, 48, 64, 4), "fps": 8.0, "audio": (tone(2.0, 16000, 4), 16000)})
     assert len(towers.views) == 3
     assert found.details["clips"] == [[0, 15]] * 5
     assert found.details["clip_scores"] == pytest.approx([found.score] * 5, abs=1e-12)
 
 
-def test_gain_is_not_part_of_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
-    metric, towers = plumbing(monkeypatch)
+def test_gain_is_not_part_of_the_protocol() -> None:
+    metric, towers = plumbing()
     sample = {"video": clip(8, 32, 32, 1), "fps": 8.0}
     loud, sound = tone(1.0, 16000, 1), []
     for gain in (1.0, 0.1):
@@ -258,8 +256,8 @@ def test_gain_is_not_part_of_the_protocol(monkeypatch: pytest.MonkeyPatch) -> No
     assert moved.numpy() == pytest.approx(2 * np.log(10), abs=0.05)
 
 
-def test_a_fixed_length_cuts_both_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    metric, towers = plumbing(monkeypatch, seconds=3.0)
+def test_a_fixed_length_cuts_both_streams() -> None:
+    metric, towers = plumbing(seconds=3.0)
     frames, sound = clip(40, 32, 48, 1), tone(10.0, 16000, 1)
     cut = metric.compute({"video": frames, "fps": 8.0, "audio": (sound, 16000)})
     banks = towers.banks
@@ -271,8 +269,8 @@ def test_a_fixed_length_cuts_both_streams(monkeypatch: pytest.MonkeyPatch) -> No
     assert "seconds=3 are compared; the clip has 1.00 s of video" in short.reason
 
 
-def test_too_little_sound_is_a_skip_that_names_the_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    metric, _ = plumbing(monkeypatch)
+def test_too_little_sound_is_a_skip_that_names_the_length() -> None:
+    metric, _ = plumbing()
     found = metric.compute({"video": clip(2, 32, 32, 1), "fps": 8.0, "audio": (tone(0.02, 16000, 1), 16000)})
     assert found.reason == "the sound needs at least 0.025 s, it has 0.02 s"
 

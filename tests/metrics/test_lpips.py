@@ -10,6 +10,7 @@ import torch
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import lpips as lpips_net
+from pytest_vidmetrics.networks.state_dicts import MisfitError
 from tests.support.oracle_fill import fill_array, fill_state_dict
 from tests.support.pixel_clips import pair
 
@@ -85,7 +86,9 @@ def test_missing_weights_are_named(tmp_path, monkeypatch):
 
 
 def test_other_weights_are_refused():
-    with pytest.raises(RuntimeError, match="size mismatch"):
+    with pytest.raises(
+        MisfitError, match=r"heads\.1\.weight has the shape \(1, 128, 1, 1\), \(1, 192, 1, 1\) expected"
+    ):
         lpips_net.build("alex", trunk("alex"), heads("vgg"))
 
 

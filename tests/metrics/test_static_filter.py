@@ -116,7 +116,7 @@ def test_without_the_filter_every_clip_counts_and_no_prompt_is_needed() -> None:
 
 def test_the_metric_says_of_each_clip_whether_it_is_static(monkeypatch: pytest.MonkeyPatch) -> None:
     metric = registry.get_metric("vbench.temporal_flickering", static_filter=True)
-    monkeypatch.setattr(metric, "_forward", Shifts())
+    monkeypatch.setattr(metric, "_forward", Shifts)
     found = [metric.compute({"video": clip(*levels), "text_prompt": "p"}) for levels in ([9] * 8, [9, 200] * 4)]
     assert [one.details["static"] for one in found] == [True, False]
     assert found[0].score == 1.0

@@ -14,6 +14,7 @@ from pytest_vidmetrics.metrics.audio.waveform import peak_normalise
 from pytest_vidmetrics.networks.clap import mel as clap_mel
 from pytest_vidmetrics.networks.clap import towers as clap
 from pytest_vidmetrics.networks.clap.laion import as_transformers, is_laion
+from pytest_vidmetrics.networks.loading import load
 from tests.support.clap import filled, small, write_tokenizer
 from tests.support.oracle_fill import tone
 
@@ -101,9 +102,9 @@ def test_published_files_are_read_and_shared(tmp_path):
     plain, pickled = tmp_path / "pytorch_model.bin", tmp_path / "epoch.pt"
     torch.save({**state, "text_model.embeddings.position_ids": torch.arange(514)[None]}, plain)
     torch.save({"epoch": 15, "name": "clap", "state_dict": laion_of(state)}, pickled)
-    audio, text = clap.load(Weights("one", str(plain)), "cpu")
-    assert clap.load(Weights("one", str(plain)), "cpu")[0] is audio
-    other, words = clap.load(Weights("two", str(pickled)), "cpu")
+    audio, text = load("clap", clap.read, [Weights("one", str(plain))], "cpu")
+    assert load("clap", clap.read, [Weights("one", str(plain))], "cpu")[0] is audio
+    other, words = load("clap", clap.read, [Weights("two", str(pickled))], "cpu")
     row = [0, 30, 40, 2]
     # Only the epsilon of the text tower's norms tells the two layouts apart.
     assert torch.allclose(text(row), words(row), atol=1e-3)

@@ -13,6 +13,7 @@ import torch
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.media.resample import resample
+from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks.imagebind import audio as imagebind_audio
 from pytest_vidmetrics.networks.imagebind import network as imagebind
 from pytest_vidmetrics.networks.imagebind import video as imagebind_video
@@ -165,14 +166,14 @@ def test_another_network_is_refused(state: dict[str, torch.Tensor], change: str,
         "nothing": {"x": torch.zeros(1)},
     }[change]
     torch.save(wrong, tmp_path / "weights.pth")
-    with pytest.raises(UnavailableError, match="does not hold the weights of ImageBind"):
-        imagebind.load(str(tmp_path / "weights.pth"), "cpu")
+    with pytest.raises(UnavailableError, match="does not hold the weights of imagebind"):
+        get_metric("audio.imagebind_score", weights=str(tmp_path / "weights.pth")).setup()
     (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(UnavailableError, match="does not hold the weights of ImageBind"):
-        imagebind.load(str(tmp_path / "text.pth"), "cpu")
+    with pytest.raises(UnavailableError, match="does not hold the weights of imagebind"):
+        get_metric("audio.imagebind_score", weights=str(tmp_path / "text.pth")).setup()
 
 
 def test_the_licence_is_said_when_weights_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VIDMETRICS_IMAGEBIND", str(tmp_path / "absent.pth"))
     with pytest.raises(UnavailableError, match=r"CC BY-NC-SA 4.0 \(non-commercial use only\)"):
-        imagebind.load(None, "cpu", "audio.imagebind_score")
+        get_metric("audio.imagebind_score").setup()

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.metrics.audio.waveform import peak_normalise
-from pytest_vidmetrics.networks import passt, shared
+from pytest_vidmetrics.metrics.registry import get_metric
+from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.mel import kaldi_bank, passt_mel
 from pytest_vidmetrics.networks.passt import MAX_SAMPLES, MIN_SAMPLES, Passt
+from pytest_vidmetrics.networks.published.sound import PASST_S
 from tests.support.oracle_fill import tone
 from tests.support.passt_weights import DATA, passt_file, passt_state
 
@@ -140,27 +142,31 @@ def test_only_the_network_module_is_imported(network: Passt) -> None:
 def test_weights_are_loaded_once_from_a_file(tmp_path: Path) -> None:
     path = passt_file(tmp_path)
     shared.clear()
-    assert passt.load(path, "cpu") is passt.load(path, "cpu")
-    assert passt.checkpoint(path).source == path
-    assert passt.checkpoint(None) is passt.PASST_S
+    assert _loaded(path) is _loaded(path)
+    metrics = get_metric("audio.kl_divergence", weights=path), get_metric("audio.kl_divergence")
+    assert [one.source for metric in metrics for one in metric.weights_files()] == [path, PASST_S.source]
     shared.clear()
+
+
+def _loaded(weights: str | None) -> Passt:
+    return get_metric("audio.kl_divergence", weights=weights)._network
 
 
 def test_weights_that_are_missing_or_of_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"head.weight": torch.zeros(2)}, tmp_path / "other.pt")
-    with pytest.raises(UnavailableError, match="does not hold the weights of PaSST-S"):
-        passt.load(str(tmp_path / "other.pt"), "cpu")
+    with pytest.raises(UnavailableError, match="does not hold the weights of passt-s"):
+        _loaded(str(tmp_path / "other.pt"))
     state = passt_state()
     del state["blocks.1.norm1.bias"]
     torch.save(state, tmp_path / "part.pt")
     with pytest.raises(UnavailableError, match=r"blocks\.1\.norm1\.bias"):
-        passt.load(str(tmp_path / "part.pt"), "cpu")
+        _loaded(str(tmp_path / "part.pt"))
     (tmp_path / "text.pt").write_text("not found")
-    with pytest.raises(UnavailableError, match="does not hold the weights of PaSST-S"):
-        passt.load(str(tmp_path / "text.pt"), "cpu")
+    with pytest.raises(UnavailableError, match="does not hold the weights of passt-s"):
+        _loaded(str(tmp_path / "text.pt"))
     monkeypatch.setenv("VIDMETRICS_PASST", str(tmp_path / "gone.pt"))
     with pytest.raises(UnavailableError, match=r"vidmetrics fetch audio\.kl_divergence"):
-        passt.load(None, "cpu", "audio.kl_divergence")
+        _loaded(None)
 
 
 def test_a_library_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

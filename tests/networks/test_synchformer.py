@@ -12,7 +12,7 @@ import torch
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.metrics.audio import desync_inputs
-from pytest_vidmetrics.networks.synchformer import network as synchformer
+from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks.synchformer.mel import count_segments, log_mel, synchformer_mel
 from pytest_vidmetrics.networks.synchformer.network import Synchformer
 from tests.support.oracle_fill import clip_uint8, fill_state_dict, tone
@@ -105,10 +105,10 @@ def test_batches_and_neighbours_do_not_change_a_segment(network):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     with pytest.raises(UnavailableError, match=r"vidmetrics fetch audio\.desync"):
-        synchformer.load(str(tmp_path / "none.pth"), "cpu", "audio.desync")
+        get_metric("audio.desync", weights=str(tmp_path / "none.pth")).setup()
     state = filled("desync_shallow")
     del state["transformer.OFF_tok"]
     for name, wrong in {"lacks": state, "other": {"weight": torch.zeros(2)}}.items():
         torch.save(wrong, tmp_path / f"{name}.pth")
-        with pytest.raises(UnavailableError, match=rf"{name}\.pth does not hold the weights of Synchformer"):
-            synchformer.load(str(tmp_path / f"{name}.pth"), "cpu")
+        with pytest.raises(UnavailableError, match=rf"{name}\.pth does not hold the weights of synchformer"):
+            get_metric("audio.desync", weights=str(tmp_path / f"{name}.pth")).setup()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
-from pytest_vidmetrics.networks.videomae import VideoMae, load_videomae
+from pytest_vidmetrics.networks.videomae import VideoMae, read
 from tests.support.oracle_fill import clip_uint8, fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "fvd"
@@ -33,7 +33,7 @@ def state() -> dict[str, torch.Tensor]:
 
 def test_features_match_the_reference_from_a_file(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     torch.save(state, tmp_path / "videomae.bin")
-    found = load_videomae(tmp_path / "videomae.bin").features(_clip(16, 224, 224, 0))
+    found = read(tmp_path / "videomae.bin", "cpu").features(_clip(16, 224, 224, 0))
     with np.load(DATA / "videomae_base_shallow.npz") as expected:
         np.testing.assert_allclose(found, expected["16x224x224_seed0_feature768"], atol=2e-5, rtol=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.types import MetricResult
@@ -10,6 +11,8 @@ from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.sound import AUDIOBOX, AUDIOBOX_CONFIG
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.audiobox import Audiobox
@@ -42,25 +45,19 @@ class AudioboxAesthetics(BaseMetric):
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
     neutral: ClassVar[frozenset[str]] = frozenset({"weights"})
 
+    _network: Network[Audiobox] = Network(
+        "audiobox",
+        ".audiobox:read",
+        AUDIOBOX,
+        AUDIOBOX_CONFIG,
+        choose=lambda metric: sources(metric.weights),
+    )
+
     def __init__(self, axis: Axis = "PQ", weights: str | None = None) -> None:
         if axis not in _AXES:
             raise ValueError(f"axis is one of {', '.join(_AXES)}, not {axis!r}")
         self.axis: Axis = axis
         self.weights = weights
-        self._network: Audiobox | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the weights and the configuration that belongs to them."""
-        from pytest_vidmetrics.networks import audiobox
-
-        return audiobox.sources(self.weights)
-
-    def setup(self) -> None:
-        """Load the network."""
-        if self._network is None:
-            from pytest_vidmetrics.networks import audiobox
-
-            self._network = audiobox.load(self.weights, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score ``sample["audio"]``: a path, ``(samples, rate)`` or a :class:`Video`.
@@ -73,10 +70,24 @@ class AudioboxAesthetics(BaseMetric):
         from pytest_vidmetrics.networks.wavlm import SAMPLE_RATE
 
         samples = waveform(sample["audio"], SAMPLE_RATE)
-        self.setup()
         network = self._network
-        assert network is not None
         windows, counts = once(("audiobox", id(network)), lambda: network.windows(samples), of=samples)
         scores = clip_scores(windows, counts)
         details = {**scores, "windows": windows, "seconds": len(samples) / SAMPLE_RATE}
         return MetricResult(self.name, scores[self.axis], details)
+
+
+def sources(weights: str | None) -> tuple[Weights, ...]:
+    """Return the published files, or a local file and the ``config.json`` in its folder.
+
+    The local file is ``weights``, else the one that ``$VIDMETRICS_AUDIOBOX`` names. A torch file (``checkpoint.pt``)
+    holds its configuration itself.
+    """
+    local = Path(weights).expanduser() if weights else AUDIOBOX.overridden()
+    if local is None:
+        return AUDIOBOX, AUDIOBOX_CONFIG
+    path = local.absolute()
+    given = Weights(AUDIOBOX.name, str(path))
+    if path.suffix != ".safetensors":
+        return (given,)
+    return given, Weights(AUDIOBOX_CONFIG.name, str(path.with_name("config.json")))

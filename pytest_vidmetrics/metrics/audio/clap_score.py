@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.waveform import peak_normalise, waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.sound import CLAP_FUSED, CLAP_MUSIC_SPEECH, CLAP_TOKENIZER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from pytest_vidmetrics.networks.clap.towers import ClapAudio, ClapText, ClapTokenizer
+
 
 Compat = Literal["fastvideo", "av-benchmark"]
 LongAudio = Literal["fusion", "windows"]
@@ -51,6 +53,20 @@ class ClapScore(BaseMetric):
     noise_source: ClassVar[str] = "filled weights, 1 to 3 threads: 1e-7; one CPU to another: not measured"
     backbone: ClassVar[str | None] = "clap"
 
+    _towers: Network[tuple[ClapAudio, ClapText]] = Network(
+        "clap",
+        ".clap.towers:read",
+        CLAP_FUSED,
+        CLAP_MUSIC_SPEECH,
+        choose=lambda metric: [CLAP_FUSED if metric.compat == "fastvideo" else CLAP_MUSIC_SPEECH],
+    )
+    _tokenizer: Network[ClapTokenizer] = Network(
+        "clap-tokenizer",
+        ".clap.towers:read_tokenizer",
+        CLAP_TOKENIZER,
+        options=["max_tokens"],
+    )
+
     def __init__(
         self,
         compat: Compat = "fastvideo",
@@ -73,23 +89,6 @@ class ClapScore(BaseMetric):
         self.long_audio: LongAudio = long_audio
         self.seconds = seconds
         self.max_tokens = max_tokens
-        self._towers: tuple[ClapAudio, ClapText] | None = None
-        self._tokenizer: ClapTokenizer | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the network's weights and the tokeniser."""
-        from pytest_vidmetrics.networks.clap import towers as clap
-
-        return (clap.CLAP_FUSED if self.compat == "fastvideo" else clap.CLAP_MUSIC_SPEECH, clap.CLAP_TOKENIZER)
-
-    def setup(self) -> None:
-        """Load the towers and the tokeniser."""
-        from pytest_vidmetrics.networks.clap import towers as clap
-
-        if self._tokenizer is None:
-            self._tokenizer = clap.load_tokenizer(self.max_tokens, self.name)
-        if self._towers is None:
-            self._towers = clap.load(self.weights_files()[0], self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one sample; skipped with the reason when there is no sound in it."""
@@ -99,9 +98,6 @@ class ClapScore(BaseMetric):
             samples = self._sound(sample["audio"])
         except NoAudioStreamError as error:
             return self._skip(sample, str(error))
-        self.setup()
-        assert self._towers is not None
-        assert self._tokenizer is not None
         tokens, dropped = self._tokenizer(str(sample["text_prompt"]))
         text = self._towers[1](tokens)
         scores = [_cosine(audio, text) for audio in self._embeddings(samples)]
@@ -129,7 +125,6 @@ class ClapScore(BaseMetric):
     def _embeddings(self, samples: npt.NDArray[np.float32]) -> list[torch.Tensor]:
         from pytest_vidmetrics.networks.clap.mel import fused_features, plain_features, windows
 
-        assert self._towers is not None
         audio = self._towers[0]
         parts = [samples] if self.long_audio == "fusion" else windows(samples)
         features = fused_features if audio.fused else plain_features

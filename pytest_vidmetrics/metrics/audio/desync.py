@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.desync_inputs import (
     FPS,
     FRAME_STEP,
@@ -26,12 +25,15 @@ from pytest_vidmetrics.metrics.audio.desync_inputs import (
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.sound import SYNCHFORMER
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from pytest_vidmetrics.networks.synchformer.network import Synchformer
+
 
 GRID = tuple(round(-2.0 + 0.2 * i, 1) for i in range(21))
 """The offsets in seconds that the network tells apart."""
@@ -66,6 +68,13 @@ class Desync(BaseMetric):
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size", "weights"})
 
+    _network: Network[Synchformer] = Network(
+        "synchformer",
+        ".synchformer.network:read",
+        SYNCHFORMER,
+        choose=lambda metric: [SYNCHFORMER.or_local(metric.weights)],
+    )
+
     def __init__(
         self,
         compat: Compat = "fastvideo",
@@ -87,16 +96,6 @@ class Desync(BaseMetric):
         self.src_fps = src_fps
         self.weights = weights
         self.chunk_size = chunk_size
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return Synchformer as MMAudio publishes it."""
-        from pytest_vidmetrics.networks.synchformer import network as synchformer
-
-        return (synchformer.checkpoint(self.weights),)
-
-    def setup(self) -> None:
-        """Load the network."""
-        self._network()
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip: ``video`` is ``(T, 3, H, W)`` uint8 at ``fps``, ``audio`` as for the audio metrics.
@@ -126,18 +125,13 @@ class Desync(BaseMetric):
             return ""
         return f"seconds={self.seconds:g} are compared; the clip has {video:.2f} s of video and {audio:.2f} s of audio"
 
-    def _network(self) -> Synchformer:
-        from pytest_vidmetrics.networks.synchformer import network as synchformer
-
-        return synchformer.load(self.weights, self.device, self.name)
-
     def _logits(self, video: torch.Tensor, sound: np.ndarray, read: Plan) -> list[list[float]]:
         """Return the 21 logits of the front and of the back window."""
         import torch
 
         from pytest_vidmetrics.networks.synchformer.mel import synchformer_mel
 
-        network = self._network()
+        network = self._network
         starts = read.windows()
         pictures = _used([start for start, _ in starts])
         sounds = _used([start for _, start in starts])

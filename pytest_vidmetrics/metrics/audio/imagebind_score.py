@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.sound import IMAGEBIND
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,13 @@ class ImageBindScore(BaseMetric):
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size", "weights"})
 
+    _network: Network[ImageBind] = Network(
+        "imagebind",
+        ".imagebind.network:read",
+        IMAGEBIND,
+        choose=lambda metric: [IMAGEBIND.or_local(metric.weights)],
+    )
+
     def __init__(
         self,
         compat: Compat = "fastvideo",
@@ -78,16 +86,6 @@ class ImageBindScore(BaseMetric):
         self.src_fps = src_fps
         self.weights = weights
         self.chunk_size = chunk_size
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return ImageBind-huge."""
-        from pytest_vidmetrics.networks.imagebind import network as imagebind
-
-        return (imagebind.checkpoint(self.weights),)
-
-    def setup(self) -> None:
-        """Load the two towers."""
-        self._network()
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip: ``video`` is ``(T, 3, H, W)`` uint8 at ``fps``, ``audio`` as for the audio metrics.
@@ -118,11 +116,6 @@ class ImageBindScore(BaseMetric):
         if reason := self._too_short(pairs, sound):
             return self._skip(sample, reason)
         return self._score(video, pairs, sound, facts)
-
-    def _network(self) -> ImageBind:
-        from pytest_vidmetrics.networks.imagebind import network as imagebind
-
-        return imagebind.load(self.weights, self.device, self.name)
 
     def _sound(self, value: Any) -> Samples:
         from pytest_vidmetrics.networks.imagebind.audio import SAMPLE_RATE
@@ -163,7 +156,7 @@ class ImageBindScore(BaseMetric):
         from pytest_vidmetrics.networks.imagebind.audio import sound_clips
         from pytest_vidmetrics.networks.imagebind.video import CROPS, views
 
-        network = self._network()
+        network = self._network
         # Clips of a video below 2 s are one clip, and the crops of a square one are one crop.
         distinct = list(dict.fromkeys(pairs))
         crops = 1 if video.shape[2] == video.shape[3] else CROPS

@@ -74,7 +74,7 @@ class KLDivergence(PasstMetric):
         from pytest_vidmetrics.metrics.audio.passt_sound import hear
         from pytest_vidmetrics.networks.passt import TooShortError
 
-        network = self._loaded()
+        network = self._network
         try:
             generated, reference = (hear(network, sample[key], key, self.rules) for key in self.requires)
         except TooShortError as error:

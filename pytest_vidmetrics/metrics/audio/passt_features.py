@@ -77,7 +77,7 @@ class SoundSetMetric(PasstMetric, CorpusMetric):
 
         from pytest_vidmetrics.metrics.audio.passt_sound import hear
 
-        heard = hear(self._loaded(), sample["audio"], "audio", self.rules)
+        heard = hear(self._network, sample["audio"], "audio", self.rules)
         rows = np.stack([window.embedding for window in heard.windows]).astype(np.float64)
         return rows.mean(axis=0, keepdims=True)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.passt_protocol import Protocol
 from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.sound import PASST_S
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.passt import Passt
@@ -17,25 +18,13 @@ class PasstMetric(BaseMetric):
 
     rules: Protocol
     weights: str | None
-    _network: Passt | None = None
+    _network: Network[Passt] = Network(
+        "passt-s",
+        ".passt:read",
+        PASST_S,
+        choose=lambda metric: [PASST_S.or_local(metric.weights)],
+    )
 
     def identity(self) -> dict[str, Any]:
         """Add the rules themselves, so that a changed protocol is another metric."""
         return {**super().identity(), "rules": self.rules.values()}
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the weights of PaSST-S."""
-        from pytest_vidmetrics.networks.passt import checkpoint
-
-        return (checkpoint(self.weights),)
-
-    def setup(self) -> None:
-        """Load the network, which all metrics on it share."""
-        self._loaded()
-
-    def _loaded(self) -> Passt:
-        if self._network is None:
-            from pytest_vidmetrics.networks.passt import load
-
-            self._network = load(self.weights, self.device, self.name)
-        return self._network

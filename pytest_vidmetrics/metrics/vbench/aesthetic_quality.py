@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import CLIP_L14, LAION_HEAD
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.aesthetic import AestheticHead
@@ -32,35 +33,15 @@ class AestheticQuality(VBenchMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
+    _image: Network[ClipImage] = Network("clip-vit-large-patch14.image", ".clip.towers:read_image", CLIP_L14)
+    _head: Network[AestheticHead] = Network("sa_0_4_vit_l_14_linear.pth", ".clip.aesthetic:read", LAION_HEAD)
+
     def __init__(self, chunk_size: int = 32) -> None:
         self.chunk_size = chunk_size
-        self._image: ClipImage | None = None
-        self._head: AestheticHead | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return CLIP ViT-L/14 and the linear head."""
-        from pytest_vidmetrics.networks.clip.aesthetic import LAION_HEAD
-        from pytest_vidmetrics.networks.clip.towers import CLIP_L14
-
-        return CLIP_L14, LAION_HEAD
-
-    def setup(self) -> None:
-        """Load the image tower and the head."""
-        if self._image is not None and self._head is not None:
-            return
-        from pytest_vidmetrics.networks.clip import aesthetic
-        from pytest_vidmetrics.networks.clip import towers as clip
-
-        tower, head = self.weights_files()
-        self._image = clip.load_image(tower, self.device, self.name)
-        self._head = aesthetic.load(head, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip; ``details["frame_results"]`` holds each frame's score."""
         video = self.clip(sample)
-        self.setup()
-        assert self._image is not None
-        assert self._head is not None
         embeddings = encode(video, clip_float, self._image, self.chunk_size)
         scores = (self._head(embeddings).double() / 10).tolist()
         return MetricResult(self.name, sum(scores) / len(scores), {"frame_results": scores})

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric
 from pytest_vidmetrics.metrics.vbench.frames import clip_pillow, encode
 from pytest_vidmetrics.metrics.vbench.totals import Compat
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import CLIP_B32, CLIP_MERGES
 
 if TYPE_CHECKING:
     import torch
 
     from pytest_vidmetrics.networks.clip.tokenizer import ClipTokenizer
     from pytest_vidmetrics.networks.clip.towers import ClipImage, ClipText
+
 
 CONTEXT = 77
 
@@ -40,28 +42,13 @@ class AppearanceStyle(FrameWeightedMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
+    _image: Network[ClipImage] = Network("clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32)
+    _text: Network[ClipText] = Network("clip-vit-base-patch32.text", ".clip.towers:read_text", CLIP_B32)
+    _tokenizer: Network[ClipTokenizer] = Network("clip-merges.tokenizer", ".clip.towers:read_tokenizer", CLIP_MERGES)
+
     def __init__(self, compat: Compat = "upstream", chunk_size: int = 32) -> None:
         super().__init__(compat, chunk_size)
-        self._image: ClipImage | None = None
-        self._text: ClipText | None = None
-        self._tokenizer: ClipTokenizer | None = None
         self._styles: dict[str, torch.Tensor] = {}
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return CLIP ViT-B/32 and the merges of its tokeniser."""
-        from pytest_vidmetrics.networks.clip.towers import CLIP_B32, CLIP_MERGES
-
-        return CLIP_B32, CLIP_MERGES
-
-    def setup(self) -> None:
-        """Load both towers and the tokeniser."""
-        if self._image is not None:
-            return
-        from pytest_vidmetrics.networks.clip import towers as clip
-
-        self._tokenizer = clip.load_tokenizer(clip.CLIP_MERGES, self.name)
-        self._text = clip.load_text(clip.CLIP_B32, self.device, self.name)
-        self._image = clip.load_image(clip.CLIP_B32, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip against its style."""
@@ -71,8 +58,6 @@ class AppearanceStyle(FrameWeightedMetric):
         if style is None:
             return self._skip(sample, "auxiliary_info has no style phrase under 'appearance_style'")
         video = self.clip(sample)
-        self.setup()
-        assert self._image is not None
         images = F.normalize(encode(video, clip_pillow, self._image, self.chunk_size), dim=-1)
         scores = (images.double() @ self._style(style).double()).tolist()
         return MetricResult(self.name, sum(scores) / len(scores), {"style": style, "frame_results": scores})
@@ -80,8 +65,6 @@ class AppearanceStyle(FrameWeightedMetric):
     def _style(self, style: str) -> torch.Tensor:
         import torch.nn.functional as F
 
-        assert self._text is not None
-        assert self._tokenizer is not None
         if style not in self._styles:
             try:
                 row = self._tokenizer.row(style, CONTEXT, truncate=False)

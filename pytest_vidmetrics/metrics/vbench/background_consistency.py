@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric, temporal_consistency
 from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode
 from pytest_vidmetrics.metrics.vbench.totals import Compat
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import CLIP_B32
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.towers import ClipImage
@@ -31,27 +32,13 @@ class BackgroundConsistency(FrameWeightedMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
+    _image: Network[ClipImage] = Network("clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32)
+
     def __init__(self, compat: Compat = "upstream", chunk_size: int = 32) -> None:
         super().__init__(compat, chunk_size)
-        self._image: ClipImage | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return CLIP ViT-B/32."""
-        from pytest_vidmetrics.networks.clip.towers import CLIP_B32
-
-        return (CLIP_B32,)
-
-    def setup(self) -> None:
-        """Load the image tower."""
-        if self._image is None:
-            from pytest_vidmetrics.networks.clip import towers as clip
-
-            self._image = clip.load_image(clip.CLIP_B32, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip of at least two frames."""
         video = self.clip(sample, least=2)
-        self.setup()
-        assert self._image is not None
         score, details = temporal_consistency(encode(video, clip_float, self._image, self.chunk_size))
         return MetricResult(self.name, score, details)

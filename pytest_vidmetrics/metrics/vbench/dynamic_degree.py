@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import RAFT_THINGS
 
 if TYPE_CHECKING:
     import torch
 
     from pytest_vidmetrics.networks.flow.raft import RaftThings
+
 
 Compat = Literal["upstream", "fixed"]
 RATE = 8
@@ -44,25 +46,13 @@ class DynamicDegree(VBenchMetric):
     backbone: ClassVar[str | None] = "raft-things"
     noise_source: ClassVar[str] = "one clip is 0 or 1; only a pair within rounding of the threshold could flip"
 
+    _network: Network[RaftThings] = Network("raft-things.pth", ".flow.raft:read", RAFT_THINGS)
+
     def __init__(self, compat: Compat = "upstream", chunk_size: int = 4) -> None:
         if compat not in ("upstream", "fixed"):
             raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
         self.compat: Compat = compat
         self.chunk_size = chunk_size
-        self._network: RaftThings | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return RAFT with the "things" weights."""
-        from pytest_vidmetrics.networks.flow.raft import RAFT_THINGS
-
-        return (RAFT_THINGS,)
-
-    def setup(self) -> None:
-        """Load the network."""
-        if self._network is None:
-            from pytest_vidmetrics.networks.flow import raft as raft_things
-
-            self._network = raft_things.load(raft_things.RAFT_THINGS, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip."""
@@ -70,7 +60,6 @@ class DynamicDegree(VBenchMetric):
         # A slice is another tensor, whose flow nobody else asks for.
         video = video[::step] if step > 1 else video
         self._check(video)
-        self.setup()
         limit, needed = threshold(video.shape[-2], video.shape[-1]), pairs_needed(len(video))
         if self.compat == "fixed":
             needed = max(1, needed)
@@ -90,7 +79,6 @@ class DynamicDegree(VBenchMetric):
         """
         from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow, FlowModel, clip_flow, padded
 
-        assert self._network is not None
         forward = padded(self._network)
         if keep:
             flow = clip_flow(video, FlowModel(), lambda: forward, self.device, self.chunk_size)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import (
@@ -21,11 +20,14 @@ from pytest_vidmetrics.metrics.vbench.frames import (
     normalise,
     shorter_side,
 )
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import UMT_L16_K400
 
 if TYPE_CHECKING:
     import torch
 
     from pytest_vidmetrics.networks.umt import Umt
+
 
 TOP = 5
 THRESHOLD = 0.85
@@ -50,25 +52,11 @@ class HumanAction(VBenchMetric):
     noise_source: ClassVar[str] = "one clip is 0 or 1; only a probability within rounding of 0.85 could flip"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    def __init__(self) -> None:
-        self._network: Umt | None = None
+    _network: Network[Umt] = Network("umt-l16-k400", ".umt:read", UMT_L16_K400)
 
     def frames(self) -> FrameRequest:
         """Return the 16 middle frames."""
         return FrameRequest(FRAMES, "middle")
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return UMT ViT-L/16 fine-tuned on Kinetics-400."""
-        from pytest_vidmetrics.networks.umt import UMT_L16_K400
-
-        return (UMT_L16_K400,)
-
-    def setup(self) -> None:
-        """Load the network."""
-        if self._network is None:
-            from pytest_vidmetrics.networks import umt
-
-            self._network = umt.load(umt.UMT_L16_K400, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip; ``details["kept"]`` holds the labels that passed."""
@@ -77,8 +65,6 @@ class HumanAction(VBenchMetric):
         if action not in known_actions():
             hint = closest(action, known_actions())
             return self._skip(sample, f"{action!r} in the prompt is not a Kinetics-400 action{hint}")
-        self.setup()
-        assert self._network is not None
         logits = self._network(prepare(video[middle_indices(len(video), FRAMES)])[None])[0]
         kept = likely_actions(logits)
         found = any(label.lower() == action for label, _ in kept)

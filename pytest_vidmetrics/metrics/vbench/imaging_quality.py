@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import centre_crop, encode
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import MUSIQ_SPAQ
 
 if TYPE_CHECKING:
     import torch
 
     from pytest_vidmetrics.networks.musiq import Musiq
+
 
 Preprocess = Literal["longer", "shorter", "shorter_centercrop", "none"]
 LIMIT = 512
@@ -37,32 +39,18 @@ class ImagingQuality(VBenchMetric):
     noise_floor: ClassVar[float] = 5e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
 
+    _network: Network[Musiq] = Network("musiq-spaq", ".musiq:read", MUSIQ_SPAQ)
+
     def __init__(self, preprocess: Preprocess = "longer", chunk_size: int = 4) -> None:
         modes = ("longer", "shorter", "shorter_centercrop", "none")
         if preprocess not in modes:
             raise ValueError(f"preprocess must be one of {', '.join(modes)}, got {preprocess!r}")
         self.preprocess: Preprocess = preprocess
         self.chunk_size = chunk_size
-        self._network: Musiq | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return MUSIQ with the SPAQ weights."""
-        from pytest_vidmetrics.networks.musiq import MUSIQ_SPAQ
-
-        return (MUSIQ_SPAQ,)
-
-    def setup(self) -> None:
-        """Load the network."""
-        if self._network is None:
-            from pytest_vidmetrics.networks import musiq
-
-            self._network = musiq.load(musiq.MUSIQ_SPAQ, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip."""
         video = self.clip(sample)
-        self.setup()
-        assert self._network is not None
         scores = encode(video, self._prepare, self._network, self.chunk_size).double().tolist()
         return MetricResult(self.name, sum(scores) / len(scores) / 100, {"frame_results": scores})
 

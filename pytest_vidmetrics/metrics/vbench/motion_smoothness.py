@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import AMT_S
 
 if TYPE_CHECKING:
     import torch
@@ -36,22 +37,10 @@ class MotionSmoothness(VBenchMetric):
     noise_floor: ClassVar[float] = 2e-4
     noise_source: ClassVar[str] = "measured: YUV to RGB recipes of decoders move frame differences by 1.3e-4"
 
+    _network: Network[AmtS] = Network("amt-s", ".amt.network:read", AMT_S)
+
     def __init__(self, chunk_size: int = 4) -> None:
         self.chunk_size = chunk_size
-        self._network: AmtS | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return AMT-S."""
-        from pytest_vidmetrics.networks.amt.network import AMT_S
-
-        return (AMT_S,)
-
-    def setup(self) -> None:
-        """Load the network."""
-        if self._network is None:
-            from pytest_vidmetrics.networks.amt import network as amt
-
-            self._network = amt.load(amt.AMT_S, self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip; ``details["pair_differences"]`` holds each pair's difference in levels."""
@@ -59,7 +48,6 @@ class MotionSmoothness(VBenchMetric):
 
         video = self.clip(sample, least=3)
         self._check(video)
-        self.setup()
         ends = video[::2]
         truth = video[1::2][: len(ends) - 1]
         differences: list[float] = []
@@ -90,7 +78,6 @@ class MotionSmoothness(VBenchMetric):
 
         from pytest_vidmetrics.networks.amt.network import pad_to
 
-        assert self._network is not None
         padded, (rows, columns) = pad_to(torch.cat([first, second]).float() / 255)
         middle = self._network(*padded.chunk(2))[..., rows, columns]
         return (middle * 255).clamp(0, 255).to(torch.uint8)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import clip_uint8, middle_indices
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import CLIP_MERGES, VICLIP
 
 if TYPE_CHECKING:
     import torch
@@ -35,40 +36,22 @@ class PromptConsistency(VBenchMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
+    _video: Network[ViClipVideo] = Network("viclip.video", ".clip.viclip:read_video", VICLIP)
+    _text: Network[ViClipText] = Network("viclip.text", ".clip.viclip:read_text", VICLIP)
+    _tokenizer: Network[ClipTokenizer] = Network("clip-merges.tokenizer", ".clip.towers:read_tokenizer", CLIP_MERGES)
+
     def __init__(self) -> None:
-        self._video: ViClipVideo | None = None
-        self._text: ViClipText | None = None
-        self._tokenizer: ClipTokenizer | None = None
         self._phrases: dict[str, torch.Tensor] = {}
 
     def frames(self) -> FrameRequest:
         """Return the 8 middle frames."""
         return FrameRequest(FRAMES, "middle")
 
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return ViCLIP and the merges of its tokeniser, which are CLIP's."""
-        from pytest_vidmetrics.networks.clip.towers import CLIP_MERGES
-        from pytest_vidmetrics.networks.clip.viclip import VICLIP
-
-        return VICLIP, CLIP_MERGES
-
-    def setup(self) -> None:
-        """Load both towers and the tokeniser."""
-        if self._video is not None:
-            return
-        from pytest_vidmetrics.networks.clip import towers as clip
-        from pytest_vidmetrics.networks.clip import viclip
-
-        self._tokenizer = clip.load_tokenizer(clip.CLIP_MERGES, self.name)
-        self._text = viclip.load_text(viclip.VICLIP, self.device, self.name)
-        self._video = viclip.load_video(viclip.VICLIP, self.device, self.name)
-
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip against its prompt."""
         from pytest_vidmetrics.networks import shared
 
         video, prompt = self.clip(sample), self.words(sample)
-        self.setup()
         picked = middle_indices(len(video), FRAMES)
         key = (self.backbone, str(self.device), "middle-8", "video")
         feature = shared.once(key, lambda: self._encode(video[picked]))
@@ -78,14 +61,11 @@ class PromptConsistency(VBenchMetric):
     def _encode(self, frames: torch.Tensor) -> torch.Tensor:
         import torch.nn.functional as F
 
-        assert self._video is not None
         return F.normalize(self._video(clip_uint8(frames)[None]), dim=-1)[0]
 
     def _phrase(self, prompt: str) -> torch.Tensor:
         import torch.nn.functional as F
 
-        assert self._text is not None
-        assert self._tokenizer is not None
         if prompt not in self._phrases:
             self._phrases[prompt] = F.normalize(self._text([self._tokenizer.row(prompt, TOKENS)]), dim=-1)[0]
         return self._phrases[prompt]

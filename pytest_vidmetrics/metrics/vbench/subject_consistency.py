@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric, temporal_consistency
 from pytest_vidmetrics.metrics.vbench.frames import dino, encode
-from pytest_vidmetrics.metrics.vbench.totals import Compat
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import DINO_B16
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.dino import Dino
@@ -31,27 +31,10 @@ class SubjectConsistency(FrameWeightedMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    def __init__(self, compat: Compat = "upstream", chunk_size: int = 16) -> None:
-        super().__init__(compat, chunk_size)
-        self._network: Dino | None = None
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return DINO ViT-B/16."""
-        from pytest_vidmetrics.networks.dino import DINO_B16
-
-        return (DINO_B16,)
-
-    def setup(self) -> None:
-        """Load the network."""
-        if self._network is None:
-            from pytest_vidmetrics.networks import dino as backbone
-
-            self._network = backbone.load(backbone.DINO_B16, self.device, self.name)
+    _network: Network[Dino] = Network("dino-vitb16", ".dino:read", DINO_B16)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip of at least two frames."""
         video = self.clip(sample, least=2)
-        self.setup()
-        assert self._network is not None
         score, details = temporal_consistency(encode(video, dino, self._network, self.chunk_size))
         return MetricResult(self.name, score, details)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.static_filter import KEPT, is_static
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import RAFT_THINGS
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.flow.clip_flow import Forward
+    from pytest_vidmetrics.networks.flow.raft import RaftThings
 
 
 @register("vbench.temporal_flickering")
@@ -37,29 +39,25 @@ class TemporalFlickering(BaseMetric):
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
     neutral_shift: ClassVar[NeutralShift | None] = NeutralShift(0.001, common=0.0001)
 
+    _network: Network[RaftThings] = Network(
+        "raft-things.pth",
+        ".flow.raft:read",
+        RAFT_THINGS,
+        choose=lambda metric: [RAFT_THINGS] if metric.static_filter else [],
+    )
+
     def __init__(self, static_filter: bool = False, chunk_size: int = 4) -> None:
         self.static_filter = static_filter
         self.chunk_size = chunk_size
-        self._forward: Forward | None = None
 
     def required_keys(self) -> tuple[str, ...]:
         """Return the video, and the prompt where clips are chosen by prompt."""
         return (*super().required_keys(), "text_prompt") if self.static_filter else super().required_keys()
 
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return RAFT with the "things" weights for the static filter, else nothing."""
-        if not self.static_filter:
-            return ()
-        from pytest_vidmetrics.networks.flow.raft import RAFT_THINGS
+    def _forward(self) -> Forward:
+        from pytest_vidmetrics.networks.flow.clip_flow import padded
 
-        return (RAFT_THINGS,)
-
-    def setup(self) -> None:
-        """Load the network of the static filter."""
-        if self.static_filter and self._forward is None:
-            from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
-
-            self._forward = FlowModel().load(self.device, self.name)
+        return padded(self._network)
 
     def counted(self, results: Mapping[str, MetricResult]) -> Mapping[str, MetricResult]:
         """Return the first five static clips of each prompt, or all without the filter."""
@@ -91,9 +89,7 @@ class TemporalFlickering(BaseMetric):
         score = (255.0 - math.fsum(per_pair) / len(per_pair)) / 255.0
         details: dict[str, Any] = {"per_pair_mae": per_pair}
         if self.static_filter:
-            self.setup()
-            assert self._forward is not None
-            still = is_static(frames, self._forward, self.chunk_size)
+            still = is_static(frames, self._forward(), self.chunk_size)
             details |= {"static": still, "text_prompt": str(sample["text_prompt"])}
         return MetricResult(self.name, score, details)
 

@@ -5,12 +5,12 @@ The published weights are for non-commercial use only (CC BY-NC 4.0).
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.amt.blocks import (
     Decoder,
@@ -23,14 +23,6 @@ from pytest_vidmetrics.networks.amt.blocks import (
     warp,
 )
 
-AMT_S = Weights(
-    "amt-s.pth",
-    "lalala125/AMT",
-    "amt-s.pth",
-    size=11_962_172,
-    licence="CC BY-NC 4.0 (non-commercial use only)",
-    override="VIDMETRICS_AMT_S",
-)
 DIVISOR = 16
 SMALLEST = 128
 """Fewest pixels of a padded side: below, the coarsest correlation level is one pixel wide and has no scale."""
@@ -157,7 +149,6 @@ def build(state: hf.State, device: torch.device | str = "cpu") -> AmtS:
     return network
 
 
-def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> AmtS:
-    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(checkpoint.name, device, lambda: build(hf.read_state(path, "state_dict"), device), path)
+def read(path: Path, device: torch.device | str) -> AmtS:
+    """Return the network of a file of weights: ``state_dict`` beside settings that are not read."""
+    return build(hf.read_state(path, "state_dict"), device)

@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.clap.laion import as_transformers, is_laion
 
-CLAP_FUSED = Weights(
-    "clap-htsat-fused",
-    "laion/clap-htsat-fused",
-    "pytorch_model.bin",
-    licence="Apache-2.0",
-    override="VIDMETRICS_CLAP_FUSED",
-)
-CLAP_MUSIC_SPEECH = Weights(
-    "clap-music-speech-audioset",
-    "lukewys/laion_clap",
-    "music_speech_audioset_epoch_15_esc_89.98.pt",
-    licence="CC0-1.0",
-    override="VIDMETRICS_CLAP_MUSIC_SPEECH",
-)
-CLAP_TOKENIZER = Weights(
-    "clap-tokenizer",
-    "laion/clap-htsat-fused",
-    "tokenizer.json",
-    licence="Apache-2.0",
-    override="VIDMETRICS_CLAP_TOKENIZER",
-)
 _AUDIO, _TEXT = ("audio_model.", "audio_projection."), ("text_model.", "text_projection.")
-_TEXT_HEAD_WIDTH = 64
 
 
 class ClapAudio:
@@ -89,7 +66,7 @@ class ClapText:
             vocab_size=len(words),
             hidden_size=words.shape[1],
             num_hidden_layers=hf.depth(part, "text_model.encoder.layer."),
-            num_attention_heads=words.shape[1] // _TEXT_HEAD_WIDTH,
+            num_attention_heads=words.shape[1] // hf.HEAD_WIDTH,
             intermediate_size=len(part["text_model.encoder.layer.0.intermediate.dense.weight"]),
             max_position_embeddings=len(part["text_model.embeddings.position_embeddings.weight"]),
             projection_dim=len(part["text_projection.linear1.weight"]),
@@ -124,25 +101,20 @@ class ClapTokenizer:
         return ([*ids[: self.max_tokens - 1], ids[-1]] if dropped else ids), dropped
 
 
-def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> tuple[ClapAudio, ClapText]:
-    """Return the shared towers of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-
-    def build() -> tuple[ClapAudio, ClapText]:
-        state = hf.read_state(path, "state_dict")
-        laion = is_laion(state)
-        if laion:
-            state = as_transformers(state)
-        # RoBERTa's own value in laion_clap; the conversion published for transformers states another.
-        return ClapAudio(state, device), ClapText(state, device, epsilon=1e-5 if laion else 1e-12)
-
-    return shared.load(checkpoint.name, device, build, path)
+def read(path: Path, device: torch.device | str) -> tuple[ClapAudio, ClapText]:
+    """Return the towers of a file of weights, in either layout; an optimiser beside the weights is not read."""
+    state = hf.read_state(path, "state_dict")
+    laion = is_laion(state)
+    if laion:
+        state = as_transformers(state)
+    # RoBERTa's own value in laion_clap; the conversion published for transformers states another.
+    return ClapAudio(state, device), ClapText(state, device, epsilon=1e-5 if laion else 1e-12)
 
 
-def load_tokenizer(max_tokens: int, metric: str | None = None) -> ClapTokenizer:
-    """Return the shared tokeniser, which both checkpoints use."""
-    path = str(resolve(CLAP_TOKENIZER, metric))
-    return shared.load(CLAP_TOKENIZER.name, "cpu", lambda: ClapTokenizer(path, max_tokens), path, max_tokens)
+def read_tokenizer(path: Path, device: torch.device | str, max_tokens: int) -> ClapTokenizer:
+    """Return the tokeniser, which both networks use."""
+    del device
+    return ClapTokenizer(str(path), max_tokens)
 
 
 def _stages(state: hf.State, prefix: str) -> tuple[list[int], list[int]]:

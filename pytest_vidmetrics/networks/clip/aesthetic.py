@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
-
-LAION_HEAD = Weights(
-    "sa_0_4_vit_l_14_linear.pth",
-    "https://raw.githubusercontent.com/LAION-AI/aesthetic-predictor/main/sa_0_4_vit_l_14_linear.pth",
-    licence="MIT",
-    override="VIDMETRICS_LAION_AESTHETIC",
-)
 
 
 class AestheticHead:
@@ -30,7 +23,6 @@ class AestheticHead:
             return F.linear(F.normalize(embeddings.float(), dim=-1), self._weight, self._bias).squeeze(-1)
 
 
-def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> AestheticHead:
-    """Return the shared head of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(checkpoint.name, device, lambda: AestheticHead(hf.read_state(path), device), path)
+def read(path: Path, device: torch.device | str) -> AestheticHead:
+    """Return the head of a file of weights."""
+    return AestheticHead(hf.read_state(path), device)

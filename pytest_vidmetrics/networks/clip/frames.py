@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
-from pytest_vidmetrics.core.weights import Weights
-from pytest_vidmetrics.networks.clip.towers import load_image
+from pytest_vidmetrics.networks.clip.towers import read_image
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.towers import ClipImage
@@ -59,10 +59,6 @@ def pixels(frames: torch.Tensor) -> torch.Tensor:
     return (cropped - mean) / std
 
 
-def load_clip_frames(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> ClipFrames:
-    """Return the descriptor on the shared image tower of a checkpoint.
-
-    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when the weights are missing, and ``ValueError``
-    or ``KeyError`` for those of another network.
-    """
-    return ClipFrames(load_image(checkpoint, device, metric), device)
+def read(path: Path, device: torch.device | str) -> ClipFrames:
+    """Return the descriptor on the image tower of a file of weights."""
+    return ClipFrames(read_image(path, device), device)

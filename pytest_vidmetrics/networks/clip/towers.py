@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.clip.tokenizer import ClipTokenizer
 
-CLIP_B32 = Weights(
-    "clip-vit-base-patch32",
-    "openai/clip-vit-base-patch32",
-    "pytorch_model.bin",
-    size=605_109_252,
-    licence="MIT",
-    override="VIDMETRICS_CLIP_B32",
-)
-CLIP_L14 = Weights(
-    "clip-vit-large-patch14",
-    "openai/clip-vit-large-patch14",
-    "model.safetensors",
-    size=1_710_466_052,
-    licence="MIT",
-    override="VIDMETRICS_CLIP_L14",
-)
-CLIP_MERGES = Weights(
-    "clip-merges",
-    "openai/clip-vit-base-patch32",
-    "merges.txt",
-    licence="MIT",
-    override="VIDMETRICS_CLIP_MERGES",
-)
-HEAD_WIDTH = 64
-"""Every CLIP tower of OpenAI has attention heads of this width."""
+_IMAGE = ("vision_model.", "visual_projection.")
+_TEXT = ("text_model.", "text_projection.")
 
 
 class ClipImage:
@@ -48,7 +24,7 @@ class ClipImage:
     def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-        part = hf.pick(state, ("vision_model.", "visual_projection."))
+        part = hf.pick(state, _IMAGE)
         patch = part["vision_model.embeddings.patch_embedding.weight"]
         positions = len(part["vision_model.embeddings.position_embedding.weight"])
         width = patch.shape[0]
@@ -57,7 +33,7 @@ class ClipImage:
             intermediate_size=len(part["vision_model.encoder.layers.0.mlp.fc1.weight"]),
             projection_dim=len(part["visual_projection.weight"]),
             num_hidden_layers=hf.depth(part, "vision_model.encoder.layers."),
-            num_attention_heads=width // HEAD_WIDTH,
+            num_attention_heads=width // hf.HEAD_WIDTH,
             patch_size=patch.shape[-1],
             image_size=patch.shape[-1] * round((positions - 1) ** 0.5),
         )
@@ -75,7 +51,7 @@ class ClipText:
     def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
         from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
-        part = hf.pick(state, ("text_model.", "text_projection."))
+        part = hf.pick(state, _TEXT)
         table = part["text_model.embeddings.token_embedding.weight"]
         config = CLIPTextConfig(
             vocab_size=table.shape[0],
@@ -83,7 +59,7 @@ class ClipText:
             intermediate_size=len(part["text_model.encoder.layers.0.mlp.fc1.weight"]),
             projection_dim=len(part["text_projection.weight"]),
             num_hidden_layers=hf.depth(part, "text_model.encoder.layers."),
-            num_attention_heads=table.shape[1] // HEAD_WIDTH,
+            num_attention_heads=table.shape[1] // hf.HEAD_WIDTH,
             max_position_embeddings=len(part["text_model.embeddings.position_embedding.weight"]),
             # This id selects the position of the largest token id, which is the first end-of-text marker.
             eos_token_id=2,
@@ -98,19 +74,17 @@ class ClipText:
             return self._model(input_ids=ids).text_embeds.float()
 
 
-def load_image(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> ClipImage:
-    """Return the shared image tower of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(f"{checkpoint.name}.image", device, lambda: ClipImage(hf.read_state(path), device), path)
+def read_image(path: Path, device: torch.device | str) -> ClipImage:
+    """Return the image tower of a file of weights, of which the text tower is not read."""
+    return ClipImage(hf.read_state(path, prefixes=_IMAGE), device)
 
 
-def load_text(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> ClipText:
-    """Return the shared text tower of a checkpoint."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(f"{checkpoint.name}.text", device, lambda: ClipText(hf.read_state(path), device), path)
+def read_text(path: Path, device: torch.device | str) -> ClipText:
+    """Return the text tower of a file of weights, of which the image tower is not read."""
+    return ClipText(hf.read_state(path, prefixes=_TEXT), device)
 
 
-def load_tokenizer(checkpoint: Weights, metric: str | None = None) -> ClipTokenizer:
-    """Return the shared tokeniser of a merges file (plain or gzip)."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(f"{checkpoint.name}.tokenizer", "cpu", lambda: ClipTokenizer.from_file(path), path)
+def read_tokenizer(path: Path, device: torch.device | str) -> ClipTokenizer:
+    """Return the tokeniser of a merges file (plain or gzip)."""
+    del device
+    return ClipTokenizer.from_file(path)

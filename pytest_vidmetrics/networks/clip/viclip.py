@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.clip.towers import ClipText
-
-VICLIP = Weights(
-    "ViClip-InternVid-10M-FLT.pth",
-    "OpenGVLab/VBench_Used_Models",
-    "ViClip-InternVid-10M-FLT.pth",
-    size=1_710_360_580,
-    licence="not stated beside the file; the code is Apache-2.0",
-    override="VIDMETRICS_VICLIP",
-)
-HEAD_WIDTH = 64
 
 
 def clip_layers(state: hf.State, source: str, target: str) -> dict[str, torch.Tensor]:
@@ -74,7 +63,7 @@ class ViClipVideo:
             hidden_size=width,
             intermediate_size=4 * width,
             num_hidden_layers=hf.depth(layers, "encoder.layers."),
-            num_attention_heads=width // HEAD_WIDTH,
+            num_attention_heads=width // hf.HEAD_WIDTH,
             attn_implementation="sdpa",
         )
         norms = {key: value for key, value in part.items() if key.startswith(("ln_pre.", "ln_post."))}
@@ -122,17 +111,11 @@ class ViClipText:
         return self._text(rows)
 
 
-def load_video(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> ViClipVideo:
-    """Return the shared video tower of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(
-        f"{checkpoint.name}.video", device, lambda: ViClipVideo(hf.read_state(path, "model"), device), path
-    )
+def read_video(path: Path, device: torch.device | str) -> ViClipVideo:
+    """Return the video tower of a file of weights, of which the text tower is not read."""
+    return ViClipVideo(hf.read_state(path, "model", ("vision_encoder.",)), device)
 
 
-def load_text(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> ViClipText:
-    """Return the shared text tower of a checkpoint."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(
-        f"{checkpoint.name}.text", device, lambda: ViClipText(hf.read_state(path, "model"), device), path
-    )
+def read_text(path: Path, device: torch.device | str) -> ViClipText:
+    """Return the text tower of a file of weights, of which the video tower is not read."""
+    return ViClipText(hf.read_state(path, "model", ("text_encoder.",)), device)

@@ -16,6 +16,8 @@ from pytest_vidmetrics.networks.flow import dpflow
 from pytest_vidmetrics.networks.flow import raft as raft_things
 from pytest_vidmetrics.networks.flow.memory import check_memory, pairs_at_once
 from pytest_vidmetrics.networks.flow.store import StoredPairs
+from pytest_vidmetrics.networks.loading import load
+from pytest_vidmetrics.networks.published.video import DPFLOW, RAFT_THINGS
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]
 """``(n, 3, H, W)`` uint8 RGB frames to ``(n - 1, 2, h, w)`` float32 flow in pixels and the index of the clip in it."""
@@ -39,7 +41,7 @@ class FlowModel:
 
     def __post_init__(self) -> None:
         """Check the names."""
-        known = {"raft_large": ("things",), "dpflow": tuple(dpflow.CHECKPOINTS)}
+        known = {"raft_large": ("things",), "dpflow": tuple(DPFLOW)}
         if self.model_name not in known:
             raise ValueError(f"model_name is one of {', '.join(known)}, not {self.model_name!r}")
         if self.ckpt not in known[self.model_name]:
@@ -47,16 +49,18 @@ class FlowModel:
 
     def checkpoint(self) -> Weights:
         """Return the weights."""
-        return raft_things.RAFT_THINGS if self.model_name == "raft_large" else dpflow.CHECKPOINTS[self.ckpt]
+        return RAFT_THINGS if self.model_name == "raft_large" else DPFLOW[self.ckpt]
 
     def load(self, device: torch.device | str, metric: str | None = None) -> Forward:
         """Return the shared network on a device; ``metric`` is who asks, for the error message.
 
         Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` without the weights or the library.
         """
+        one = self.checkpoint()
         if self.model_name == "raft_large":
-            return padded(raft_things.load(self.checkpoint(), device, metric))
-        return dpflow.load(self.checkpoint(), device, metric)
+            return padded(load(one.name, raft_things.read, [one], device, metric))
+        dpflow.check()
+        return load(one.name, dpflow.read, [one], device, metric)
 
     def check(self, who: str, height: int, width: int, device: torch.device | str) -> None:
         """Refuse frames that are too small for the network, or too large for the memory.

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 
-_RELEASE = "https://github.com/hmorimitsu/ptlflow/releases/download/weights1"
-_FILES = {"things": "2012b5d6", "chairs": "f94e717a", "kitti": "4e97eac6", "sintel": "b44b072c", "spring": "69bac7fa"}
-CHECKPOINTS = {
-    trained: Weights(
-        f"dpflow-{trained}-{digest}.ckpt",
-        f"{_RELEASE}/dpflow-{trained}-{digest}.ckpt",
-        licence="CC-BY-NC-SA-4.0",
-        override=f"VIDMETRICS_DPFLOW_{trained.upper()}",
-    )
-    for trained, digest in _FILES.items()
-}
-"""Published weights by training set."""
 SMALLEST = 33
 """Fewest pixels of a side: below, the coarsest maps have one value, which normalisation makes NaN."""
 
@@ -55,10 +41,11 @@ def _library(name: str = "ptlflow") -> ModuleType:
     return importlib.import_module(name)
 
 
-def load(
-    checkpoint: Weights, device: torch.device | str, metric: str | None = None
-) -> Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]:
-    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
+def check() -> None:
+    """Raise :class:`~pytest_vidmetrics.core.errors.UnavailableError` when the library is missing."""
     _library()
-    path = str(resolve(checkpoint, metric))
-    return shared.load(checkpoint.name, device, lambda: DPFlow(hf.read_state(path, "state_dict"), device), path)
+
+
+def read(path: Path, device: torch.device | str) -> DPFlow:
+    """Return the network of a file of weights: ``state_dict`` beside settings that are not read."""
+    return DPFlow(hf.read_state(path, "state_dict"), device)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 
-RAFT_THINGS = Weights(
-    "raft-things.pth",
-    "sbalani/raft-things",
-    "raft-things.pth",
-    size=21_045_316,
-    licence="BSD-3-Clause",
-    override="VIDMETRICS_RAFT_THINGS",
-)
 ITERATIONS = 20
 DIVISOR = 8
 SMALLEST = 128
@@ -57,13 +48,13 @@ def rename(key: str) -> str | None:
         if key.startswith(source):
             return target + _rename_encoder(key.removeprefix(source))
     rest = key.removeprefix("update_block.")
-    return next(new + rest.removeprefix(old) for old, new in _UPDATE if rest.startswith(old))
+    return next((new + rest.removeprefix(old) for old, new in _UPDATE if rest.startswith(old)), key)
 
 
 def _rename_encoder(key: str) -> str:
     layer, _, rest = key.partition(".")
     if not layer.startswith("layer"):
-        return next(new + key.removeprefix(old) for old, new in _ENCODER if key.startswith(old))
+        return next((new + key.removeprefix(old) for old, new in _ENCODER if key.startswith(old)), key)
     number, _, rest = rest.partition(".")
     renamed = (new + rest.removeprefix(old) for old, new in _BLOCK if rest.startswith(old))
     return f"{layer}.{number}.{next(renamed, rest)}"
@@ -143,7 +134,6 @@ def pad(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
     return wide, (..., slice(top, top + height), slice(left, left + width))
 
 
-def load(checkpoint: Weights, device: torch.device | str, metric: str | None = None) -> RaftThings:
-    """Return the shared network of a checkpoint; ``metric`` is who asks, for the error message."""
-    path = str(resolve(checkpoint, metric))
-    return shared.load(checkpoint.name, device, lambda: RaftThings(hf.read_state(path), device), path)
+def read(path: Path, device: torch.device | str) -> RaftThings:
+    """Return the network of a file of weights."""
+    return RaftThings(hf.read_state(path), device)

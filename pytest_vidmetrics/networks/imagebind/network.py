@@ -6,25 +6,15 @@ The published weights are for non-commercial use only (CC BY-NC-SA 4.0).
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.convolution import conv2d
 
-IMAGEBIND = Weights(
-    "imagebind_huge.pth",
-    "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
-    licence="CC BY-NC-SA 4.0 (non-commercial use only)",
-    override="VIDMETRICS_IMAGEBIND",
-)
 DIMENSION = 1024
 _PARTS = {"preprocessors": "stem", "trunks": "trunk", "heads": "head", "postprocessors": "post"}
 _USED = tuple(f"modality_{part}.{modality}." for part in _PARTS for modality in ("vision", "audio"))
@@ -177,25 +167,6 @@ def _tower(state: hf.State, modality: Modality) -> nn.Module:
     return hf.assign(tower, part)
 
 
-def checkpoint(weights: str | None) -> Weights:
-    """Return the published weights, or the local file ``weights`` in their place."""
-    return IMAGEBIND.or_local(weights)
-
-
-def load(weights: str | None, device: torch.device | str, metric: str | None = None) -> ImageBind:
-    """Return the shared towers with the published weights, or with those of the local file ``weights``.
-
-    ``metric`` is who asks, for the error message. Raises :class:`UnavailableError` for a file that is missing or
-    holds something else.
-    """
-    path = resolve(checkpoint(weights), metric)
-    return shared.load("imagebind", device, lambda: _read(path, device), str(path))
-
-
-def _read(path: Path, device: torch.device | str) -> ImageBind:
-    try:
-        # Two fifths of the file belong to modalities that are not used, and are not read.
-        return ImageBind(hf.read_state(path, prefixes=_USED), device)
-    except (ValueError, KeyError, RuntimeError, UnpicklingError) as error:
-        text = f"{type(error).__name__}: {error}"
-        raise UnavailableError(f"{path} does not hold the weights of ImageBind ({text})") from error
+def read(path: Path, device: torch.device | str) -> ImageBind:
+    """Return the towers of a file of weights, of which other modalities are not read."""
+    return ImageBind(hf.read_state(path, prefixes=_USED), device)

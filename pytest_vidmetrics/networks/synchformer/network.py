@@ -8,20 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.synchformer.audio import AudioTower
 from pytest_vidmetrics.networks.synchformer.layers import HIDDEN, WIDTH, attend
 from pytest_vidmetrics.networks.synchformer.video import VideoTower
 
-SYNCHFORMER = Weights(
-    "synchformer_state_dict.pth",
-    "https://github.com/hkchengrex/MMAudio/releases/download/v0.1/synchformer_state_dict.pth",
-    licence="MIT (Synchformer; the terms of the release that holds this copy were not checked)",
-    override="VIDMETRICS_SYNCHFORMER",
-)
 SEGMENTS = 14
 """How many segments of each stream are compared: the table of positions is for this many and no others."""
 CLASSES = 21
@@ -115,23 +106,7 @@ class Synchformer(nn.Module):
             )
 
 
-def checkpoint(weights: str | None) -> Weights:
-    """Return the published weights, or the local file ``weights`` in their place."""
-    return SYNCHFORMER.or_local(weights)
-
-
-def load(weights: str | None, device: torch.device | str, metric: str | None = None) -> Synchformer:
-    """Return the shared network with the published weights, or with those of the local file ``weights``.
-
-    ``metric`` is who asks, for the error message. Raises :class:`UnavailableError` for a file that is missing or
-    holds something else.
-    """
-    path = resolve(checkpoint(weights), metric)
-    return shared.load("synchformer", device, lambda: _read(path, device), str(path))
-
-
-def _read(path: Path, device: torch.device | str) -> Synchformer:
-    try:
-        return Synchformer(hf.read_state(path)).to(device)
-    except (ValueError, RuntimeError) as error:
-        raise UnavailableError(f"{path} does not hold the weights of Synchformer: {error}") from error
+def read(path: Path, device: torch.device | str) -> Synchformer:
+    """Return the network of a file of weights."""
+    network: Synchformer = Synchformer(hf.read_state(path)).to(device)
+    return network

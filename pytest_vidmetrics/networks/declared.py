@@ -1,0 +1,82 @@
+"""Networks that a metric declares on its class: once, with the files that they need."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Self, TypeVar, cast, overload
+
+from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.networks.loading import load
+
+N = TypeVar("N")
+Choice = Callable[[Any], Sequence[Weights]]
+
+
+class Network(Generic[N]):
+    """A network of a metric, loaded when the attribute is first read, or by ``setup()``.
+
+    ::
+
+        class SubjectConsistency(VBenchMetric):
+            _network: Network[Dino] = Network("dino-vitb16", ".dino:read", DINO_B16)
+
+    ``loader`` is a function ``module:name`` (a leading dot stands for this package), called with the paths of the
+    files, ``device`` and ``options``, attributes of the metric by name. ``files`` are all that any configuration can
+    load, in the order of the loader's arguments; ``choose`` returns those of one metric where they depend on it, none
+    where it does without the network. Assigning to the attribute gives the metric a network of its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loader: str,
+        *files: Weights,
+        choose: Choice | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.loader = loader
+        self.files = files
+        self._choose = choose
+        self._options = tuple(options)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._attribute = name
+
+    @overload
+    def __get__(self, metric: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, metric: object, owner: type) -> N: ...
+    def __get__(self, metric: Any, owner: type) -> Self | N:
+        if metric is None:
+            return self
+        held = vars(metric)
+        if self._attribute not in held:
+            held[self._attribute] = self.load(metric)
+        return cast(N, held[self._attribute])
+
+    def __set__(self, metric: object, network: N) -> None:
+        vars(metric)[self._attribute] = network
+
+    def weights(self, metric: Any) -> tuple[Weights, ...]:
+        """Return the files that one metric loads."""
+        return self.files if self._choose is None else tuple(self._choose(metric))
+
+    def load(self, metric: Any) -> N:
+        """Return the network for a metric, shared with all that declare it alike.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError`.
+        """
+        module, _, function = self.loader.partition(":")
+        build = getattr(importlib.import_module(module, __package__), function)
+        options = {name: getattr(metric, name) for name in self._options}
+        return cast(N, load(self.name, build, self.weights(metric), metric.device, metric.name, **options))
+
+
+def networks_of(metric: type) -> Iterator[tuple[str, Network[Any]]]:
+    """Yield the networks that a class declares or inherits, by attribute, in the order of declaration."""
+    found: dict[str, Any] = {}
+    for cls in reversed(metric.__mro__):
+        found.update(vars(cls))
+    yield from ((name, one) for name, one in found.items() if isinstance(one, Network))
