@@ -4,44 +4,58 @@ from __future__ import annotations
 
 import itertools
 import re
+import struct
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pytest_vidmetrics.core.errors import MediaError
+from pytest_vidmetrics.core.order import in_order
+from pytest_vidmetrics.media.formats import IMAGE_SUFFIXES, kind_of
 
 if TYPE_CHECKING:
     import torch
 
     from pytest_vidmetrics.media.orientation import Pixels
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-
 _DEEP_MODES = ("I", "F")
 """First letters of Pillow's modes of more than 8 bits, which it would clip instead of scale."""
-
-
-def natural_key(name: str) -> tuple[tuple[int, str], ...]:
-    """Return a sort key under which ``frame2`` comes before ``frame10``; ties are settled by the text."""
-    parts = re.split(r"(\d+)", name)
-    numbers = tuple((int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in parts)
-    return (*numbers, (-1, name))
+_DEEP_DATA = ";16B"
+"""How Pillow's decoders of pictures end whose 16 bits it cuts to 8 without a word."""
+_ORIENTATION = 0x0112
+_SWAPPED = (5, 6, 7, 8)
+_NUMBERS = re.compile(r"(\d+)")
+_VALUE = re.compile(r"([+-]?\d+(?:\.\d+)?)")
+_Values = tuple[Decimal, ...]
+_SERIES = 3
+"""So many names that differ in one number are a series, in which any other name is a stray."""
 
 
 def list_images(folder: Path) -> list[Path]:
     """Return the images of a folder in natural order.
 
-    Raises :class:`MediaError` when there is none, and when numbered images have a hole: frames that got lost.
+    Raises :class:`MediaError` when there is none, when numbered images have a hole (frames that got lost), and when
+    pictures are there that are not frames.
     """
-    found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+    found = [path for path in folder.iterdir() if kind_of(path) == "image"]
     if not found:
         raise MediaError(f"{folder}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    found = sorted(found, key=lambda p: natural_key(p.name))
-    if lost := _hole([p.stem for p in found]):
+    found = in_order(found, lambda path: path.name)
+    stems = [path.stem for path in found]
+    if lost := _hole(stems):
         raise MediaError(f"{folder}: {lost}; the other images are numbered without a gap")
+    if stray := _stray(found):
+        raise MediaError(f"{folder}: {stray}; a folder of frames holds the frames of one clip and no other picture")
     return found
+
+
+def _split(stem: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the texts and the numbers of a name."""
+    parts = _NUMBERS.split(stem)
+    return tuple(parts[::2]), tuple(parts[1::2])
 
 
 def _hole(stems: list[str]) -> str:
@@ -49,10 +63,10 @@ def _hole(stems: list[str]) -> str:
 
     Numbers with more places, or with a hole of more images than there are, were chosen so: every tenth frame, say.
     """
-    split = [re.split(r"(\d+)", stem) for stem in stems]
-    if len({tuple(parts[::2]) for parts in split}) != 1:
+    split = [_split(stem) for stem in stems]
+    if len({texts for texts, _ in split}) != 1:
         return ""
-    counting = [column for column in zip(*(parts[1::2] for parts in split), strict=True) if len(set(column)) > 1]
+    counting = [column for column in zip(*(numbers for _, numbers in split), strict=True) if len(set(column)) > 1]
     if len(counting) != 1:
         return ""
     numbers = [int(text) for text in counting[0]]
@@ -63,10 +77,54 @@ def _hole(stems: list[str]) -> str:
     return f"number {first} is missing" if first == last else f"the numbers {first} to {last} are missing"
 
 
+def _stray(paths: list[Path]) -> str:
+    """Return which images are surplus: two of one frame, or one whose name does not count with the others."""
+    stems: dict[str, Path] = {}
+    for path in paths:
+        if (other := stems.setdefault(path.stem.casefold(), path)) is not path:
+            return f"{other.name} and {path.name} are one frame"
+    series: dict[tuple[str, ...], list[tuple[_Values, Path]]] = {}
+    for path in paths:
+        texts, values = _values(path.stem)
+        series.setdefault(texts, []).append((values, path))
+    main = max(series.values(), key=len)
+    counted = {values: path for values, path in reversed(main) if values}
+    if len(counted) < 2:
+        return ""
+    others = [one for group in series.values() if group is not main for one in group]
+    if len(counted) < _SERIES:  # too few to tell, but for what has no number or one of theirs
+        others = [one for one in others if not one[0] or one[0] in counted]
+    else:
+        others += [(values, path) for values, path in main if counted[values] is not path]
+    if not others:
+        return ""
+    names = [path.name for _, path in others]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}: not in the series of {main[0][1].name} ({len(counted)} images)"
+
+
+def _values(stem: str) -> tuple[tuple[str, ...], _Values]:
+    """Return the texts of a name and what its numbers are worth, with fractions and signs."""
+    parts = _VALUE.split(stem.casefold())
+    return tuple(parts[::2]), tuple(Decimal(part) for part in parts[1::2])
+
+
 def image_size(path: Path) -> tuple[int, int]:
-    """Return ``(width, height)`` from the header. Raises :class:`MediaError` for a damaged or unusable image."""
+    """Return ``(width, height)`` as displayed, from the header.
+
+    Raises :class:`MediaError` for a damaged or unusable image.
+    """
     with _open(path) as image:
-        return image.size
+        width, height = image.size
+        return (height, width) if _orientation(image) in _SWAPPED else (width, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how a picture is laid on the screen, 1 to 8 as Exif counts; 1 is as stored."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except (OSError, ValueError, TypeError, SyntaxError, struct.error):  # damaged: what a viewer ignores
+        return 1
 
 
 def _open(path: Path) -> Image.Image:
@@ -79,7 +137,7 @@ def _open(path: Path) -> Image.Image:
     problem = ""
     if getattr(image, "n_frames", 1) > 1:
         problem = "an animated image; convert it to a GIF, a video or a folder of images"
-    elif image.mode.startswith(_DEEP_MODES):
+    elif image.mode.startswith(_DEEP_MODES) or _is_cut(image):
         problem = f"more than 8 bits per channel (mode {image.mode}); convert it to 8-bit RGB"
     if problem:
         image.close()
@@ -87,10 +145,16 @@ def _open(path: Path) -> Image.Image:
     return image
 
 
+def _is_cut(image: Image.Image) -> bool:
+    """Whether Pillow would drop the low bits of a picture of 16."""
+    return any(str(tile.args).endswith(_DEEP_DATA) for tile in getattr(image, "tile", ()))
+
+
 def read_images(paths: list[Path], wanted: Iterable[int]) -> torch.Tensor:
     """Return the wanted images as ``(T, 3, H, W)`` uint8.
 
-    Every image must have the size of the first, also those that are not wanted; alpha is dropped.
+    Every image must have the size of the first, also those that are not wanted; alpha is dropped, and the
+    orientation that Exif states is applied.
     """
     import torch
 
@@ -108,7 +172,7 @@ def read_pixels(path: Path) -> Pixels:
 
     with _open(path) as image:
         try:
-            return np.array(_rgb(image))
+            return np.array(_rgb(ImageOps.exif_transpose(image) if _orientation(image) != 1 else image))
         except (OSError, SyntaxError, ValueError) as error:
             raise MediaError(f"{path}: the image is truncated or damaged ({error})") from error
 

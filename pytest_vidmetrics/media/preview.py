@@ -21,7 +21,8 @@ from PIL import Image
 
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.media.container import decode_frames, find_video, open_media, video_stream
-from pytest_vidmetrics.media.images import IMAGE_SUFFIXES, list_images, read_pixels
+from pytest_vidmetrics.media.formats import IMAGE_SUFFIXES
+from pytest_vidmetrics.media.images import list_images, read_pixels
 from pytest_vidmetrics.media.orientation import Orientation, Pixels, orientation_of
 
 if TYPE_CHECKING:

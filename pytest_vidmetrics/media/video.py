@@ -19,7 +19,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.media.container import count_frames, decode_frames, find_video, open_media, video_stream
-from pytest_vidmetrics.media.images import IMAGE_SUFFIXES, image_size, list_images, read_images
+from pytest_vidmetrics.media.formats import IMAGE_SUFFIXES
+from pytest_vidmetrics.media.images import image_size, list_images, read_images
 from pytest_vidmetrics.media.orientation import Orientation, Pixels, orientation_of
 from pytest_vidmetrics.media.recipe import DECODER_ID, INTERPOLATION, PIXEL_FORMAT, RESCALE_THREADS
 from pytest_vidmetrics.media.scaling import Scaler

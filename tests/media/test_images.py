@@ -1,15 +1,13 @@
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import FrameRequest
-from pytest_vidmetrics.media.images import natural_key
 from pytest_vidmetrics.media.video import probe, read_clip
 from tests.support.media_clips import gray_ramp
 
@@ -72,17 +70,32 @@ def test_names_that_do_not_count_by_one_have_no_hole(tmp_path, names):
     assert read_clip(save(tmp_path / "frames", [f"{name}.png" for name in names])).total == len(names)
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=20, unique=True))
-def test_natural_order_is_numeric(numbers):
-    ordered = sorted((f"frame_{n}.png" for n in numbers), key=natural_key)
-    assert ordered == [f"frame_{n}.png" for n in sorted(numbers)]
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["0.png", "1.png", "2.png", "2.jpg", "3.png"], r"2\.\w+ and 2\.\w+ are one frame"),
+        (["0.png", "1.png", "2.png", "3.png", "preview.png"], r"preview\.png: not in the series of 0\.png"),
+        (["0.png", "1.png", "2.png", "3.png", "3 (1).png"], r"3 \(1\)\.png: not in the series"),
+        (["f0.png", "f1.png", "f2.png", "f0_mask.png", "f1_mask.png", "f2_mask.png"], "3 images"),
+        (["0.png", "1.png", "thumb.jpg"], r"thumb\.jpg: not in the series of 0\.png \(2 images\)"),
+        (["a1.png", "a2.png", "b1.png", "b2.png"], r"b1\.png, b2\.png: not in the series"),
+        (["f1.png", "f01.png", "f2.png", "f3.png"], r"f0?1\.png: not in the series"),
+        (["x0.png", "x1.png", "x2.png", "copy of x1.png", "depth_0.png"], "not in the series of x0"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_picture_that_is_no_frame_is_named(tmp_path, names, message):
+    folder = save(tmp_path / "frames", names)
+    for read in (read_clip, probe):
+        with pytest.raises(MediaError, match=message):
+            read(folder)
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.text(alphabet="aA01²٣. _", max_size=8), max_size=8, unique=True))
-def test_any_names_have_one_order(names):
-    assert sorted(names, key=natural_key) == sorted(set(names), key=natural_key)
+def test_frames_of_fractions_and_of_negative_times_are_in_order(tmp_path):
+    for number, names in enumerate((["t0.25", "t0.5", "t1"], ["t-2", "t-1", "t0", "t+1"])):
+        frames = gray_ramp(len(names))
+        folder = save(tmp_path / str(number), [f"{name}.png" for name in names[::-1]], frames[::-1])
+        np.testing.assert_array_equal(read_clip(folder).frames.permute(0, 2, 3, 1).numpy(), np.stack(frames))
 
 
 def test_one_image_is_a_clip_of_one_frame(tmp_path):
@@ -107,6 +120,50 @@ def test_transparent_palettes_become_rgb_without_a_warning(tmp_path, transparenc
     image.save(tmp_path / "a.png", transparency=transparency)
     expected = np.asarray(image.convert("RGB"))
     np.testing.assert_array_equal(read_clip(tmp_path / "a.png").frames[0].permute(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_exif_data_say(tmp_path, orientation):
+    shown = gray_ramp(1)[0]
+    back = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}[orientation]
+    ways = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270"}
+    ways |= {7: "TRANSVERSE", 8: "ROTATE_90"}
+    stored = Image.fromarray(shown)
+    if back != 1:
+        stored = stored.transpose(Image.Transpose[ways[back]])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "0.png", exif=exif)
+    np.testing.assert_array_equal(read_clip(tmp_path / "0.png").frames[0].permute(1, 2, 0).numpy(), shown)
+    info = probe(tmp_path / "0.png")
+    assert (info.width, info.height) == (64, 48)
+    save(tmp_path, ["1.png"])
+    (tmp_path / "note.txt").touch()
+    assert read_clip(tmp_path).total == 2
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray16be", "rgb48be", "rgba64be"])
+def test_pictures_of_16_bits_have_one_rule(tmp_path, pix_fmt):
+    channels = {"gray16be": (), "rgb48be": (3,), "rgba64be": (4,)}[pix_fmt]
+    with av.open(str(tmp_path / "deep.png"), "w", format="image2") as out:
+        stream = out.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 16, 8, pix_fmt
+        deep = np.full((8, 16, *channels), 40000, np.uint16)
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(deep, format=pix_fmt)))
+        out.mux(stream.encode(None))
+    with pytest.raises(MediaError, match=r"deep\.png: more than 8 bits per channel .*convert it to 8-bit RGB"):
+        read_clip(tmp_path / "deep.png")
+
+
+def test_a_moving_avif_is_read_whole(tmp_path):
+    frames = gray_ramp(5)
+    images = [Image.fromarray(pixels) for pixels in frames]
+    images[0].save(tmp_path / "moving.avif", save_all=True, append_images=images[1:], duration=100, quality=100)
+    images[0].save(tmp_path / "still.avif", quality=100)
+    clip = read_clip(tmp_path / "moving.avif")
+    assert clip.total == 5
+    assert np.abs(clip.frames.permute(0, 2, 3, 1).numpy() - np.stack(frames).astype(float)).mean() < 4
+    assert read_clip(tmp_path / "still.avif").total == 1
 
 
 def test_folders_that_are_no_clip(tmp_path):
