@@ -13,6 +13,18 @@ from typing import BinaryIO, NamedTuple
 _NAME = re.compile(rb"[A-Za-z0-9 ]{4}")
 _LIMIT = 1 << 26
 """No table of a fragment is that large; reading one is bounded."""
+_TOP = frozenset(
+    {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"ssix", b"mfra", b"free", b"skip", b"wide", b"uuid"}
+    | {b"emsg", b"prft", b"meta", b"pdin", b"udta", b"imda", b"ID32"}
+)
+_INSIDE = {
+    b"moof": frozenset({b"mfhd", b"traf", b"meta", b"uuid", b"pssh", b"free", b"skip"}),
+    b"traf": frozenset(
+        {b"tfhd", b"tfdt", b"trun", b"sdtp", b"sbgp", b"sgpd", b"subs", b"saiz", b"saio", b"senc", b"uuid", b"meta"}
+        | {b"csgp", b"tfxd", b"tfrf", b"udta", b"free", b"skip"}
+    ),
+}
+"""What may stand at the top of a file of fragments, and in the tables that lead to the frames."""
 _EMPTY = 0x01
 """In the first byte of a track's flags: it pauses for this fragment."""
 
@@ -39,7 +51,7 @@ def damage(stream: BinaryIO, boxes: list[Box], size: int) -> str | None:
     if not tracks:
         return None
     for box in [*boxes, Box(b"", boxes[-1].end, 0, 0)]:
-        if box.start + 8 <= size and (not _NAME.fullmatch(box.name) or box.end > size):
+        if box.start + 8 <= size and (box.name not in _TOP or box.end > size):
             return f"the file is damaged: no MP4 box at byte {box.start}"
         if box.name == b"moof":
             try:
@@ -72,6 +84,12 @@ def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += length
 
 
+def _check_names(parts: list[tuple[bytes, bytes]], parent: bytes) -> None:
+    for name, _ in parts:
+        if name not in _INSIDE[parent]:
+            raise _DamagedError(f"no box of {parent.decode()!r} is called {name.decode()!r}")
+
+
 def _declared(stream: BinaryIO, boxes: list[Box]) -> set[int]:
     """Return the numbers of the tracks that come in fragments."""
     tracks = set[int]()
@@ -101,7 +119,9 @@ def _samples(table: bytes, tracks: set[int]) -> Counter[int]:
                 raise _DamagedError("it is of no track that the file has")
             if b"trun" not in dict(runs) and not header[1] & _EMPTY:
                 raise _DamagedError("it has no samples")
+            _check_names(runs, b"traf")
             counts[track] += sum(_run_length(run) for kind, run in runs if kind == b"trun")
+    _check_names(parts, b"moof")
     return counts
 
 

@@ -17,6 +17,7 @@ SEGMENT = 0x18538067
 _TRACKS, _TRACK_ENTRY, _TRACK_NUMBER, _TRACK_TYPE = 0x1654AE6B, 0xAE, 0xD7, 0x83
 _VIDEO = 1
 _CLUSTER, _GROUP, _SIMPLE_BLOCK, _BLOCK = 0x1F43B675, 0xA0, 0xA3, 0xA1
+_FRAMES = {_GROUP, _SIMPLE_BLOCK}
 _ANYWHERE = {0xEC, 0xBF}
 """Void and CRC-32."""
 _PARTS = {
@@ -25,6 +26,8 @@ _PARTS = {
     _GROUP: _ANYWHERE | {_BLOCK, 0xA2, 0x75A1, 0x9B, 0xFA, 0xFB, 0xFD, 0xA4, 0x75A2, 0x8E, 0xC8},
 }
 """Which elements may stand in those that lead to the frames; all other elements are skipped whole."""
+_ONCE = {_CLUSTER: {0xE7, 0xA7, 0xAB}, _GROUP: {_BLOCK}}
+"""Of these there is one at most, and in a cluster it comes before the frames."""
 
 
 class _DamagedError(Exception):
@@ -97,6 +100,7 @@ def vint(data: bytes) -> tuple[int | None, int] | None:
 
 def _walk(stream: BinaryIO, position: int, end: int, parent: int, contents: _Contents, *, sized: bool) -> int:
     """Check the children of an element; return where they end. One without a size ends where its parent goes on."""
+    seen: set[int] = set()
     while position < end:
         stream.seek(position)
         found = element(stream.read(12))
@@ -108,6 +112,9 @@ def _walk(stream: BinaryIO, position: int, end: int, parent: int, contents: _Con
         stop = end if size is None else position + header + size
         if number not in _PARTS[parent] or stop > end or (size is None and number != _CLUSTER):
             raise _DamagedError(position)
+        if number in _ONCE.get(parent, ()) and (number in seen or (parent == _CLUSTER and seen & _FRAMES)):
+            raise _DamagedError(position)
+        seen.add(number)
         if number == _TRACKS:
             stream.seek(position + header)
             contents.tracks |= _tracks(stream.read(stop - position - header))
@@ -120,6 +127,8 @@ def _walk(stream: BinaryIO, position: int, end: int, parent: int, contents: _Con
         if number in _PARTS:
             stop = _walk(stream, position + header, stop, number, contents, sized=size is not None)
         position = stop
+    if parent == _GROUP and _BLOCK not in seen:
+        raise _DamagedError(position)
     return position
 
 

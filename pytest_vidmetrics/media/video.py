@@ -18,7 +18,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
-from pytest_vidmetrics.media.container import count_frames, decode_frames, find_video, open_media, video_stream
+from pytest_vidmetrics.media.container import decode_frames, find_video, open_media, scan_video, video_stream
 from pytest_vidmetrics.media.formats import IMAGE_SUFFIXES
 from pytest_vidmetrics.media.images import image_size, list_images, read_images
 from pytest_vidmetrics.media.orientation import Orientation, Pixels, orientation_of
@@ -42,7 +42,8 @@ class Clip:
 
     ``frames`` is ``(T, 3, H, W)`` uint8 RGB, channels last in memory; ``indices[i]`` is the number of ``frames[i]``
     in the clip (ascending), ``total`` how many frames the clip has, ``fps`` its average frames per second
-    (``None`` for images). ``scaled`` holds the frames that the decoder scaled, by size; ``None`` where there was no
+    (``None`` for images). ``times`` is ``None`` where frame ``i`` of the clip is shown at ``i / fps``; for a variable rate
+    it holds when each frame begins, in seconds from the first, and when the last one ends. ``scaled`` holds the frames that the decoder scaled, by size; ``None`` where there was no
     decoder that does.
     """
 
@@ -50,6 +51,7 @@ class Clip:
     indices: tuple[int, ...]
     total: int
     fps: float | None
+    times: tuple[float, ...] | None = None
     scaled: Mapping[tuple[int, int], Clip] | None = None
 
     @property
@@ -80,7 +82,8 @@ class Clip:
 class ClipInfo:
     """What a file holds: frame count, size in pixels as displayed, rate, length in seconds, kinds of streams.
 
-    ``frames``, ``width``, ``height`` and ``fps`` are ``None`` for a file without video.
+    ``frames``, ``width``, ``height`` and ``fps`` are ``None`` for a file without video. ``times`` as in :class:`Clip`;
+    ``remarks`` say what is unusual, such as a variable frame rate.
     """
 
     frames: int | None
@@ -90,6 +93,8 @@ class ClipInfo:
     has_video: bool
     has_audio: bool
     duration: float | None
+    times: tuple[float, ...] | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def read_clip(
@@ -108,13 +113,14 @@ def read_clip(
         paths = list_images(where) if where.is_dir() else [where]
         wanted = _wanted(requests, len(paths))
         return Clip(read_images(paths, wanted), wanted, len(paths), None)
-    total = count_frames(where)
+    scan = scan_video(where)
+    total, clock = scan.frames, scan.clock
     if where.suffix.lower() in UNSCALED_SUFFIXES:
         requests = tuple(replace(one, size=None) for one in requests)
     sizes = dict.fromkeys((None, *(one.size for one in requests)))
     numbers = {size: _wanted([one for one in requests if one.size == size], total) for size in sizes}
-    read, fps = _decode(where, numbers, total)
-    clips = {size: Clip(frames, numbers[size], total, fps) for size, frames in read.items()}
+    read = _decode(where, numbers, total)
+    clips = {size: Clip(frames, numbers[size], total, clock.fps, clock.times) for size, frames in read.items()}
     scaled = {size: clip for size, clip in clips.items() if size is not None}
     return replace(clips[None], scaled=None if where.suffix.lower() in UNSCALED_SUFFIXES else scaled)
 
@@ -164,15 +170,13 @@ class _Rows:
         return torch.from_numpy(self._out)
 
 
-def _decode(
-    path: Path, wanted: Mapping[Size, tuple[int, ...]], total: int
-) -> tuple[dict[Size, torch.Tensor], float | None]:
-    """Return the wanted frames of each size, and the frames per second."""
+def _decode(path: Path, wanted: Mapping[Size, tuple[int, ...]], total: int) -> dict[Size, torch.Tensor]:
+    """Return the wanted frames of each size."""
     if not any(wanted.values()):
         raise ValueError("the request asks for no frames")
     orientation = Orientation()
     number = 0
-    with open_media(path) as container:
+    with open_media(path, checked=True) as container:
         stream = video_stream(container, path)
         rows: dict[Size, _Rows] = {}
         # Closed explicitly: an abandoned generator would keep the file open until it is collected.
@@ -187,10 +191,9 @@ def _decode(
                     one.offer(number, frame, orientation)
                 if all(one.complete for one in rows.values()) and number + 1 < total:
                     break
-        rate = _rate(stream)
     if not rows or not all(one.complete for one in rows.values()):
         raise MediaError(f"{path}: truncated or damaged: {total} frames declared, {number + 1} can be decoded")
-    return {size: one.tensor() for size, one in rows.items()}, rate
+    return {size: one.tensor() for size, one in rows.items()}
 
 
 def _converter(stream: VideoStream, size: Size, orientation: Orientation) -> Callable[[VideoFrame], Pixels]:
@@ -208,10 +211,6 @@ def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame) -> Pixels:
     )
     pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint8).transpose(2, 0, 1)
     return pixels
-
-
-def _rate(stream: VideoStream) -> float | None:
-    return float(stream.average_rate) if stream.average_rate else None
 
 
 def probe(path: str | os.PathLike[str]) -> ClipInfo:
@@ -235,5 +234,5 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
         if frame is None:
             raise MediaError(f"{where}: the video stream has no frames")
         size = orientation_of(frame, where).size(frame.width, frame.height)
-        fps = _rate(stream)
-    return ClipInfo(count_frames(where), *size, fps, has_video=True, has_audio=audio, duration=duration)
+    scan = scan_video(where)
+    return ClipInfo(scan.frames, *size, scan.clock.fps, True, audio, duration, scan.clock.times, scan.remarks)
