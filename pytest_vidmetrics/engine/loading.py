@@ -53,7 +53,7 @@ def read(value: Any, key: str, requests: list[FrameRequest]) -> Clip:
         raise ValueError(f"{key} is a Video with neither a source nor frames")
     clip = read_clip(video.source, requests[0], extra=requests[1:])
     _collect_after(clip.nbytes)
-    return clip if video.fps is None else dataclasses.replace(clip, fps=video.fps)
+    return clip if video.fps is None else dataclasses.replace(clip, fps=video.fps, times=None)
 
 
 def _collect_after(nbytes: int) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.types import Video
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.media.video import Clip
 
 CLIP_KEYS = ("video", "reference", "reference_take2")
 """Sample keys whose value is a clip, given as a path, a tensor or a :class:`Video`."""
@@ -19,6 +22,23 @@ _FOLDERS = ("video-masks", "video_masks")
 def rate_key(key: str) -> str:
     """Return the sample key of a clip's frames per second: ``fps`` for ``video``, else ``<key>_fps``."""
     return "fps" if key == "video" else f"{key}_fps"
+
+
+def times_key(key: str) -> str:
+    """Return the sample key of the times of a clip's frames: ``times`` for ``video``, else ``<key>_times``."""
+    return "times" if key == "video" else f"{key}_times"
+
+
+def timing(key: str, clip: Clip, sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a clip says of its times as sample values, unless the sample states a rate of its own.
+
+    That is its mean rate, and for a variable rate when each frame begins, in seconds from the first, and when the
+    last one ends.
+    """
+    if clip.fps is None or sample.get(rate_key(key)) is not None:
+        return {}
+    found: dict[str, Any] = {rate_key(key): clip.fps}
+    return found if clip.times is None else {**found, times_key(key): clip.times}
 
 
 def is_clip(key: str, value: Any) -> bool:

@@ -24,7 +24,7 @@ from pytest_vidmetrics.engine.planning import changed_since, plan_unit, stored
 from pytest_vidmetrics.engine.pool import VideoPool
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.threads import fitting_threads
-from pytest_vidmetrics.engine.values import rate_key, source_of
+from pytest_vidmetrics.engine.values import source_of, times_key, timing
 from pytest_vidmetrics.engine.work import Counts, Job, Loaded, Outcome, Plan, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 from pytest_vidmetrics.networks.shared import sample_scope
@@ -324,8 +324,8 @@ class EvalWorker:
             handed.append((key, held, frames))
             if (source := source_of(plan.values[key])) is not None:
                 values.setdefault(f"{key}_path", source)
-            if held.clip is not None and held.clip.fps is not None and values.get(rate_key(key)) is None:
-                values[rate_key(key)] = held.clip.fps
+            if held.clip is not None:
+                values |= timing(key, held.clip, values)
         return GivenSample(values, frozenset({*keys, *_implied(keys, plan)}))
 
     def _compute(self, metric: BaseMetric, sample: GivenSample) -> Outcome:
@@ -347,9 +347,10 @@ def _configuration(metric: BaseMetric) -> str:
 
 
 def _implied(keys: Sequence[str], plan: Plan) -> Iterator[str]:
-    """Yield the sample keys that say nothing that a declared clip does not: its path, and the sound in its file."""
+    """Yield the sample keys that say nothing that a declared clip does not: its path, its times, and its sound."""
     for key in keys:
         yield f"{key}_path"
+        yield times_key(key)
     for clip, sound in (("video", "audio"), ("reference", "reference_audio")):
         if clip in keys and sound not in plan.given:
             yield sound

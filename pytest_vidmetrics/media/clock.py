@@ -33,7 +33,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Stamp:
-    """One frame's presentation and decoding time, and how long it is shown, in units of the stream; ``None``: unknown."""
+    """When one frame is shown and decoded, and for how long, in units of the stream; ``None`` is not known."""
 
     pts: int | None
     dts: int | None

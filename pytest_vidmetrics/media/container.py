@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 
@@ -17,9 +17,10 @@ from pytest_vidmetrics.media.recipe import THREAD_COUNT, THREAD_TYPE
 from pytest_vidmetrics.media.riff import chunk_counts
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
-    from av.stream import AudioStream, Stream
+    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -201,7 +202,7 @@ def _packets(container: InputContainer, stream: VideoStream, path: Path, parts: 
     return found
 
 
-def _is_leading(packet: Packet, first: int | None, number: int) -> bool:
+def _is_leading(packet: Packet[Any], first: int | None, number: int) -> bool:
     """Whether a frame is shown before the first one that was stored, so that it may need frames before that."""
     return number > 0 and packet.pts is not None and first is not None and packet.pts < first
 

@@ -103,9 +103,9 @@ def _counted(packets: Packets, step: int) -> Transport:
     for before, place in falls:
         near = first_tables[(first_tables > before) & (first_tables <= place)]
         starts.append(int(near[-1]) if len(near) else place)
-    for low, high in sorted(breaks, key=lambda one: one[1]):
-        if not packets[high, 1] & _STARTS or not any(low < start <= high for start in starts):
-            return Transport(f"the file is damaged: packets are lost before byte {high * step}")
+    for last, next_ in sorted(breaks, key=lambda one: one[1]):
+        if not packets[next_, 1] & _STARTS or not any(last < start <= next_ for start in starts):
+            return Transport(f"the file is damaged: packets are lost before byte {next_ * step}")
     return Transport(None, 1 + max(len(falls), sum(int(pids[start]) == 0 for start in set(starts))))
 
 

@@ -41,10 +41,10 @@ class Clip:
     """Decoded frames of one clip.
 
     ``frames`` is ``(T, 3, H, W)`` uint8 RGB, channels last in memory; ``indices[i]`` is the number of ``frames[i]``
-    in the clip (ascending), ``total`` how many frames the clip has, ``fps`` its average frames per second
-    (``None`` for images). ``times`` is ``None`` where frame ``i`` of the clip is shown at ``i / fps``; for a variable rate
-    it holds when each frame begins, in seconds from the first, and when the last one ends. ``scaled`` holds the frames that the decoder scaled, by size; ``None`` where there was no
-    decoder that does.
+    in the clip (ascending), ``total`` how many frames the clip has, ``fps`` its mean frames per second (``None`` for
+    images). ``times`` is ``None`` where frame ``i`` of the clip is shown at ``i / fps``; for a variable rate it holds
+    when each frame begins, in seconds from the first, and when the last one ends. ``scaled`` holds the frames that the
+    decoder scaled, by size; ``None`` where there was no decoder that does.
     """
 
     frames: torch.Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import av
@@ -86,7 +87,7 @@ def test_times_are_sorted_start_at_0_and_frames_are_found_by_them(steps, unit, s
     clock = clock_of([Stamp(pts, pts) for pts in at], unit, [None])
     times = clock.times or [i / clock.fps for i in range(len(at) + 1)]
     assert times[0] == 0
-    assert all(before < after for before, after in zip(times, times[1:], strict=False))
+    assert all(before < after for before, after in itertools.pairwise(times))
     assert len(times) == len(at) + 1
     for number, time in enumerate(times[:-1]):
         assert shown_at(times, time) == number

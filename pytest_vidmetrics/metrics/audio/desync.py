@@ -22,7 +22,7 @@ from pytest_vidmetrics.metrics.audio.desync_inputs import (
     plan,
     segments,
 )
-from pytest_vidmetrics.metrics.audio.waveform import waveform
+from pytest_vidmetrics.metrics.audio.waveform import oddities, waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.networks.declared import Network
@@ -100,7 +100,8 @@ class Desync(BaseMetric):
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip: ``video`` is ``(T, 3, H, W)`` uint8 at ``fps``, ``audio`` as for the audio metrics.
 
-        Raises :class:`~pytest_vidmetrics.core.errors.NoAudioStreamError` for a clip without sound and
+        A clip of variable rate comes with ``times``. Raises
+        :class:`~pytest_vidmetrics.core.errors.NoAudioStreamError` for a clip without sound and
         :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for frames that are not RGB.
         """
         video: torch.Tensor = sample["video"]
@@ -109,15 +110,16 @@ class Desync(BaseMetric):
         fps = sample.get("fps") or self.src_fps
         if fps is None:
             return self._skip(sample, "the clip states no frame rate: give fps with the sample, or src_fps")
-        sound = waveform(sample["audio"], RATE)
-        if reason := self._too_short(len(video) / fps, len(sound) / RATE):
+        sound, times = waveform(sample["audio"], RATE), sample.get("times")
+        lasts = times[-1] if times else len(video) / fps
+        if reason := self._too_short(lasts, len(sound) / RATE):
             return self._skip(sample, reason)
-        read = plan(len(video), float(fps), len(sound), self.compat, self.seconds)
+        read = plan(len(video), float(fps), len(sound), self.compat, self.seconds, times)
         if min(read.video, read.audio) < SEGMENTS:
-            return self._skip(sample, _lacking(len(video) / fps, len(sound) / RATE, read))
+            return self._skip(sample, _lacking(lasts, len(sound) / RATE, read))
         logits = self._logits(video.to(self.device), sound[: read.samples], read)
-        clip = {"fps": float(fps), "video_s": len(video) / fps, "audio_s": len(sound) / RATE}
-        return self._result(logits, read, {**clip, "silent": not sound.any()})
+        clip = {"fps": float(fps), "video_s": lasts, "audio_s": len(sound) / RATE}
+        return self._result(logits, read, {**clip, **oddities(sample), "silent": not sound.any()})
 
     def _too_short(self, video: float, audio: float) -> str:
         # A frame of the last tick may be missing: the rate that a container states is rounded.

@@ -48,23 +48,37 @@ class Plan:
         return (0, 0), (self.video - SEGMENTS, self.audio - SEGMENTS)
 
 
-def plan(frames: int, fps: float, samples: int, compat: Compat, seconds: float | None = None) -> Plan:
-    """Return what is read of a clip of ``frames`` at ``fps`` with ``samples`` at 16 kHz.
+def plan(
+    frames: int,
+    fps: float,
+    samples: int,
+    compat: Compat,
+    seconds: float | None = None,
+    times: Sequence[float] | None = None,
+) -> Plan:
+    """Return what is read of a clip of ``frames`` at ``fps``, or at ``times``, with ``samples`` at 16 kHz.
 
     Both streams end after ``seconds`` where that is given. Otherwise ``"av-benchmark"`` cuts them to the length
     that they share; ``"fastvideo"`` does not, so that its back windows are apart by the difference of the lengths.
     """
-    picked = nearest(frames, fps)
+    picked = nearest(frames, fps, times)
     limit = seconds
     if limit is None and compat == "av-benchmark":
-        limit = min(frames / fps, samples / RATE)
+        limit = min(times[-1] if times else frames / fps, samples / RATE)
     if limit is None:
         return Plan(picked, samples)
     return Plan(picked[: round(limit * FPS)], min(samples, round(limit * RATE)))
 
 
-def nearest(total: int, fps: float) -> tuple[int, ...]:
-    """Return the source frame shown at each tick of 25 fps; at least 16 ticks, unless the clip has that rate."""
+def nearest(total: int, fps: float, times: Sequence[float] | None = None) -> tuple[int, ...]:
+    """Return the source frame shown at each tick of 25 fps; at least 16 ticks, unless the clip has that rate.
+
+    ``times`` are those of a variable rate, see :func:`~pytest_vidmetrics.engine.values.timing`.
+    """
+    if times is not None:
+        from pytest_vidmetrics.media.clock import shown_at
+
+        return tuple(shown_at(times, i / FPS) for i in range(max(FRAMES, round(times[-1] * FPS))))
     if fps == FPS:
         return tuple(range(total))
     count = max(FRAMES, round(total / fps * FPS))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.metrics.audio.waveform import waveform
+from pytest_vidmetrics.metrics.audio.waveform import oddities, waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.networks.declared import Network
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_vidmetrics.networks.imagebind.video import Pairs
 
 Compat = Literal["fastvideo", "av-benchmark"]
+Times = tuple[float, ...] | None
 _SLACK = 1e-9
 """Of a frame: rates and lengths are rounded."""
 
@@ -90,6 +91,7 @@ class ImageBindScore(BaseMetric):
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip: ``video`` is ``(T, 3, H, W)`` uint8 at ``fps``, ``audio`` as for the audio metrics.
 
+        A clip of variable rate comes with ``times``.
         ``details``: ``clips`` (the frame numbers of each pair), ``clip_scores`` (the cosine of each pair with the
         whole sound), ``views``, ``audio_clips``, ``fps``, ``video_s``, ``audio_s``, ``silent``. Raises
         :class:`~pytest_vidmetrics.core.errors.NoAudioStreamError` for a clip without sound and
@@ -103,7 +105,14 @@ class ImageBindScore(BaseMetric):
             return self._skip(sample, "the clip states no frame rate: give fps with the sample, or src_fps")
         fps = float(rate)
         sound = self._sound(sample["audio"])
-        facts = {"fps": fps, "video_s": len(video) / fps, "audio_s": self._seconds(sound), "silent": not sound.any()}
+        times = sample.get("times")
+        facts: dict[str, Any] = {
+            "fps": fps,
+            "video_s": times[-1] if times else len(video) / fps,
+            "audio_s": self._seconds(sound),
+            **oddities(sample),
+            "silent": not sound.any(),
+        }
         if self.seconds is not None and min(facts["video_s"], facts["audio_s"]) < self.seconds - 1 / fps:
             return self._skip(
                 sample,
@@ -111,8 +120,8 @@ class ImageBindScore(BaseMetric):
                 f"{facts['audio_s']:.2f} s of audio",
             )
         length = self.seconds or min(facts["video_s"], facts["audio_s"])
-        video, sound = self._cut(video, fps, sound, length)
-        pairs = self._pairs(len(video), fps, length)
+        video, sound, times = self._cut(video, fps, times, sound, length)
+        pairs = self._pairs(len(video), fps, times, length)
         if reason := self._too_short(pairs, sound):
             return self._skip(sample, reason)
         return self._score(video, pairs, sound, facts)
@@ -127,18 +136,26 @@ class ImageBindScore(BaseMetric):
 
         return len(sound) / SAMPLE_RATE
 
-    def _cut(self, video: torch.Tensor, fps: float, sound: Samples, length: float) -> tuple[torch.Tensor, Samples]:
+    def _cut(
+        self, video: torch.Tensor, fps: float, times: Times, sound: Samples, length: float
+    ) -> tuple[torch.Tensor, Samples, Times]:
         """Return what of both streams is compared."""
+        from pytest_vidmetrics.media.clock import frames_before
         from pytest_vidmetrics.networks.imagebind.audio import SAMPLE_RATE
 
         if self.seconds is None and self.compat == "fastvideo":
-            return video, sound
-        return video[: math.ceil(length * fps - _SLACK)], sound[: round(length * SAMPLE_RATE)]
+            return video, sound, times
+        count = math.ceil(length * fps - _SLACK) if times is None else frames_before(times, length)
+        if times is not None:
+            times = (*times[:count], min(length, times[-1]))
+        return video[:count], sound[: round(length * SAMPLE_RATE)], times
 
-    def _pairs(self, total: int, fps: float, length: float) -> Pairs:
+    def _pairs(self, total: int, fps: float, times: Times, length: float) -> Pairs:
         from pytest_vidmetrics.networks.imagebind.video import clip_ends, half_hertz_pairs
 
-        return half_hertz_pairs(total, fps, length) if self.compat == "av-benchmark" else clip_ends(total, fps)
+        if self.compat == "av-benchmark":
+            return half_hertz_pairs(total, fps, length, times)
+        return clip_ends(total, fps, times)
 
     def _too_short(self, pairs: Pairs, sound: Samples) -> str:
         from pytest_vidmetrics.networks.imagebind.audio import MIN_SAMPLES, SAMPLE_RATE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.errors import MediaError, NoAudioStreamError, SilentAudioError
@@ -12,6 +13,8 @@ from pytest_vidmetrics.networks.shared import once
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from pytest_vidmetrics.media.audio import AudioClip
 
     Samples = npt.NDArray[np.float32]
 
@@ -44,6 +47,20 @@ def waveform(value: Any, rate: int, *, mono: bool = True) -> Samples:
     raise TypeError(f"audio is a {type(value).__name__}: expected a path, (samples, rate) or a Video")
 
 
+def oddities(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what should be known of a clip whose sound and picture are compared: only what is unusual.
+
+    ``variable_rate``: its frames are taken by their times. ``silence_filled_s``: seconds of silence that stand where
+    its file has no sound between other sound.
+    """
+    found: dict[str, Any] = {"variable_rate": True} if sample.get("times") is not None else {}
+    value = sample.get("audio")
+    path = value.source if isinstance(value, Video) and value.audio is None else value
+    if isinstance(path, str | os.PathLike) and (filled := _clip(os.fspath(path)).filled):
+        found["silence_filled_s"] = round(filled, 3)
+    return found
+
+
 def peak_normalise(samples: Samples) -> Samples:
     """Return ``samples`` with the largest magnitude at -1 dBFS (0.891251), computed in float64, as float32.
 
@@ -70,13 +87,17 @@ def _of_video(video: Video) -> Any:
     return video.source
 
 
-def _decoded(path: str, mono: bool) -> tuple[Samples, int]:
-    import numpy as np
-
+def _clip(path: str) -> AudioClip:
     from pytest_vidmetrics.media.audio import load_audio
 
     # With all channels, whoever asks first: metrics of the mean and of single channels share the decode.
-    clip = once(("audio", path), lambda: load_audio(path, mono=False))
+    return once(("audio", path), lambda: load_audio(path, mono=False))
+
+
+def _decoded(path: str, mono: bool) -> tuple[Samples, int]:
+    import numpy as np
+
+    clip = _clip(path)
     if not mono:
         return clip.samples, clip.rate
     return once(

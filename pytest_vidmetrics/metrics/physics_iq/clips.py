@@ -20,7 +20,8 @@ class Window:
     """What is scored of a clip, at which rate and size, and how its motion is found.
 
     ``rate`` is that of the comparison, ``own_rate`` that of the clip, both in frames per second; ``size`` is
-    ``(h, w)``. ``last`` takes the last ``seconds`` instead of the first.
+    ``(h, w)``. ``last`` takes the last ``seconds`` instead of the first. ``times`` are those of a clip of variable
+    rate, see :func:`~pytest_vidmetrics.engine.values.timing`.
     """
 
     size: tuple[int, int]
@@ -30,14 +31,31 @@ class Window:
     threshold: float = 10
     alpha: float = 0.3
     last: bool = False
+    times: tuple[float, ...] | None = None
 
     @property
     def frames(self) -> int:
         """Most frames scored."""
         return int(self.rate * self.seconds)
 
+    @property
+    def resampled(self) -> bool:
+        """Whether the clip's frames are not those of the comparison."""
+        return self.rate != self.own_rate or self.times is not None
+
+    def span(self, total: int) -> tuple[int, int]:
+        """Return the first frame of a clip of variable rate that lies in the window, and the one after the last."""
+        from pytest_vidmetrics.media.clock import frames_before
+
+        assert self.times is not None
+        begin = max(0.0, self.times[-1] - self.seconds) if self.last else 0.0
+        first = frames_before(self.times, begin)
+        return first, min(total, max(first + 1, frames_before(self.times, begin + self.seconds)))
+
     def cut(self, frames: Tensor) -> Tensor:
         """Return the frames of the clip, or of its mask, that lie in the window, at the rate that they have."""
+        if self.times is not None:
+            return frames[slice(*self.span(len(frames)))]
         count = self.frames if self.rate == self.own_rate else round(self.own_rate * self.seconds)
         return frames[-count:] if self.last else frames[:count]
 
@@ -55,8 +73,8 @@ def prepare(frames: Any, mask: Any, window: Window) -> Clip:
     """Return the clip of ``(T, 3, H, W)`` RGB frames, uint8 or float in [0, 1]: once per sample.
 
     ``mask`` is ``None`` (computed at the frames' own size), a video file, or ``(T, H, W)``, ``(T, H, W, C)`` or
-    ``(T, C, H, W)`` with 0..255, [0, 1] or bool. It does not count for a clip whose rate has to change: its masks
-    are those of the blended frames. Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`.
+    ``(T, C, H, W)`` with 0..255, [0, 1] or bool. It does not count for a clip whose rate varies or has to change: then
+    the masks are those of the blended frames. Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`.
     """
     from pytest_vidmetrics.networks.shared import once
 
@@ -68,9 +86,12 @@ def _prepare(frames: Any, mask: Any, window: Window) -> Clip:
     from pytest_vidmetrics.metrics.physics_iq.masks import motion_masks
     from pytest_vidmetrics.metrics.physics_iq.rates import resample
 
-    clip = window.cut(_rgb(frames))
-    if window.rate != window.own_rate:
-        clip, mask = resample(clip, window.own_rate, window.rate, window.seconds), None
+    whole = _rgb(frames)
+    clip = window.cut(whole)
+    if window.resampled:
+        first, end = window.span(len(whole)) if window.times is not None else (0, 0)
+        times = window.times[first:end] if window.times is not None else None
+        clip, mask = resample(clip, window.own_rate, window.rate, window.seconds, times), None
     if mask is None:
         masks = motion_masks(clip, window.threshold, window.alpha)
     else:
@@ -97,7 +118,7 @@ def digest(frames: Any, mask: Any, window: Window, path: Any = None) -> str:
     if isinstance(path, str) and Path(path).is_file():
         found.update(repr((digest_file(path), DECODER_ID, tuple(parts[0].shape))).encode())
         parts[0] = parts[0][:: max(1, len(parts[0]) - 1)]
-    if mask is not None and window.rate == window.own_rate:
+    if mask is not None and not window.resampled:
         parts.append(window.cut(_mask(mask)))
     for part in parts:
         found.update(repr(tuple(part.shape)).encode())

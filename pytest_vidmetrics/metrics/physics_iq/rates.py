@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
@@ -29,19 +29,29 @@ def rate_of(sample: Mapping[str, Any], key: str, otherwise: float) -> float:
     return otherwise if abs(rate - otherwise) <= _SAME else rate
 
 
-def resample(frames: Tensor, source: float, target: float, seconds: float) -> Tensor:
+def resample(
+    frames: Tensor, source: float, target: float, seconds: float, times: Sequence[float] | None = None
+) -> Tensor:
     """Return the first ``seconds`` of ``(T, 3, H, W)`` uint8 frames at another rate.
 
     Each new frame is the linear blend of its two neighbours in float32, truncated to uint8; first and last frame
-    stay what they are. Source: the benchmark's ``fps_changer.py``.
+    stay what they are. Source: the benchmark's ``fps_changer.py``. ``times``: when each frame is shown, for a clip of
+    variable rate, which is brought to a constant one (not in the benchmark).
     """
+    import numpy as np
     import torch
 
-    frames = frames[: max(1, round(seconds * source))]
+    if times is None:
+        frames = frames[: max(1, round(seconds * source))]
     count = max(1, int(len(frames) / source * target + 1e-6))
+    spread = None
+    if times is not None:
+        count = max(1, min(int(seconds * target), round((times[-1] - times[0]) * target) + 1))
+        moments = np.linspace(times[0], times[-1], count)
+        spread = np.interp(moments, times, np.arange(len(frames))).tolist()
     out = torch.empty((count, *frames.shape[1:]), dtype=torch.uint8, device=frames.device)
     for number, frame in enumerate(out):
-        position = number * (len(frames) - 1) / max(1, count - 1)
+        position = spread[number] if spread else number * (len(frames) - 1) / max(1, count - 1)
         low = int(position)
         weight = position - low
         ahead = frames[min(low + 1, len(frames) - 1)].float().mul_(weight)

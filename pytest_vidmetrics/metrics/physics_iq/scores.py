@@ -70,6 +70,7 @@ class _Comparison(BaseMetric):
             threshold=self.threshold,
             alpha=self.alpha,
             last=key == "video" and self.video_time_selection == "last",
+            times=sample.get("times" if key == "video" else f"{key}_times"),
         )
 
     def _clip(self, sample: Mapping[str, Any], key: str) -> Clip:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 
+from pytest_vidmetrics.media.clock import frames_before
 from pytest_vidmetrics.networks.imagebind.audio import CLIP_SECONDS, starts
 
 CLIPS = 5
@@ -22,12 +24,18 @@ _SLACK = 1e-9
 Pairs = list[tuple[int, int]]
 
 
-def clip_ends(total: int, fps: float) -> Pairs:
+def clip_ends(total: int, fps: float, times: Sequence[float] | None = None) -> Pairs:
     """Return the first and last frame of each of 5 clips of 2 s, for a video of ``total`` frames.
 
-    In floating point like the loader whose frames are to be met: the same frame may be lost to rounding.
+    In floating point like the loader whose frames are to be met: the same frame may be lost to rounding. ``times``
+    are those of a variable rate: when each frame begins, and when the last one ends.
     """
     pairs = []
+    if times is not None:
+        for begin in starts(times[-1], CLIPS):
+            last = max(0, frames_before(times, float(begin + CLIP_SECONDS)) - 1)
+            pairs.append((min(frames_before(times, float(begin)), last), last))
+        return pairs
     for begin in starts(total / fps, CLIPS):
         first = math.ceil(fps * float(begin))
         last = min(math.ceil(fps * float(begin + CLIP_SECONDS)), total) - 1
@@ -36,13 +44,16 @@ def clip_ends(total: int, fps: float) -> Pairs:
     return pairs
 
 
-def half_hertz_pairs(total: int, fps: float, seconds: float) -> Pairs:
+def half_hertz_pairs(total: int, fps: float, seconds: float, times: Sequence[float] | None = None) -> Pairs:
     """Return pairs of consecutive frames of ``seconds`` of a video sampled every 2 s; none for less than 4 s.
 
     Sampled as FFmpeg's frame-rate filter does: the last frame before 1, 3, 5, ... s.
     """
-    count = math.floor(seconds / _PERIOD + _SLACK)
-    ends = (math.ceil(fps * (_PERIOD * i + _PERIOD / 2) - _SLACK) - 1 for i in range(count))
+    moments = [_PERIOD * i + _PERIOD / 2 for i in range(math.floor(seconds / _PERIOD + _SLACK))]
+    if times is not None:
+        ends = [frames_before(times, moment) - 1 for moment in moments]
+    else:
+        ends = [math.ceil(fps * moment - _SLACK) - 1 for moment in moments]
     return list(pairwise(min(max(0, end), total - 1) for end in ends))
 
 
