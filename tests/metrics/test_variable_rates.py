@@ -86,18 +86,18 @@ def test_a_constant_rate_gives_the_same_frames_by_time_and_by_number() -> None:
         assert half_hertz_pairs(6 * fps, fps, 6.0) == half_hertz_pairs(6 * fps, fps, 6.0, times)
 
 
-def test_imagebind_takes_the_frames_of_its_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imagebind_takes_the_frames_of_its_moments() -> None:
     ends = clip_ends(len(STARTS), FPS, TIMES)
     assert [STARTS[first] for first, _ in ends] == pytest.approx([0, 1, 2, 3, 4], abs=1e-6)
     assert [STARTS[last] for _, last in ends] == pytest.approx([1.875, 2.875, *(n - 1 / 24 for n in (4, 5, 6))])
     pairs = half_hertz_pairs(len(STARTS), FPS, 6.0, TIMES)
     assert [STARTS[first] for first, _ in pairs] == pytest.approx([1 - 1 / 8, 3 - 1 / 8])
-    metric, _ = imagebind.plumbing(monkeypatch)
+    metric, _ = imagebind.plumbing()
     sample = {"video": torch.zeros(len(STARTS), 3, 32, 32, dtype=torch.uint8), "fps": FPS, "times": TIMES}
     found = metric.compute({**sample, "audio": (tone(6.0, 16000, 1), 16000)})
     assert (found.details["variable_rate"], found.details["video_s"]) == (True, 6.0)
     assert [tuple(pair) for pair in found.details["clips"]] == ends
-    cut, _ = imagebind.plumbing(monkeypatch, compat="av-benchmark", seconds=4.0)
+    cut, _ = imagebind.plumbing(compat="av-benchmark", seconds=4.0)
     found = cut.compute({**sample, "audio": (tone(6.0, 16000, 1), 16000)})
     assert [STARTS[number] for number in found.details["clips"][0]] == pytest.approx([0.875, 2.875])
 
