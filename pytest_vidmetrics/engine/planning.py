@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult, Video
 from pytest_vidmetrics.engine.faults import fault
@@ -25,10 +25,10 @@ def plan_unit(unit: Unit, store: Store, weights: WeightsOf) -> Plan:
     """Return what is known of a unit's results without computing anything."""
     values = completed(unit.values)
     plan = Plan(values, unit.metrics, [], [], {}, given=frozenset(unit.values))
-    faults = _hash(values, unit.metrics, plan.contents)
-    plan.unreadable = any(isinstance(one, VidmetricsError) for one in faults.values())
-    for metric in unit.metrics:
-        where = _where(metric, plan, faults, weights)
+    declared = [_declared(metric) for metric in unit.metrics]
+    faults = _hash(values, dict.fromkeys(key for keys in declared if isinstance(keys, tuple) for key in keys), plan)
+    for metric, keys in zip(unit.metrics, declared, strict=True):
+        where = keys if isinstance(keys, MetricResult) else _where(metric, plan, faults, weights)
         if isinstance(where, MetricResult):
             plan.keys.append(None)
             plan.outcomes.append(Outcome(where))
@@ -42,6 +42,15 @@ def plan_unit(unit: Unit, store: Store, weights: WeightsOf) -> Plan:
         plan.clips[key] = name
         plan.requests.setdefault(name, []).extend(requests)
     return plan
+
+
+def _declared(metric: BaseMetric) -> tuple[str, ...] | MetricResult:
+    """Return the keys that a metric reads, or its fault when it cannot say so."""
+    try:
+        metric.frames()
+        return keys_read(metric)
+    except Exception as error:
+        return fault(metric.name, error)
 
 
 def stored(store: Store, key: str | None, metric: BaseMetric) -> Outcome | None:
@@ -73,16 +82,17 @@ def changed_since(plan: Plan, metric: BaseMetric | None = None) -> MetricResult 
     return None
 
 
-def _hash(values: Mapping[str, Any], metrics: Any, contents: dict[str, Any]) -> dict[str, Exception]:
-    """Fill ``contents`` with the hash of each value that some metric reads; return why others have none, by key."""
+def _hash(values: Mapping[str, Any], keys: Iterable[str], plan: Plan) -> dict[str, Exception]:
+    """Fill in the hash of each value that some metric reads; return why others have none, by key."""
     faults: dict[str, Exception] = {}
-    for key in dict.fromkeys(key for metric in metrics for key in keys_read(metric)):
+    for key in keys:
         if values.get(key) is None:
             continue
         try:
-            contents[key] = content(key, values[key])
+            plan.contents[key] = content(key, values[key])
         except OSError as error:
             faults[key] = VidmetricsError(_unreadable(error))
+            plan.unreadable = True
         except UnkeyedError as error:
             faults[key] = error
     return faults
@@ -108,10 +118,10 @@ def _where(
         return None if problems else key_of(metric, found, {k: plan.contents[k] for k in read if k in plan.contents})
     except UnkeyedError:
         return None
-    except (UnavailableError, VidmetricsError) as error:
-        return fault(metric.name, error)
     except OSError as error:
         return MetricResult.failed(metric.name, _unreadable(error))
+    except Exception as error:
+        return fault(metric.name, error)
 
 
 def _is_file(key: str, value: Any) -> bool:

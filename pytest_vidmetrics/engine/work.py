@@ -97,6 +97,8 @@ class Loaded:
     job: Job
     plans: list[Plan]
     clips: dict[str, HeldClip]
+    decoded: int = 0
+    """How many files were decoded for it."""
 
     @property
     def nbytes(self) -> int:

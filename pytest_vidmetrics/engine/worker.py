@@ -10,18 +10,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from pytest_vidmetrics.core.errors import DeviceLostError, UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.errors import DeviceLostError, VidmetricsError
+from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.processors import share
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.engine import memory
 from pytest_vidmetrics.engine.faults import checked_result, checked_rows, ends_run, fault
 from pytest_vidmetrics.engine.given import GivenSample
-from pytest_vidmetrics.engine.identity import identity_of, keys_read, weights_of
+from pytest_vidmetrics.engine.identity import keys_read
 from pytest_vidmetrics.engine.loading import HeldClip
 from pytest_vidmetrics.engine.planning import changed_since, plan_unit, stored
 from pytest_vidmetrics.engine.pool import VideoPool
+from pytest_vidmetrics.engine.readiness import Instance, ReadyMetrics
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.threads import fitting_threads
 from pytest_vidmetrics.engine.values import source_of, times_key, timing
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     import torch
 
 _log = logging.getLogger("pytest_vidmetrics")
-_AHEAD_BYTES = 1 << 30
+AHEAD_BYTES = 1 << 30
+"""Memory that clips loaded ahead may take; one is always loaded, whatever its size."""
+
 Handed = list[tuple[str, HeldClip, "torch.Tensor"]]
 
 
@@ -57,17 +60,15 @@ class EvalWorker:
         pre_upload: bool = True,
         compile: bool = False,
         threads: int | None = None,
-        instance: Callable[[BaseMetric], BaseMetric] | None = None,
+        instance: Instance | None = None,
         share_clips: bool = True,
     ) -> None:
         self.store, self.compute, self.pre_upload = store, compute, pre_upload
         self.threads = share() if threads is None else threads
         self.counts = Counts()
-        self._choose_device, self._compile, self._instance = device, compile, instance
+        self._choose_device = device
+        self._ready = ReadyMetrics(instance, compile=compile)
         self._share_clips = share_clips
-        self._loaded: dict[str, BaseMetric] = {}
-        self._broken: dict[str, MetricResult] = {}
-        self._weights: dict[Weights, str] = {}
         self._in_memory: WeakValueDictionary[str, HeldClip] = WeakValueDictionary()
         self._guard = threading.Lock()
         self._told: set[str] = set()
@@ -81,7 +82,7 @@ class EvalWorker:
     @property
     def loaded(self) -> list[BaseMetric]:
         """The metrics that are set up."""
-        return list(self._loaded.values())
+        return self._ready.loaded
 
     def sibling(self, store: Store) -> EvalWorker:
         """Return a worker with the same loaded metrics over another store."""
@@ -90,17 +91,15 @@ class EvalWorker:
             lambda: self.device,
             compute=self.compute,
             pre_upload=self.pre_upload,
-            compile=self._compile,
             threads=self.threads,
-            instance=self._instance,
+            share_clips=self._share_clips,
         )
-        other._loaded, other._broken, other._weights = self._loaded, self._broken, self._weights
+        other._ready = self._ready
         return other
 
     def unload(self) -> None:
         """Forget the metrics that are set up, and give the device's memory back."""
-        self._loaded.clear()
-        self._broken.clear()
+        self._ready.clear()
         memory.release(self.device)
 
     def fill(self, values: Mapping[str, Any], metrics: Sequence[BaseMetric]) -> list[Outcome]:
@@ -113,7 +112,7 @@ class EvalWorker:
         if not self.compute:
             yield from (self.run(self.prepare(job))[0] for job in jobs)
             return
-        with VideoPool(self.prepare, jobs, max_items=2, max_bytes=_AHEAD_BYTES, in_order=True) as pool:
+        with VideoPool(self.prepare, jobs, max_items=2, max_bytes=AHEAD_BYTES, in_order=True) as pool:
             while (item := pool.get()) is not None:
                 try:
                     yield self.run(item)[0]
@@ -123,13 +122,14 @@ class EvalWorker:
     def prepare(self, job: Job) -> Loaded:
         """Ask the store and read the clips of what is missing. Safe for several threads, beside :meth:`run` too."""
         plans = [plan_unit(unit, self.store, self.weights) for unit in job.units]
-        clips: dict[str, HeldClip] = {}
+        loaded = Loaded(job, plans, {})
         for plan in plans if self.compute else ():
             for key, name in plan.clips.items():
-                if name not in clips:
+                if name not in loaded.clips:
                     requests = [one for other in plans for one in other.requests.get(name, ())]
-                    clips[name] = self._clip(name, key, plan.values[key], requests)
-        return Loaded(job, plans, clips)
+                    loaded.clips[name], new = self._clip(name, key, plan.values[key], requests)
+                    loaded.decoded += new
+        return loaded
 
     def is_current(self, item: Loaded) -> bool:
         """Whether preparing a job again would find the same: no file changed, and none was missing or unreadable."""
@@ -144,6 +144,7 @@ class EvalWorker:
         :class:`~pytest_vidmetrics.core.errors.DeviceLostError` when this process can use its device no more.
         """
         self.counts.reused += sum(len(plan.keys) - len(plan.missing) for plan in item.plans)
+        self.counts.decoded, item.decoded = self.counts.decoded + item.decoded, 0
         if any(plan.missing for plan in item.plans):
             with self._computing(), sample_scope(self.store):
                 for plan in item.plans:
@@ -154,36 +155,13 @@ class EvalWorker:
         return [[outcome or absent for outcome in plan.outcomes] for plan in item.plans]
 
     def weights(self, metric: BaseMetric) -> dict[str, str]:
-        """Return ``{name: sha256}`` of what a metric loads: the same answer as long as this process runs.
-
-        A network that is loaded stays in memory when its file is replaced, so that its results would be stored under
-        the new file's name. Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` for a file that was
-        replaced, and ``UnavailableError`` for one that is missing.
-        """
-        found = weights_of(metric)
-        for one in metric.weights_files():
-            first, now = self._weights.setdefault(one, found[one.name]), found[one.name]
-            if first != now:
-                raise VidmetricsError(
-                    f"the weights {one.name} changed during the run (sha256 {first[:12]} at first, "
-                    f"{now[:12]} now): run again"
-                )
-        return found
+        """Return ``{name: sha256}`` of what a metric loads, see :meth:`.readiness.ReadyMetrics.weights`."""
+        return self._ready.weights(metric)
 
     def load(self, metric: BaseMetric) -> BaseMetric:
         """Return the metric set up on this device, once per configuration. Raises what its ``setup()`` raises."""
-        key = _configuration(metric)
-        if key not in self._loaded:
-            found = (self._instance(metric) if self._instance else metric).to(self.device)
-            with self._computing():
-                found.setup()
-            model = getattr(found, "_model", None)
-            if self._compile and model is not None:
-                import torch
-
-                found._model = torch.compile(model)  # type: ignore[attr-defined]
-            self._loaded[key] = found
-        return self._loaded[key]
+        with self._computing():
+            return self._ready.load(metric, self.device)
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
@@ -199,18 +177,17 @@ class EvalWorker:
         with torch.no_grad(), on_device:
             yield
 
-    def _clip(self, name: str, key: str, value: Any, requests: list[Any]) -> HeldClip:
-        """Read a clip, unless another job that is still in memory did."""
+    def _clip(self, name: str, key: str, value: Any, requests: list[FrameRequest]) -> tuple[HeldClip, bool]:
+        """Return a clip and whether a file was decoded for it: another job that is still in memory may have it."""
         with self._guard:
             held = self._in_memory.get(name)
         if held is not None and held.holds(requests):
-            return held
+            return held, False
         held = HeldClip.read(value, key, requests, pin=self.device.startswith("cuda"))
-        with self._guard:
-            self.counts.decoded += held.clip is not None and source_of(value) is not None
-            if self._share_clips:
+        if self._share_clips:
+            with self._guard:
                 self._in_memory[name] = held
-        return held
+        return held, held.clip is not None and source_of(value) is not None
 
     def _complete(self, plan: Plan, clips: Mapping[str, HeldClip]) -> None:
         """Find or compute the outcomes that are missing: another process may have been faster."""
@@ -258,19 +235,15 @@ class EvalWorker:
             )
 
     def _usable(self, metric: BaseMetric) -> BaseMetric | MetricResult:
-        """Return the metric set up, or why it cannot be: found out once, except that memory may come back."""
-        key = _configuration(metric)
-        if key in self._broken:
-            return self._broken[key]
+        """Return the metric set up, or why it cannot be."""
+        if (problem := self._ready.broken(metric)) is not None:
+            return problem
         try:
             return self.load(metric)
         except BaseException as error:  # weights that do not fit, sys.exit(): the fault of this metric alone
             self._raise_if_over(error)
-            problem, kept = fault(metric.name, error), not memory.ran_out(error)
-        if kept:
-            self._broken[key] = problem
-        else:
-            memory.release(self.device)
+            problem = self._ready.give_up(metric, error)
+        memory.release(self.device)
         return problem
 
     def _attempts(self, metric: BaseMetric, plan: Plan, clips: Mapping[str, HeldClip]) -> tuple[Outcome, set[str]]:
@@ -334,16 +307,6 @@ class EvalWorker:
             if isinstance(metric, SetMetric):
                 return Outcome(rows=checked_rows(metric.features(sample)))
             return Outcome(checked_result(metric.compute(sample)))
-
-
-def _configuration(metric: BaseMetric) -> str:
-    """Return what two metrics share that may be set up as one: parameters and weights."""
-    try:
-        return digest_json([identity_of(metric), weights_of(metric)])
-    except UnavailableError:
-        return digest_json([identity_of(metric), None])
-    except (TypeError, ValueError):  # parameters that JSON has no form for
-        return f"{metric.name} {id(metric)}"
 
 
 def _implied(keys: Sequence[str], plan: Plan) -> Iterator[str]:

@@ -25,6 +25,7 @@ def prepare(config: Config, settings: Settings) -> None:
     from pytest_vidmetrics.core.processors import wait_passively
     from pytest_vidmetrics.metrics import registry
     from pytest_vidmetrics.plugin import controller as recording
+    from pytest_vidmetrics.plugin.ahead import LoadingAhead
     from pytest_vidmetrics.plugin.options import sharded
 
     if (variable := wait_passively(os.environ)) is not None:
@@ -37,7 +38,8 @@ def prepare(config: Config, settings: Settings) -> None:
             raise pytest.UsageError(
                 f"--vidmetrics: unknown metric or group {name!r}{registry.hint(name, choices)} (see: vidmetrics list)"
             )
-    config.stash[RUN] = Run(config, settings)
+    run = config.stash[RUN] = Run(config, settings)
+    config.pluginmanager.register(LoadingAhead(run, is_worker=hasattr(config, "workerinput")), "vidmetrics-ahead")
     reports = recording.start(config, settings)
     if hasattr(config, "workerinput"):
         return

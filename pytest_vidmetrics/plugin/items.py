@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -17,6 +18,8 @@ from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.verdict import Status, Verdict
 from pytest_vidmetrics.engine.corpus import score_corpus
+from pytest_vidmetrics.engine.faults import fault
+from pytest_vidmetrics.engine.work import Job, Unit
 from pytest_vidmetrics.gates.baseline import Baseline, baseline_path, read_baseline
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.hooked import checked
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_vidmetrics.engine.work import Counts
+    from pytest_vidmetrics.metrics.base import BaseMetric
 
 # What a metric or hook may raise that is no ``Exception``: pytest.skip() and pytest.importorskip(), pytest.fail() and
 # pytest.xfail(), sys.exit(). Its gate would be skipped, or be missing from the table.
@@ -103,6 +107,17 @@ class ScoreItem(_Item):
         item.work = work
         return item
 
+    @functools.cached_property
+    def steps(self) -> list[_Step]:
+        """What is done one after the other: known before the item runs, so that it can be loaded ahead."""
+        groups: list[list[tuple[Sample, tuple[MetricConfig, ...]]]] = []
+        for sample, configs in self.work:
+            if groups and sample.role == "reference" and groups[-1][0][0].id == sample.id:
+                groups[-1].append((sample, configs))
+            else:
+                groups.append([(sample, configs)])
+        return [_Step.of(self.config.stash[RUN], group) for group in groups]
+
     def execute(self) -> None:
         """Score each clip; fail when one could not be read or a metric raised, skip when nothing applied."""
         run = self.config.stash[RUN]
@@ -110,14 +125,15 @@ class ScoreItem(_Item):
         failures: dict[tuple[str, str], list[str]] = {}
         absent: list[str] = []
         done = 0
-        for sample, configs in self.work:
-            for result in _fill(run, sample, configs):
-                if result is None or result.score is not None:
-                    done += 1
-                elif result.status == "failed":
-                    failures.setdefault((sample.id, result.reason + _trace(result)), []).append(result.name)
-                else:
-                    absent.append(f"{result.name}: {result.reason}")
+        for step in self.steps:
+            for sample, results in zip(step.samples, step.run(run), strict=True):
+                for result in results:
+                    if result is None or result.score is not None:
+                        done += 1
+                    elif result.status == "failed":
+                        failures.setdefault((sample.id, result.reason + _trace(result)), []).append(result.name)
+                    else:
+                        absent.append(f"{result.name}: {result.reason}")
         self.vidmetrics_facts |= {"kind": "score", "work": _spent(before, run.worker.counts)}
         if failures:
             lines = [f"{id}: {reason}\n  ({', '.join(names)})" for (id, reason), names in failures.items()]
@@ -126,21 +142,36 @@ class ScoreItem(_Item):
             pytest.skip("; ".join(dict.fromkeys(absent)))
 
 
-def _fill(run: Run, sample: Sample, configs: Sequence[MetricConfig]) -> list[MetricResult | None]:
-    """Return each metric's result; ``None`` for the features of a set metric."""
-    metrics, results = [], []
-    for config in configs:
-        try:
-            metrics.append(run.metric(config))
-        except UnavailableError as error:
-            results.append(MetricResult.unavailable(config.metric, str(error)))
-        except _OUTCOMES as error:
-            results.append(MetricResult.failed(config.metric, f"{type(error).__name__}: {error}"))
-    try:
-        outcomes = run.worker.fill(sample.values, metrics) if metrics else []
-    except _OUTCOMES as error:
-        return [*results, *(MetricResult.failed(m.name, f"{type(error).__name__}: {error}") for m in metrics)]
-    return [*results, *(None if outcome.rows is not None else outcome.result for outcome in outcomes)]
+@dataclass(frozen=True)
+class _Step:
+    """A sample of a scoring item, with its paired reference: what is loaded and scored together."""
+
+    samples: Sequence[Sample]
+    job: Job
+    problems: Sequence[Sequence[MetricResult]]
+    """By sample, the results of metrics that cannot be made."""
+
+    @classmethod
+    def of(cls, run: Run, work: Sequence[tuple[Sample, tuple[MetricConfig, ...]]]) -> _Step:
+        units, problems = [], []
+        for sample, configs in work:
+            metrics: list[BaseMetric] = []
+            missing: list[MetricResult] = []
+            for config in configs:
+                try:
+                    metrics.append(run.metric(config))
+                except (Exception, *_OUTCOMES) as error:
+                    missing.append(fault(config.metric, error))
+            units.append(Unit(sample.values, metrics))
+            problems.append(missing)
+        return cls([sample for sample, _ in work], Job(tuple(units)), problems)
+
+    def run(self, run: Run) -> list[list[MetricResult | None]]:
+        """Return each sample's results; ``None`` for the features of a set metric."""
+        return [
+            [*problems, *(None if outcome.rows is not None else outcome.result for outcome in outcomes)]
+            for problems, outcomes in zip(self.problems, run.ahead.run(self.job), strict=True)
+        ]
 
 
 def _trace(result: MetricResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -16,6 +17,7 @@ from pytest_vidmetrics.core.cache import get_cache_dir
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.samples import Corpus
+from pytest_vidmetrics.engine.ahead import Lookahead
 from pytest_vidmetrics.engine.store import FileStore, Store
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.gates.baseline import Noise
@@ -58,6 +60,11 @@ class Run:
         if self._worker is None:
             self._worker = EvalWorker(self.store, lambda: device_of(self.settings), compute=not self.settings.judge)
         return self._worker
+
+    @functools.cached_property
+    def ahead(self) -> Lookahead:
+        """What runs scoring jobs, loading the next ones meanwhile."""
+        return Lookahead(self.worker)
 
     def metric(self, config: MetricConfig) -> BaseMetric:
         """Return one gate's metric. Raises ``UnavailableError`` when a library is missing."""

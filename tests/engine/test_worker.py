@@ -139,8 +139,8 @@ def test_a_clip_is_read_once_for_the_jobs_in_memory_and_freed_with_the_last(work
     values = {"video": str(clip)}
     first = worker.prepare(Job((Unit(values, [Count()]), Unit(values, [Count(2)]))))
     second = worker.prepare(Job((Unit(values, [Count(4)]),)))
-    assert worker.counts.decoded == 1
     assert [outcome.result.score for item in (first, second) for (outcome,) in worker.run(item)] == [8.0, 2.0, 4.0]
+    assert worker.counts.decoded == 1
     first.release()
     second.release()
     worker.fill(values, [Count(5)])

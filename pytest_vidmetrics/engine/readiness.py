@@ -1,0 +1,89 @@
+"""Metrics set up on one device: each configuration once, and why one cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
+from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.engine import memory
+from pytest_vidmetrics.engine.faults import fault
+from pytest_vidmetrics.engine.identity import identity_of, weights_of
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+Instance = Callable[[BaseMetric], BaseMetric]
+"""Returns the metric to set up for one that is asked for."""
+
+
+class ReadyMetrics:
+    """The metrics of one device. ``compile`` applies :func:`torch.compile` to what a metric exposes as ``_model``."""
+
+    def __init__(self, instance: Instance | None = None, *, compile: bool = False) -> None:
+        self._instance, self._compile = instance, compile
+        self._loaded: dict[str, BaseMetric] = {}
+        self._broken: dict[str, MetricResult] = {}
+        self._weights: dict[Weights, str] = {}
+
+    @property
+    def loaded(self) -> list[BaseMetric]:
+        """The metrics that are set up."""
+        return list(self._loaded.values())
+
+    def clear(self) -> None:
+        """Forget them, and what could not be set up."""
+        self._loaded.clear()
+        self._broken.clear()
+
+    def load(self, metric: BaseMetric, device: str) -> BaseMetric:
+        """Return the metric set up, once per configuration. Raises what its ``setup()`` raises."""
+        key = _configuration(metric)
+        if key not in self._loaded:
+            found = (self._instance(metric) if self._instance else metric).to(device)
+            found.setup()
+            model = getattr(found, "_model", None)
+            if self._compile and model is not None:
+                import torch
+
+                found._model = torch.compile(model)  # type: ignore[attr-defined]
+            self._loaded[key] = found
+        return self._loaded[key]
+
+    def broken(self, metric: BaseMetric) -> MetricResult | None:
+        """Return why a metric could not be set up before, if so."""
+        return self._broken.get(_configuration(metric)) if self._broken else None
+
+    def give_up(self, metric: BaseMetric, error: BaseException) -> MetricResult:
+        """Return why a metric cannot be set up. It is not tried again, except that memory may come back."""
+        problem = fault(metric.name, error)
+        if not memory.ran_out(error):
+            self._broken[_configuration(metric)] = problem
+        return problem
+
+    def weights(self, metric: BaseMetric) -> dict[str, str]:
+        """Return ``{name: sha256}`` of what a metric loads: the same answer as long as this process runs.
+
+        A network that is loaded stays in memory when its file is replaced, so that its results would be stored under
+        the new file's name. Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` for a file that was
+        replaced, and ``UnavailableError`` for one that is missing.
+        """
+        found = weights_of(metric)
+        for one in metric.weights_files():
+            first, now = self._weights.setdefault(one, found[one.name]), found[one.name]
+            if first != now:
+                raise VidmetricsError(
+                    f"the weights {one.name} changed during the run (sha256 {first[:12]} at first, "
+                    f"{now[:12]} now): run again"
+                )
+        return found
+
+
+def _configuration(metric: BaseMetric) -> str:
+    """Return what two metrics share that may be set up as one: parameters and weights."""
+    try:
+        return digest_json([identity_of(metric), weights_of(metric)])
+    except UnavailableError:
+        return digest_json([identity_of(metric), None])
+    except (TypeError, ValueError):  # parameters that JSON has no form for
+        return f"{metric.name} {id(metric)}"

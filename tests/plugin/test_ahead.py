@@ -1,0 +1,78 @@
+"""The next item's clips are read while this one is scored: alone, as a worker of pytest-xdist, and in a gate."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import MANIFEST, Bench, verdicts
+
+# Scoring a clip waits until the next one was read: without look-ahead it would wait in vain.
+CONFTEST = """
+import pathlib, threading
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.engine import loading
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+clips, changed, real = [], threading.Condition(), loading.read
+
+def noted(value, *rest):
+    clip = real(value, *rest)
+    with changed:
+        clips.append(pathlib.Path(value).stem)
+        changed.notify_all()
+    return clip
+
+loading.read = noted
+
+class Probe(BaseMetric):
+    requires_reference = False
+
+    def compute(self, sample):
+        name = pathlib.Path(sample["video_path"]).stem
+        if pathlib.Path("fault").exists():
+            raise ValueError("a fault")
+        following = chr(ord(name) + 1)
+        with changed:
+            last = following > "d" or pathlib.Path("alone").exists()
+            found = last or changed.wait_for(lambda: following in clips, 30)
+        if not found:
+            raise RuntimeError(f"{following} was not read while {name} was scored")
+        return MetricResult(self.name, float(len(sample["video"])))
+
+def pytest_vidmetrics_register_metrics(registry):
+    registry.register("probe.ahead")(Probe)
+
+def pytest_sessionfinish():
+    pathlib.Path("clips.txt").write_text(" ".join(clips))
+"""
+
+
+@pytest.fixture
+def probed(bench: Bench) -> Bench:
+    bench.pytester.makeconftest(CONFTEST)
+    bench.manifest(MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"probe.ahead"'))
+    return bench
+
+
+def read(bench: Bench) -> list[str]:
+    return (bench.root / "clips.txt").read_text().split()
+
+
+@pytest.mark.parametrize("how", [("-p", "no:xdist"), ("-n", "1"), ("-p", "no:xdist", "::demo::probe.ahead")])
+def test_decoding_is_hidden_behind_scoring(probed: Bench, how: tuple[str, ...]) -> None:
+    args = [f"bench.vidmetrics.toml{arg}" if arg.startswith("::") else arg for arg in how]
+    result = probed.spawn("--update-baselines", *args)
+    assert verdicts(result) == {"probe.ahead": "RECORDED"}
+    if "-n" not in how:
+        assert sorted(read(probed)) == ["a", "b", "c", "d"]
+
+
+def test_a_run_that_ends_early_reads_no_further_and_is_the_same(probed: Bench) -> None:
+    (probed.root / "fault").touch()
+    result = probed.spawn("-x", "-p", "no:xdist")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["a: ValueError: a fault"])
+    assert len(read(probed)) <= 3
+    (probed.root / "fault").rename(probed.root / "alone")
+    probed.spawn("--lf", "-p", "no:xdist").assert_outcomes(passed=1)
+    assert read(probed) == ["a"]
