@@ -43,6 +43,18 @@ def test_chunks_do_not_change_the_score(size):
     assert get_metric("common.psnr", chunk_size=size).compute(sample) == get_metric("common.psnr").compute(sample)
 
 
+@pytest.mark.parametrize("layout", ["planes", "pixels", "one_of_each", "sliced"])
+def test_the_layout_in_memory_does_not_matter(layout):
+    sample = pair(DATA, "odd_size_20_frames")
+    planes = {key: frames.contiguous() for key, frames in sample.items()}
+    pixels = {key: frames.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for key, frames in sample.items()}
+    wide = {key: torch.nn.functional.pad(frames, (3, 4, 1, 2), value=9) for key, frames in sample.items()}
+    sliced = {key: frames[..., 1:-2, 3:-4] for key, frames in wide.items()}
+    mixed = {"video": planes["video"], "reference": pixels["reference"]}
+    given = {"planes": planes, "pixels": pixels, "one_of_each": mixed, "sliced": sliced}[layout]
+    assert get_metric("common.psnr").compute(given) == get_metric("common.psnr").compute(sample)
+
+
 def test_both_lengths_are_reported():
     details = get_metric("common.psnr").compute(pair(DATA, "length_9_vs_6")).details
     assert (details["frames_generated"], details["frames_reference"], details["frames_scored"]) == (9, 6, 6)
