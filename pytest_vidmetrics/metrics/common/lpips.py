@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _NETS = ("alex", "vgg", "squeeze")
 _SMALLEST = 32
+_CACHED = 2 * 256 * 256
+"""Pixels of a chunk whose first layers stay in the cache of a processor."""
 
 
 @register("common.lpips")
@@ -27,7 +29,8 @@ class LPIPS(BaseMetric):
     ``net`` is ``"alex"`` (default, the authors' choice for scoring), ``"vgg"`` or ``"squeeze"``; their scales
     differ. Frames are compared at their own size, at least 32x32. The first ``min(T)`` frames are scored;
     ``details["per_frame"]`` lists them and ``details["per_layer"]`` says what each layer adds to the score.
-    ``chunk_size`` pairs go through the network at a time and do not change the score.
+    At most ``chunk_size`` pairs go through the network at a time, on a CPU as many as its cache holds (one of 480p,
+    two of 256x256); that does not change the score.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
@@ -62,10 +65,14 @@ class LPIPS(BaseMetric):
             raise IncompatibleSampleError(f"frames of {width}x{height} are smaller than {_SMALLEST}x{_SMALLEST}")
         chunks = []
         with torch.inference_mode():
-            for generated, reference in frame_pairs(sample, self.chunk_size):
+            for generated, reference in frame_pairs(sample, self._pairs(height * width)):
                 first, second = (frames.to(self.device).float() / 255 for frames in (generated, reference))
                 chunks.append(self._network(first, second).double().cpu())
         layers = torch.cat(chunks)
         per_frame = layers.sum(dim=1)
         details = {"per_frame": per_frame.tolist(), "per_layer": layers.mean(dim=0).tolist(), **pair_details(sample)}
         return MetricResult(self.name, float(per_frame.mean()), details)
+
+    def _pairs(self, pixels: int) -> int:
+        """Return how many pairs of frames go through the network at a time."""
+        return self.chunk_size if str(self.device) != "cpu" else min(self.chunk_size, max(1, _CACHED // pixels))
