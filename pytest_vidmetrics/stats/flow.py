@@ -85,8 +85,9 @@ class _Totals:
             self._add_mean(sums, planes, mask)
         self._add_cells(rows, mask, inside, error)
         angles = [np.arctan2(v, u, dtype=np.float64) for u, v in (first, second)]
-        for histogram, angle, speed in zip(self._histograms, angles, (speed_a, speed_b), strict=True):
-            histogram.add(angle, speed)
+        fields = zip(self._histograms, angles, (speed_a, speed_b), (first, second), strict=True)
+        for histogram, angle, speed, planes in fields:
+            histogram.add(angle, speed, planes)
         both = mask & (speed_a > MOVING) & (speed_b > MOVING)
         turn = np.abs(angles[1] - angles[0])
         turn = np.minimum(turn, 2 * np.pi - turn) * both

@@ -5,6 +5,7 @@ Every count is the same on every CPU: a speed is compared with an edge exactly, 
 
 from __future__ import annotations
 
+import math
 from decimal import Context, Decimal
 from typing import Any
 
@@ -25,6 +26,10 @@ _DROP = 18
 """Low bits of a float32 without which it is known to 1/32; a bin of speeds is at least 1/18 wide."""
 _INFINITE = 0x7F800000
 """Infinity as the bits of a float32."""
+_EDGES = np.array(
+    [[round(f(math.radians(10 * i - 180)), 15) for i in range(_ANGLES + 1)] for f in (math.cos, math.sin)]
+)
+"""Cosine and sine of the edges between directions; those of the axes are exact."""
 _SLOWEST_TOP = 1.5
 """Least top of the bins."""
 _EXACT = Context(prec=40)
@@ -44,11 +49,11 @@ class Histogram:
         self._limits = np.append(edges, np.nan)
         self._table = np.zeros(_ANGLES * _WIDTH, np.int64)
 
-    def add(self, angle: Array, speed: Array) -> None:
-        """Count some pixels, given float64 radians and float32 pixels of any one shape. Both must be finite."""
+    def add(self, angle: Array, speed: Array, planes: tuple[Array, Array]) -> None:
+        """Count some pixels: float64 radians, and speed and motion ``(u, v)`` in float32, all finite, of one shape."""
         cells: Array = self._columns[speed.view(np.int32) >> _DROP]
         cells += speed >= self._limits[cells]
-        cells += _WIDTH * _directions(angle)
+        cells += _WIDTH * _directions(angle, *planes)
         self._table += np.bincount(cells.ravel(), minlength=len(self._table))
 
     def moving(self) -> int:
@@ -114,11 +119,18 @@ def divergence(first: Histogram, second: Histogram, *, shared_bins: bool) -> flo
     return float((p * np.log(p / q)).sum())
 
 
-def _directions(angle: Array) -> Array:
+def _directions(angle: Array, u: Array, v: Array) -> Array:
     """Return which of 36 equal bins from -pi to pi each angle is in; the last one holds pi.
 
-    Of all flows only those along an axis lie on an edge; the last bits of their angles do not matter.
+    Angles on an edge are common (nothing moves up or down), and rounding may put them on either side of it: there the
+    side follows from the motion itself, whose product with an axis is exact.
     """
-    turns = (angle + np.pi) * (_ANGLES / (2 * np.pi)) + 1e-12
-    found: Array = np.minimum(turns.astype(np.int64), _ANGLES - 1)
+    turns = (angle + np.pi) * (_ANGLES / (2 * np.pi))
+    found: Array = turns.astype(np.int64)
+    edge = np.rint(turns)
+    turns -= edge
+    near = np.nonzero(np.abs(turns) < 1e-9)
+    index = edge[near].astype(np.int64)
+    cosine, sine = _EDGES[:, index]
+    found[near] = np.minimum(index - (cosine * v[near] < sine * u[near]), _ANGLES - 1)
     return found

@@ -19,7 +19,9 @@ from pytest_vidmetrics.stats.flow_histogram import Histogram, exact_edges
 
 AVX512 = bool(np._core._multiarray_umath.__cpu_features__.get("AVX512_SKX"))  # type: ignore[attr-defined]
 # On the edges of bins: axes, diagonals, the slowest speed that counts, powers of it.
-COMPONENTS = st.sampled_from([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 0.3, -0.4, 1.5, 40.0]) | st.floats(-60, 60, width=32)
+COMPONENTS = st.sampled_from(
+    [1e-12, -1e-12, 2e-30, -2e-30, 1e-45, -1e-45, 0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 0.3, -0.4, 1.5, 40.0]
+) | st.floats(-60, 60, width=32)
 
 
 @given(st.lists(st.tuples(COMPONENTS, COMPONENTS), min_size=1, max_size=60))
@@ -29,7 +31,8 @@ def test_every_pixel_is_in_the_bin_of_its_exact_direction_and_speed(pixels) -> N
     speed = np.sqrt(flow[:, 0] ** 2 + flow[:, 1] ** 2)
     top = float(speed.max())
     histogram = Histogram(exact_edges(top))
-    histogram.add(np.arctan2(flow[:, 1], flow[:, 0], dtype=np.float64), speed)
+    u, v = np.ascontiguousarray(flow.T)
+    histogram.add(np.arctan2(v, u, dtype=np.float64), speed, (u, v))
     counts = np.ones((36, 20))
     for (u, v), pixel in zip(flow.tolist(), speed.tolist(), strict=True):
         if pixel >= 0.5:
@@ -39,12 +42,11 @@ def test_every_pixel_is_in_the_bin_of_its_exact_direction_and_speed(pixels) -> N
 
 
 def exact_direction(u: float, v: float) -> int:
-    """The bin of 10 degrees: axes begin one, the left half of the horizontal one is the end of the last."""
-    if v == 0:
-        return 18 if u > 0 else 0 if np.signbit(v) else 35
-    if u == 0:
-        return 27 if v > 0 else 9
-    return math.floor((math.degrees(math.atan2(v, u)) + 180) / 10)
+    """The bin of 10 degrees. Signs tell the quadrant; the left half of the horizontal axis is the end of the last."""
+    if v == 0 and u < 0:
+        return 0 if math.copysign(1, v) < 0 else 35
+    first = (0 if u < 0 else 9) if v < 0 else (18 if u > 0 else 27)
+    return min(max(math.floor((math.degrees(math.atan2(v, u)) + 180) / 10), first), first + 8)
 
 
 def exact_speed(speed: float, top: float) -> int:
