@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+
+from pytest_vidmetrics.stats.student import t_cdf, t_quantile
 
 Verdict = Literal["superior", "non_inferior", "inferior", "inconclusive"]
 _EXACT_LIMIT = 20
@@ -47,7 +48,7 @@ def t_interval(estimate: float, se: float, df: float, *, alpha: float = 0.05, ki
         raise ValueError(f"an interval needs a finite estimate and standard error, got {estimate} and {se}")
     if not df > 0:
         raise ValueError(f"an interval needs degrees of freedom above 0, got {df}")
-    reach = float(stats.t.isf(_checked_alpha(alpha), df)) * se if se > 0 else 0.0
+    reach = -t_quantile(_checked_alpha(alpha), df) * se if se > 0 else 0.0
     return Interval(estimate, estimate - reach, estimate + reach, se, df, 1.0 - alpha, kind)
 
 
@@ -131,8 +132,10 @@ def mcnemar(wins: int, losses: int) -> float:
     """
     if wins < 0 or losses < 0:
         raise ValueError(f"counts cannot be negative, got {wins} and {losses}")
+    from scipy import special  # slow to import, and few runs have pairs of zeros and ones
+
     total = wins + losses
-    return float(stats.binomtest(wins, total, 0.5).pvalue) if total else 1.0
+    return min(1.0, 2.0 * float(special.bdtr(min(wins, total - wins), total, 0.5))) if total else 1.0
 
 
 def sign_flip(differences: ArrayLike, alternative: Literal["two-sided", "greater", "less"] = "two-sided") -> float:
@@ -158,7 +161,7 @@ def sign_flip(differences: ArrayLike, alternative: Literal["two-sided", "greater
 def _p_at_most(distance: float, interval: Interval) -> float:
     if interval.se == 0:
         return 0.0 if distance < 0 else 1.0
-    return float(stats.t.cdf(distance / interval.se, interval.df))
+    return t_cdf(distance / interval.se, interval.df)
 
 
 def _checked_values(values: ArrayLike, what: str, fewest: int = 2) -> NDArray[np.float64]:

@@ -16,7 +16,10 @@ _BLOCK = 250
 
 def polynomial(a: Rows, b: Rows) -> Rows:
     """Return ``(x.y / D + 1)^3``, the kernel of KID (arXiv 1801.01401)."""
-    values: Rows = (a @ b.T / a.shape[1] + 1.0) ** 3
+    values: Rows = a @ b.T
+    values /= a.shape[1]
+    values += 1.0
+    values *= values * values  # many times faster than numpy's power of 3
     return values
 
 

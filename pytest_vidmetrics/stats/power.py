@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from scipy import optimize, special, stats
+from pytest_vidmetrics.stats.student import t_quantile
 
 _MOST = 10_000_000
+_CERTAIN = 30.0
+"""Standard errors beyond a critical value at which nothing is left to chance."""
 
 
 def paired_power(n: float, sd: float, effect: float, *, alpha: float = 0.05) -> float:
@@ -18,8 +21,13 @@ def paired_power(n: float, sd: float, effect: float, *, alpha: float = 0.05) -> 
     _check(sd, effect, alpha)
     if not n > 1:
         raise ValueError(f"a t-test needs more than 1 pair, got {n}")
-    critical = stats.t.isf(alpha, n - 1)
-    return float(stats.nct.sf(critical, n - 1, math.sqrt(n) * effect / sd))
+    from scipy import special  # slow to import, and few runs plan a size
+
+    critical = -t_quantile(alpha, n - 1)
+    distance = math.sqrt(n) * effect / sd
+    if distance > critical + _CERTAIN:  # where the noncentral t underflows
+        return 1.0
+    return 1.0 - float(special.nctdtr(n - 1, distance, critical))
 
 
 def samples_needed(sd: float, effect: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -41,7 +49,7 @@ def samples_needed(sd: float, effect: float, *, alpha: float = 0.05, power: floa
         most *= 2
         if most > _MOST:
             raise ValueError(f"more than {_MOST} pairs are needed to see {effect} at a deviation of {sd}")
-    return float(optimize.brentq(shortfall, fewest, most, xtol=1e-9, rtol=1e-12))
+    return _root(shortfall, fewest, most)
 
 
 def detectable_effect(n: int, sd: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -58,7 +66,7 @@ def detectable_effect(n: int, sd: float, *, alpha: float = 0.05, power: float = 
     def shortfall(effect: float) -> float:
         return paired_power(n, sd, effect, alpha=alpha) - power
 
-    return least if shortfall(least) >= 0 else float(optimize.brentq(shortfall, least, most, rtol=1e-12))
+    return least if shortfall(least) >= 0 else _root(shortfall, least, most)
 
 
 def smallest_harm(rule: str, se: float, df: float, margin: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -79,8 +87,8 @@ def smallest_harm(rule: str, se: float, df: float, margin: float, *, alpha: floa
     if se == 0:
         return margin
     # The estimate scatters around the true harm as Student's t does, and the bound lies `reach` errors from it.
-    reach = sides[rule] * float(special.stdtrit(df, 1 - alpha))
-    return max(0.0, margin + (reach + float(special.stdtrit(df, power))) * se)
+    reach = sides[rule] * -t_quantile(alpha, df)
+    return max(0.0, margin + (reach + t_quantile(power, df)) * se)
 
 
 def tolerance_factor(runs: int, *, content: float = 0.95, confidence: float = 0.95) -> float:
@@ -93,8 +101,18 @@ def tolerance_factor(runs: int, *, content: float = 0.95, confidence: float = 0.
     _check_share("confidence", confidence)
     if runs < 2:
         raise ValueError(f"a spread needs at least 2 runs, got {runs}")
+    from scipy import special
+
     root = math.sqrt(runs)
-    return float(stats.nct.ppf(confidence, runs - 1, root * stats.norm.ppf(content))) / root
+    return float(special.nctdtrit(runs - 1, root * special.ndtri(content), confidence)) / root
+
+
+def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a rising function passes 0, to 12 digits: ``scipy.optimize`` would take a second to import."""
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if rising(middle) >= 0 else (middle, high)
+    return (low + high) / 2
 
 
 def _check(sd: float, effect: float, alpha: float) -> None:
