@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,51 @@ def test_a_layer_imports_only_those_below(layer: str) -> None:
         if name.startswith(tuple(f"pytest_vidmetrics.{other}" for other in above))
     ]
     assert not wrong
+
+
+def _modules() -> dict[str, Path]:
+    files = (path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py"))
+    return {".".join(path.with_suffix("").parts).removesuffix(".__init__"): PACKAGE.parent / path for path in files}
+
+
+def _needs(path: Path, known: Mapping[str, Path]) -> set[str]:
+    """Return the modules of the package that a module imports, in functions too; not what only its types need."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found.update(name if name in known else node.module for name in names)
+        waiting += ast.iter_child_nodes(node)
+    return found & set(known)
+
+
+def _circles(needs: Mapping[str, set[str]]) -> set[str]:
+    """Return what cannot be put into an order in which everything comes after what it needs."""
+    left = {name: set(others) - {name} for name, others in needs.items()}
+    while free := [name for name, others in left.items() if not others & left.keys()]:
+        for name in free:
+            del left[name]
+    while free := [name for name in left if not any(name in others for others in left.values())]:
+        for name in free:
+            del left[name]
+    return set(left)
+
+
+def test_a_circle_is_found() -> None:
+    needs = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a"}}
+    assert _circles(needs) == {"b", "c"}
+
+
+def test_there_are_no_circles_inside_a_layer_either() -> None:
+    known = _modules()
+    assert not _circles({name: _needs(path, known) for name, path in known.items()})
 
 
 @pytest.mark.parametrize("layer", [*LIGHT, "metrics"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
+import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar, overload
@@ -142,10 +144,10 @@ def register_dataset(name: str) -> Callable[[D], D]:
 
 
 def _discover() -> None:
-    from pytest_vidmetrics.datasets import physics_iq as datasets_physics_iq
-    from pytest_vidmetrics.datasets import vbench as datasets_vbench
-
-    del datasets_physics_iq, datasets_vbench
+    """Import every module of this package: those of the datasets register them."""
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{package}.{module.name}")
 
 
 def list_datasets() -> list[str]:

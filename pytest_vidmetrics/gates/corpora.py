@@ -13,8 +13,7 @@ from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.order import in_order
 from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id, folded, whole_name
 from pytest_vidmetrics.gates.case import Case
-from pytest_vidmetrics.gates.files import fill_in
-from pytest_vidmetrics.gates.listing import check_clips
+from pytest_vidmetrics.gates.files import check_clips, fill_in
 from pytest_vidmetrics.gates.scenarios import scenario_corpus
 from pytest_vidmetrics.media.formats import list_clips
 from pytest_vidmetrics.metrics import registry

@@ -243,3 +243,19 @@ def _regex(text: str, names: list[str]) -> str:
         else:
             out.append(re.escape(token))
     return "".join(out)
+
+
+def check_clips(case: Case, folder: Path, missing: list[str], surplus: list[str], owner: str) -> None:
+    """Raise ``ManifestError`` that counts and names the clips of a published list that are missing or belong to none.
+
+    ``owner`` is what a clip belongs to: ``"prompt"`` or ``"scenario"``.
+    """
+    parts = [f"{len(missing)} clips are missing: {some(missing)}"] if missing else []
+    parts += [f"{len(surplus)} files belong to no {owner}: {some(surplus)}"] if surplus else []
+    if parts:
+        raise case.at("dataset").error(f"{'; '.join(parts)} (in {folder})")
+
+
+def some(ids: list[str], limit: int = 5) -> str:
+    """Return the first names of a list and how many more there are."""
+    return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")

@@ -10,7 +10,7 @@ from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.verdict import ClipChange, Status, Verdict
 from pytest_vidmetrics.gates.baseline import Baseline, contradiction, differences
 from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, regression_p, settling_size
-from pytest_vidmetrics.gates.listing import some
+from pytest_vidmetrics.gates.files import some
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.stats.intervals import Interval

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_vidmetrics.core.order import in_order
 from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id, folded, whole_name
 from pytest_vidmetrics.gates.case import Case, Location
-from pytest_vidmetrics.gates.files import Files, Found, PathReader, files_of, has_parts
+from pytest_vidmetrics.gates.files import Files, Found, PathReader, files_of, has_parts, some
 from pytest_vidmetrics.gates.manifest import sample_keys
 from pytest_vidmetrics.gates.rows import Row, read_rows
 from pytest_vidmetrics.gates.values import fault
@@ -244,19 +244,3 @@ def _plain(sample: Sample) -> Sample:
         key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in sample.values.items()
     }
     return replace(sample, values=values)
-
-
-def check_clips(case: Case, folder: Path, missing: list[str], surplus: list[str], owner: str) -> None:
-    """Raise ``ManifestError`` that counts and names the clips of a published list that are missing or belong to none.
-
-    ``owner`` is what a clip belongs to: ``"prompt"`` or ``"scenario"``.
-    """
-    parts = [f"{len(missing)} clips are missing: {some(missing)}"] if missing else []
-    parts += [f"{len(surplus)} files belong to no {owner}: {some(surplus)}"] if surplus else []
-    if parts:
-        raise case.at("dataset").error(f"{'; '.join(parts)} (in {folder})")
-
-
-def some(ids: list[str], limit: int = 5) -> str:
-    """Return the first names of a list and how many more there are."""
-    return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")

@@ -18,7 +18,7 @@ from pytest_vidmetrics.plugin.fixtures import (
     vidmetrics_device,
     vidmetrics_samples,
 )
-from pytest_vidmetrics.plugin.options import Settings, add_options, read_settings
+from pytest_vidmetrics.plugin.options import SETTINGS, Settings, add_options, read_settings
 
 if TYPE_CHECKING:
     from _pytest.config import Config, PytestPluginManager
@@ -33,7 +33,6 @@ __all__ = [
     "vidmetrics_samples",
 ]
 
-SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 _SUFFIXES = (".vidmetrics.toml", ".vidmetrics.yaml", ".vidmetrics.yml", ".vidmetrics.json")
 
 

@@ -16,9 +16,8 @@ from pytest_vidmetrics.core.samples import clean_id
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.gates.baseline import Baseline, baseline_path, read_baseline
 from pytest_vidmetrics.gates.judge import judge, recorded
-from pytest_vidmetrics.plugin import SETTINGS
 from pytest_vidmetrics.plugin.command import command_for, shown_id
-from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.options import SETTINGS, Settings
 from pytest_vidmetrics.plugin.terminal import explain
 
 _CLAIMED: pytest.StashKey[dict[str, str]] = pytest.StashKey()

@@ -84,6 +84,10 @@ class Settings:
         return self.shard if self.shard is not None and self.shard[1] > 1 else None
 
 
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+"""Where a run keeps its settings."""
+
+
 def _value(config: Config, dest: str) -> Any:
     chosen = config.getoption(dest)
     return chosen if chosen is not None else config.getini(dest)
