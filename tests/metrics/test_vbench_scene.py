@@ -148,7 +148,7 @@ def test_weights_that_are_not_there_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDMETRICS_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     shared.clear()
-    with pytest.raises(UnavailableError, match=r"tag2text_swin_14m\.pth.*vidmetrics fetch vbench\.scene"):
+    with pytest.raises(UnavailableError, match=r"tag2text-swin-14m.*vidmetrics fetch vbench\.scene"):
         get_metric("vbench.scene").setup()
 
 
@@ -250,4 +250,4 @@ def test_a_network_in_memory_is_shared(installed):
     second.setup()
     assert first._network is second._network
     assert isinstance(first._network, tag2text.Tag2Text)
-    assert shared.loads.total() == before + 2  # the network and BERT's vocabulary
+    assert shared.loads.total() == before + 1

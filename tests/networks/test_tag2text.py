@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,11 @@ import torch
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.media.resize import pil_resize
+from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.metrics.vbench.frames import IMAGENET_MEAN, IMAGENET_STD, normalise
 from pytest_vidmetrics.networks import shared
-from pytest_vidmetrics.networks.tag2text import names, swin
 from pytest_vidmetrics.networks.tag2text import network as tag2text
+from pytest_vidmetrics.networks.tag2text import swin
 from pytest_vidmetrics.networks.tag2text.beams import BEAMS, search
 from pytest_vidmetrics.networks.tag2text.bert import Embeddings
 from pytest_vidmetrics.networks.tag2text.decoder import CaptionDecoder, Captioning
@@ -242,6 +241,12 @@ def files(tmp_path, monkeypatch):
     shared.clear()
 
 
+def loaded():
+    metric = get_metric("vbench.scene")
+    metric.setup()
+    return metric._network
+
+
 @pytest.mark.parametrize(
     "lost",
     [
@@ -256,46 +261,27 @@ def files(tmp_path, monkeypatch):
 def test_a_file_without_a_tensor_is_named(files, narrow, lost):
     path = files["VIDMETRICS_TAG2TEXT"]
     torch.save({"model": {key: value for key, value in narrow.items() if key != lost}}, path)
-    with pytest.raises(UnavailableError, match="is not Tag2Text with Swin-B") as caught:
-        tag2text.load("cpu", "vbench.scene")
-    assert str(path) in str(caught.value)
+    with pytest.raises(UnavailableError, match="not hold the weights of tag2text-swin-b") as caught:
+        loaded()
+    assert str(path.parent) in str(caught.value)
     part = lost.split(".")[-2] if lost.startswith("visual") else lost
     assert part in str(caught.value) or "layernorm" in str(caught.value) or "k_proj" in str(caught.value)
 
 
 def test_another_shape_is_named(files, narrow):
     torch.save({"model": narrow | {"fc.b": torch.zeros(1, 7)}}, files["VIDMETRICS_TAG2TEXT"])
-    with pytest.raises(UnavailableError, match=r"tag2text\.pth is not Tag2Text.*fc\.b"):
-        tag2text.load("cpu", "vbench.scene")
+    with pytest.raises(UnavailableError, match=r"(?s)not hold the weights of tag2text-swin-b.*fc\.b"):
+        loaded()
 
 
 def test_a_wrong_list_of_tags_or_vocabulary_is_named(files, narrow):
     torch.save({"model": narrow}, files["VIDMETRICS_TAG2TEXT"])
     good = files["VIDMETRICS_TAG2TEXT_TAGS"].read_text()
     files["VIDMETRICS_TAG2TEXT_TAGS"].write_text("\n".join(good.split("\n")[:-1]))
-    with pytest.raises(UnavailableError, match=r"tags\.txt is not Tag2Text's list of tags: it has 3428 lines"):
-        tag2text.load("cpu", "vbench.scene")
+    with pytest.raises(UnavailableError, match=r"tags\.txt is not the list of tags: it has 3428 lines"):
+        loaded()
     files["VIDMETRICS_TAG2TEXT_TAGS"].write_text(good + "\n")
     files["VIDMETRICS_BERT_VOCABULARY"].write_text("[PAD]\n")
     shared.clear()
     with pytest.raises(UnavailableError, match=r"vocab\.txt is not BERT's vocabulary: it has 1 lines"):
-        tag2text.load("cpu", "vbench.scene")
-
-
-def test_names_of_an_installed_vbench_are_read_without_importing_it(tmp_path, monkeypatch):
-    monkeypatch.delenv("VIDMETRICS_TAG2TEXT_TAGS", raising=False)
-    monkeypatch.setenv("VIDMETRICS_OFFLINE", "1")
-    monkeypatch.setenv("VIDMETRICS_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(UnavailableError, match="tag2text_ori_tag_list"):
-        names.load("vbench.scene")
-    folder = tmp_path / "site" / "vbench"
-    listed = folder / "third_party" / "tag2Text" / "tag_class.py"
-    listed.parent.mkdir(parents=True)
-    (folder / "__init__.py").write_text("raise ImportError('imported')")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    listed.write_text(f"tra_array = {tag_names()!r}\n")
-    with pytest.raises(UnavailableError):  # not the published names
-        names.load("vbench.scene")
-    made_up = replace(names.TAG_NAMES, sha256=hashlib.sha256("\n".join(tag_names()).encode()).hexdigest())
-    monkeypatch.setattr(names, "TAG_NAMES", made_up)
-    assert list(names.load("vbench.scene")) == tag_names()
+        loaded()

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import IMAGENET_MEAN, IMAGENET_STD, middle_indices, normalise
 from pytest_vidmetrics.metrics.vbench.totals import Compat
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import TAG2TEXT, TAG2TEXT_TAGS
+from pytest_vidmetrics.networks.wordpiece import BERT_VOCABULARY
 
 if TYPE_CHECKING:
     import torch
@@ -46,29 +48,19 @@ class Scene(VBenchMetric):
     noise_source: ClassVar[str] = "a caption is text: only a near tie of two words could flip a frame"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers")
 
+    _network: Network[Tag2Text] = Network(
+        "tag2text-swin-b", ".tag2text.network:read", TAG2TEXT, BERT_VOCABULARY, TAG2TEXT_TAGS
+    )
+
     def __init__(self, compat: Compat = "upstream", chunk_size: int = 8) -> None:
         if compat not in ("upstream", "fixed"):
             raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
         self.compat: Compat = compat
         self.chunk_size = chunk_size
-        self._network: Tag2Text | None = None
 
     def frames(self) -> FrameRequest:
         """Return the 16 middle frames at 384 x 384."""
         return FrameRequest(FRAMES, "middle", size=SIZE)
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return Tag2Text, BERT's vocabulary and the names of the tags."""
-        from pytest_vidmetrics.networks.tag2text.captions import FILES
-
-        return FILES
-
-    def setup(self) -> None:
-        """Load the network."""
-        if self._network is None:
-            from pytest_vidmetrics.networks.tag2text import network
-
-            self._network = network.load(self.device, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip; ``details["captions"]`` holds the caption that counted for each frame."""
@@ -82,15 +74,14 @@ class Scene(VBenchMetric):
         rows = captioned_rows(middle_indices(len(video), FRAMES), self.compat)
         distinct = sorted(set(rows))
         frames = pil_resize(video[distinct], SIZE, "bilinear")
-        captions = dict(zip(distinct, describe_frames(frames, self._describe, self.chunk_size), strict=True))
+        described = describe_frames(frames, self._describe, self.weights_files(), self.chunk_size)
+        captions = dict(zip(distinct, described, strict=True))
         said = [captions[row].caption for row in rows]
         count = successes(said, words)
         details = {"scene": " ".join(words), "success_frame_count": count, "frame_count": FRAMES, "captions": said}
         return MetricResult(self.name, count / FRAMES, details)
 
     def _describe(self, frames: torch.Tensor) -> list[Described]:
-        self.setup()
-        assert self._network is not None
         return self._network(normalise(frames.float(), IMAGENET_MEAN, IMAGENET_STD))
 
 

@@ -121,6 +121,23 @@ UMT_L16_K400 = Weights(
     licence="MIT",
     override="VIDMETRICS_UMT",
 )
+TAG2TEXT = Weights(
+    "tag2text-swin-14m",
+    "https://huggingface.co/spaces/xinyu1205/recognize-anything/resolve/main/tag2text_swin_14m.pth",
+    sha256="4ce96f0ce98f940a6680d567f66a38ccc9ca8c4e638e5f5c5c2e881a0e3502ac",
+    confirmed=False,
+    size=4_478_705_095,
+    licence="not stated beside the file",
+    override="VIDMETRICS_TAG2TEXT",
+)
+TAG2TEXT_TAGS = Weights(
+    "tag2text-tags",
+    f"{_raw}/xinyu1205/recognize-anything/main/ram/data/tag2text_ori_tag_list.txt",
+    sha256="7d05c7cb88ed46a2aee1434776964f6bdbda0c0f4233c8633e109084382d3a45",
+    size=29_062,
+    licence="Apache-2.0",
+    override="VIDMETRICS_TAG2TEXT_TAGS",
+)
 AMT_S = Weights(
     "amt-s.pth",
     "lalala125/AMT",

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from pytest_vidmetrics.core.hashing import digest_json
-from pytest_vidmetrics.core.weights import weights_sha256
+from pytest_vidmetrics.core.weights import Weights, weights_sha256
 from pytest_vidmetrics.media.pixels import frame_digest
 from pytest_vidmetrics.networks import shared
-from pytest_vidmetrics.networks.tag2text.names import TAG_NAMES
-from pytest_vidmetrics.networks.tag2text.network import TAG2TEXT, Described
-from pytest_vidmetrics.networks.wordpiece import BERT_VOCABULARY
+from pytest_vidmetrics.networks.tag2text.network import Described
 
-FILES = (TAG2TEXT, BERT_VOCABULARY, TAG_NAMES)
-"""What a caption depends on, apart from the picture."""
 _VERSION = 1
 """Changes whenever the same picture may give another caption."""
 
@@ -23,15 +19,17 @@ Describe = Callable[[torch.Tensor], list[Described]]
 """``(N, 3, 384, 384)`` uint8 frames to what the network says about each."""
 
 
-def describe_frames(frames: torch.Tensor, describe: Describe, chunk_size: int) -> list[Described]:
-    """Return what ``describe`` says about each of ``(N, 3, 384, 384)`` uint8 frames.
+def describe_frames(
+    frames: torch.Tensor, describe: Describe, files: Sequence[Weights], chunk_size: int
+) -> list[Described]:
+    """Return what ``describe``, a network of ``files``, says about each of ``(N, 3, 384, 384)`` uint8 frames.
 
     It is asked for at most ``chunk_size`` frames at a time, for pictures that are equal once, and for none that the
     store knows.
     """
     digests = [frame_digest(frame) for frame in frames.cpu()]
     keeper = shared.keeper()
-    weights = [weights_sha256(one) for one in FILES] if keeper is not None else []
+    weights = [weights_sha256(one) for one in files] if keeper is not None else []
     keys = {digest: digest_json(["tag2text", _VERSION, *weights, digest]) for digest in digests}
     known: dict[str, Described] = {}
     if keeper is not None:

@@ -8,27 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.core.weights import Weights, resolve
-from pytest_vidmetrics.networks import shared, wordpiece
 from pytest_vidmetrics.networks import state_dicts as hf
-from pytest_vidmetrics.networks.tag2text import names, swin
+from pytest_vidmetrics.networks import wordpiece
+from pytest_vidmetrics.networks.tag2text import swin
 from pytest_vidmetrics.networks.tag2text.beams import search
 from pytest_vidmetrics.networks.tag2text.bert import Embeddings, Stack
 from pytest_vidmetrics.networks.tag2text.decoder import CaptionDecoder, Captioning
+from pytest_vidmetrics.networks.tag2text.names import read_names
 
-TAG2TEXT = Weights(
-    "tag2text_swin_14m.pth",
-    "https://huggingface.co/spaces/xinyu1205/recognize-anything/resolve/main/tag2text_swin_14m.pth",
-    size=4_478_705_095,
-    licence="Apache-2.0 (code); not stated beside the file",
-    override="VIDMETRICS_TAG2TEXT",
-)
 THRESHOLD = 0.7
 SILENCED = (127, 3351, 3265, 3338, 3355, 3359)
 """Tags that are never on: number words and a coin."""
@@ -189,20 +182,7 @@ def _check(state: hf.State, needed: Iterable[str]) -> None:
         raise ValueError(f"{len(missing)} tensors are missing, such as {missing[0]}")
 
 
-def load(device: torch.device | str, metric: str | None = None) -> Tag2Text:
-    """Return the shared network; ``metric`` is who asks, for the error message.
-
-    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when one of its three files cannot be had or is
-    another.
-    """
-    path, vocabulary, tags = resolve(TAG2TEXT, metric), wordpiece.load(metric), names.load(metric)
-
-    def build() -> Tag2Text:
-        try:
-            network = Tag2Text(hf.read_state(path, "model", _USED), tags, vocabulary)
-        except (KeyError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise UnavailableError(f"{path} is not Tag2Text with Swin-B at 384 pixels: {reason}") from error
-        return hf.frozen(network).to(device)
-
-    return shared.load(TAG2TEXT.name, device, build, str(path), tags)
+def read(path: Path, vocabulary: Path, tags: Path, device: torch.device | str) -> Tag2Text:
+    """Return the network of its three files."""
+    state = hf.read_state(path, "model", _USED)
+    return hf.frozen(Tag2Text(state, read_names(tags), wordpiece.Vocabulary.read(vocabulary))).to(device)
