@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.gates.baseline import Baseline
 from pytest_vidmetrics.gates.confidence import harm_interval
+from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.stats.intervals import welch_interval
 
 ALPHA = 0.05
@@ -84,7 +85,7 @@ def alarms(world: World, harm: float, runs: int, seed: int = 0) -> dict[str, flo
 def judge(prompts: list[str], old: Scores, new: Scores) -> tuple[bool, bool, bool, bool]:
     """Return which gates fail, in the order of :data:`GATES`."""
     observed = observation(prompts, new)
-    baseline = Baseline.of(observation(prompts, old), {})
+    baseline = Baseline.of(observation(prompts, old), Recorder("manifest", "power", "world", "gate"))
     clustered = harm_interval(observed, baseline, ALPHA)
     paired = harm_interval(replace(observed, clusters={}), baseline, ALPHA)
     assert clustered is not None

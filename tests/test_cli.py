@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pytest_vidmetrics.cli import main
-from pytest_vidmetrics.commands._text import to_json
+from pytest_vidmetrics.commands._json import to_json
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights

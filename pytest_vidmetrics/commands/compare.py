@@ -7,8 +7,9 @@ import math
 import sys
 from pathlib import Path
 
-from pytest_vidmetrics.commands._text import table, to_json
+from pytest_vidmetrics.commands._json import to_json
 from pytest_vidmetrics.core.verdict import Verdict
+from pytest_vidmetrics.core.wording import interval, number, printable, table
 
 HELP = "compare two run records or baseline folders"
 _POLICY = ("abs", "rel", "decide", "alpha")
@@ -52,22 +53,19 @@ def run(args: argparse.Namespace) -> int:
     given = {name: value for name in _POLICY if (value := getattr(args, name)) is not None}
     verdicts = compare(load_scores(args.old), load_scores(args.new), given)
     if args.json:
-        sys.stdout.write(to_json({key: verdict.to_json() for key, verdict in verdicts.items()}))
+        sys.stdout.write(to_json({key: verdict.to_wire() for key, verdict in verdicts.items()}))
     else:
         rows = [["gate", "A", "B", "harm", "interval", "margin", "n", "verdict"]]
-        sys.stdout.write(table(rows + [_row(key, verdict) for key, verdict in verdicts.items()]))
+        lines = table(rows + [_row(key, verdict) for key, verdict in verdicts.items()])
         for key, verdict in verdicts.items():
             if not verdict.passed:
-                sys.stdout.write(f"{key}: {verdict.status}: {verdict.reason}\n")
+                lines.append(f"{key}: {verdict.status}: {verdict.reason}")
+            lines += [f"{key}: {note}" for note in verdict.notes]
+        sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
     return 0 if all(verdict.passed for verdict in verdicts.values()) else 1
 
 
 def _row(key: str, verdict: Verdict) -> list[str]:
-    low_high = verdict.interval
-    interval = f"[{_number(low_high[0])}, {_number(low_high[1])}]" if low_high else "-"
-    before = [_number(verdict.baseline), _number(verdict.now), _number(verdict.harm)]
-    return [key.removesuffix(".json"), *before, interval, _number(verdict.margin), str(verdict.n), verdict.status]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value + 0.0:.6g}"
+    before = [number(verdict.baseline), number(verdict.now), number(verdict.harm)]
+    after = [interval(verdict.interval), number(verdict.margin), str(verdict.n), verdict.status]
+    return [key.removesuffix(".json"), *before, *after]

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from pytest_vidmetrics.commands._text import size, table
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.places import forget_failures
 from pytest_vidmetrics.core.weights import Weights, resolve
+from pytest_vidmetrics.core.wording import size, table
 
 HELP = "fetch weights ahead of time"
 
@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = select(selection)
     rows = [["file", "size", "licence", "source"]]
     rows += [[one.name, size(one.size), one.licence, _source(one)] for one in wanted]
-    sys.stdout.write(table(rows) if wanted else "nothing to fetch: no weights are needed\n")
+    lines = table(rows) if wanted else ["nothing to fetch: no weights are needed"]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     if args.dry_run:
         return 0
     forget_failures()

@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-from pytest_vidmetrics.commands._text import size, table, to_json
+from pytest_vidmetrics.commands._json import to_json
+from pytest_vidmetrics.core.wording import size, table
 
 HELP = "list the metrics"
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     rows = [["metric", "better", "unit", "sample", "weights", "licence of the weights", "missing"]]
     rows += [_row(one) for one in found]
-    sys.stdout.write(table(rows))
+    sys.stdout.write("".join(f"{line}\n" for line in table(rows)))
     return 0
 
 

@@ -6,13 +6,15 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.errors import BaselineError, VidmetricsError
-from pytest_vidmetrics.gates.baseline import parse_baseline, read_baseline, write_baseline
+from pytest_vidmetrics.core.wording import number, printable
+from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.folder import BaselineFolder
+from pytest_vidmetrics.gates.record import RUN_FACTS, GateRecord, RunRecord
 
 HELP = "accept or reject changed scores, one by one"
 _CHANGED = ("REGRESSED", "IMPROVED", "MISSING", "STALE")
@@ -32,32 +34,34 @@ def run(args: argparse.Namespace) -> int:
         raise VidmetricsError("review asks a person and is refused in CI; use compare there")
     if not sys.stdin.isatty():
         raise VidmetricsError("review asks a person: run it in a terminal")
-    return review(read_record(args.record), args.baseline_dir, input, sys.stdout.write)
+    folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())
+    return review(read_record(args.record), folder, input, sys.stdout.write)
 
 
-def review(
-    gates: Mapping[str, Mapping[str, Any]], folder: Path, ask: Callable[[str], str], say: Callable[[str], Any]
-) -> int:
+def review(record: RunRecord, folder: BaselineFolder, ask: Callable[[str], str], say: Callable[[str], Any]) -> int:
     """Ask about each changed gate that has a score; write a baseline for every ``a``. Return the exit status.
 
     ``a`` accepts, ``r`` rejects and leaves the baseline, ``q`` or the end of the input stops. The status is 1 when
-    something was rejected or left open.
+    something was rejected or left open. Raises ``BaselineError`` before the first question for a gate whose baseline
+    would not lie in the folder.
     """
-    changed = {key: gate for key, gate in sorted(gates.items()) if gate["verdict"]["status"] in _CHANGED}
-    say(f"{len(changed)} of {len(gates)} gates changed\n")
+    changed = {key: gate for key, gate in sorted(record.by_file().items()) if gate.verdict.status in _CHANGED}
+    for key in changed:
+        folder.file(key)
+    say(f"{len(changed)} of {len(record.gates)} gates changed\n")
     open_gates = len(changed)
     for key, gate in changed.items():
-        say(_describe(key, gate["verdict"]))
-        if not gate.get("observed"):
+        say(printable(_describe(key, gate)))
+        if gate.scores is None or gate.scores.score is None or gate.recorded_by is None:
             say("  it has no score to accept\n")
             continue
         answer = _answer(ask, say)
         if answer == "q":
             break
         if answer == "a":
-            write_baseline(folder / key, _accepted(folder / key, gate["observed"]))
+            written = folder.write(key, _accepted(folder, key, gate, record))
             open_gates -= 1
-            say(f"  written: {folder / key}\n")
+            say(printable(f"  written: {written}\n"))
     return 1 if open_gates else 0
 
 
@@ -72,16 +76,21 @@ def _answer(ask: Callable[[str], str], say: Callable[[str], Any]) -> str:
             return answer
 
 
-def _accepted(path: Path, observed: Mapping[str, Any]) -> dict[str, Any]:
+def _accepted(folder: BaselineFolder, key: str, gate: GateRecord, record: RunRecord) -> Baseline:
     """Return the baseline to write: as ``--update-baselines`` does, with the noise measured for the same metric."""
-    new, old = parse_baseline(dict(observed), f"the run record, for {path}"), None
+    assert gate.scores is not None, "only gates with a score are asked about"
+    assert gate.recorded_by is not None, "only gates that say whose they are are asked about"
+    old = None
     with contextlib.suppress(BaselineError):  # a damaged one is replaced
-        old = read_baseline(path)
-    return replace(new, noise=old.noise if old is not None and old.metric == new.metric else None).to_json()
+        old = folder.read(key)
+    noise = old.noise if old is not None and old.scores.metric == gate.scores.metric else None
+    environment = {key: value for key, value in record.environment.items() if key not in RUN_FACTS}
+    return Baseline.of(gate.scores, gate.recorded_by, environment, noise)
 
 
-def _describe(key: str, verdict: Mapping[str, Any]) -> str:
-    lines = [f"{verdict['status']}: {key.removesuffix('.json')}", f"  {verdict['reason']}"]
-    lines.append(f"  baseline {verdict['baseline']}, now {verdict['now']}, n {verdict['n']}")
-    lines += [f"  {clip['id']}: {clip['baseline']} -> {clip['now']}  {clip['path']}" for clip in verdict["worst"][:5]]
+def _describe(key: str, gate: GateRecord) -> str:
+    verdict = gate.verdict
+    lines = [f"{verdict.status}: {key.removesuffix('.json')}", f"  {verdict.reason}"]
+    lines.append(f"  baseline {number(verdict.baseline)}, now {number(verdict.now)}, n {verdict.n}")
+    lines += [f"  {c.id}: {number(c.baseline)} -> {number(c.now)}  {c.path}" for c in verdict.worst[:5]]
     return "\n".join(lines) + "\n"

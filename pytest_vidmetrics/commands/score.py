@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_vidmetrics.commands._text import to_json
+from pytest_vidmetrics.commands._json import to_json
 from pytest_vidmetrics.core.types import EvalResults, MetricResult, Video
 
 HELP = "score clips, print JSON"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from pytest_vidmetrics.core.wire import Wire
+from pytest_vidmetrics.core.wording import shown
 
 Decide = Literal["point", "strict", "lenient"]
 
 
 @dataclass(frozen=True)
-class Policy:
+class Policy(Wire):
     """How one gate decides. ``margin = max(abs, rel*|baseline|, sigma*noise, the metric's noise floor)``."""
 
     abs: float = 0.0
@@ -19,6 +23,39 @@ class Policy:
     decide: Decide = "point"
     alpha: float = 0.05
     min_n: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` that names the first value that means nothing."""
+        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n"):
+            if fault := policy_fault(key, getattr(self, key)):
+                raise ValueError(fault)
+
+
+def policy_fault(key: str, value: Any) -> str:
+    """Return what is wrong with one value of a policy, as a sentence; empty when nothing is."""
+    if key == "decide":
+        good = isinstance(value, str) and value in get_args(Decide)
+        return "" if good else f"decide must be one of {', '.join(get_args(Decide))}, got {shown(value)}"
+    if key == "min_n":
+        good = value is None or (type(value) is int and 1 <= value <= _MOST)
+        return "" if good else f"min_n must be a whole number of at least 1, got {shown(value)}"
+    if type(value) not in (int, float):
+        return f"{key} must be a number, got {shown(value)}"
+    if not _is_finite(value) or value < 0:
+        return f"{key} must be finite and not negative, got {shown(value)}"
+    if key == "alpha" and not 0 < value <= 0.5:
+        return f"alpha must lie between 0 and 0.5, got {shown(value)}"
+    return ""
+
+
+_MOST = 10**12
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_vidmetrics.core.types import Status
+from pytest_vidmetrics.core.wire import Wire
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Wire):
     """Why a sample has no score: ``status`` is ``failed``, ``skipped`` or ``unavailable``."""
 
     sample: str
@@ -19,7 +20,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class CorpusScore:
+class CorpusScore(Wire):
     """One gate's numbers on the candidate clips.
 
     ``samples`` are the per-sample scores by id; for a set metric they are each clip's influence on the score,
@@ -40,6 +41,8 @@ class CorpusScore:
     remarks: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Digests by sample of what it was scored with, its file aside: prompt, values, reference. Empty: not known."""
     binary: bool = False
     is_mean: bool = False
     chooses: bool = False

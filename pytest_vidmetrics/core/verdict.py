@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, final
+
+from pytest_vidmetrics.core.wire import Wire
 
 Status = Literal[
     "PASS",
@@ -18,14 +20,16 @@ Status = Literal[
     "RECORDED",
     "UPDATED",
     "UNCHANGED",
+    "CALIBRATED",
 ]
 
 
-PASSING: frozenset[Status] = frozenset({"PASS", "IMPROVED", "RECORDED", "UPDATED", "UNCHANGED"})
+PASSING: frozenset[Status] = frozenset({"PASS", "IMPROVED", "RECORDED", "UPDATED", "UNCHANGED", "CALIBRATED"})
 
 
+@final
 @dataclass(frozen=True)
-class ClipChange:
+class ClipChange(Wire):
     """One clip's share in a verdict. ``harm`` is positive when the clip got worse."""
 
     id: str
@@ -35,9 +39,14 @@ class ClipChange:
     harm: float
 
 
+@final
 @dataclass(frozen=True)
-class Verdict:
-    """The outcome of one gate. ``reason`` is one sentence; ``notes`` are further lines for the reader."""
+class Verdict(Wire):
+    """The outcome of one gate. ``reason`` is one sentence; ``notes`` are further lines for the reader.
+
+    Plain data: what says whether a gate passes is computed from ``status`` alone, and nothing is a verdict that is an
+    instance of a subclass.
+    """
 
     status: Status
     reason: str
@@ -59,12 +68,3 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the gate's test passes."""
         return self.status in PASSING
-
-    def to_json(self) -> dict[str, Any]:
-        """Return builtin values only, fit for a report that crosses processes."""
-        tree = asdict(self)
-        tree["notes"] = list(self.notes)
-        tree["interval"] = list(self.interval) if self.interval else None
-        tree["worst"] = [asdict(clip) for clip in self.worst]
-        tree["details"] = dict(self.details)
-        return tree

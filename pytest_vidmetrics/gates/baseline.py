@@ -1,99 +1,163 @@
-"""Baseline files: one small, sorted, reviewable JSON per gate, committed with the code."""
+"""Baselines: what one gate scored when it was recorded, as one small, sealed, reviewable JSON file.
+
+The layout, in this order, so that a diff shows first what a reviewer looks for::
+
+    {
+     "score": 36.72952,                        one number a line, rounded to what the metric's noise floor justifies
+     "interval": [33.51, 39.95],               95 % interval of the score on clips like these, for information
+     "n": 16,
+     "digest": "…",                            seal over everything but itself and the environment
+     "direction": "higher",                    which way is better
+     "environment": {"torch": "2.11.0", …},    for information
+     "inputs": {"waves": "1f3a…", …},          what each clip was scored with: its prompt, values and reference
+     "metric": {"name": …, "version": …, …},   identity: name, version, parameters, weights, decoder
+     "noise": {"kind": "scoring", "runs": 5, "sigma": 0.01},
+     "recorded_by": {"manifest": "../bench/wan.vidmetrics.toml", "case": "t2v", "gate": "common.psnr"},
+     "reference": "…",                         digest of the reference clips
+     "sample_ids": "…",                        digest of the ids and of the values that the metric reads
+     "samples": {"waves": 40.29570, …},        scores by clip, or each clip's influence on the score of a set
+     "schema": 1
+    }
+
+``recorded_by`` says whose the file is: ownership and pruning read only that. A check of a test function has
+``{"file": "../tests/test_gen.py", "test": "TestFast::test_q", "check": "loss"}`` there. Paths are relative to the
+folder of the baselines.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pytest_vidmetrics.core.errors import BaselineError
-from pytest_vidmetrics.core.files import write_atomic
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.core.wire import Wire
+from pytest_vidmetrics.core.wording import shown
+from pytest_vidmetrics.gates.digits import close, digits, rounded, step
+from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.gates.spread import score_interval
 
 SCHEMA = 1
 NoiseKind = Literal["scoring", "generation"]
 _UNSEALED = ("digest", "environment")
 """What the digest of a baseline does not cover: itself, and facts for information only."""
+_FIRST = ("score", "interval", "n")
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Wire):
     """How much the score moves when nothing changed: standard deviation over ``runs`` of one ``kind``."""
 
     sigma: float
     runs: int
     kind: NoiseKind
 
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for what no measurement gives."""
+        if self.sigma < 0:
+            raise ValueError(f"the noise is {self.sigma!r}: less than nothing")
+        if self.runs < 2:
+            raise ValueError(f"the noise is that of {self.runs!r} runs, not of a whole number of at least 2")
+
 
 @dataclass(frozen=True)
-class Baseline:
-    """What one gate scored when it was recorded."""
+class Baseline(Wire):
+    """A score as it was recorded, how much it moves by itself, and who recorded it."""
 
-    metric: Mapping[str, Any]
-    higher_is_better: bool
-    score: float
-    samples: Mapping[str, float]
-    sample_ids: str
-    reference: str | None
-    interval: tuple[float, float] | None = None
+    scores: CorpusScore
+    recorded_by: Recorder
     noise: Noise | None = None
+    interval: tuple[float, float] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        observed: CorpusScore,
+        recorded_by: Recorder,
+        environment: Mapping[str, str] | None = None,
+        noise: Noise | None = None,
+    ) -> Baseline:
+        """Return the baseline that a complete observation records, with the digits that a file keeps."""
+        if observed.score is None:
+            raise BaselineError("an observation without a score cannot become a baseline")
+        kept = rounded(observed)
+        ends, floor = _spread(kept), observed.noise_floor
+        if noise is not None:
+            noise = Noise(digits(noise.sigma, floor), noise.runs, noise.kind)
+        return cls(
+            scores=kept,
+            recorded_by=recorded_by,
+            noise=noise,
+            interval=None if ends is None else (digits(ends[0], floor), digits(ends[1], floor)),
+            environment=dict(environment or {}),
+        )
+
+    @property
+    def score(self) -> float:
+        """The recorded score."""
+        assert self.scores.score is not None, "a baseline has a score: of() and parse_baseline() see to it"
+        return self.scores.score
+
+    @property
+    def samples(self) -> Mapping[str, float]:
+        """The recorded numbers by clip."""
+        return self.scores.samples
 
     @property
     def n(self) -> int:
         """How many clips were scored."""
-        return len(self.samples)
-
-    @classmethod
-    def of(cls, observed: CorpusScore, environment: Mapping[str, str], noise: Noise | None = None) -> Baseline:
-        """Return the baseline that a complete observation records."""
-        if observed.score is None:
-            raise BaselineError("an observation without a score cannot become a baseline")
-        return cls(
-            metric=dict(observed.metric),
-            higher_is_better=observed.higher_is_better,
-            score=observed.score,
-            samples=dict(observed.samples),
-            sample_ids=observed.sample_ids,
-            reference=observed.reference,
-            interval=score_interval(observed),
-            noise=noise,
-            environment=dict(environment),
-        )
+        return self.scores.n
 
     def to_json(self) -> dict[str, Any]:
         """Return builtin values in the file's layout, sealed by :func:`seal`."""
-        noise = self.noise
+        scores, noise = self.scores, self.noise
         fields = {
             "schema": SCHEMA,
-            "metric": dict(self.metric),
-            "direction": "higher" if self.higher_is_better else "lower",
+            "metric": dict(scores.metric),
+            "direction": "higher" if scores.higher_is_better else "lower",
             "score": self.score,
             "interval": list(self.interval) if self.interval else None,
             "n": self.n,
-            "samples": dict(self.samples),
-            "sample_ids": self.sample_ids,
-            "reference": self.reference,
-            "noise": {"sigma": noise.sigma, "runs": noise.runs, "kind": noise.kind} if noise else None,
+            "samples": dict(scores.samples),
+            "inputs": dict(scores.inputs),
+            "sample_ids": scores.sample_ids,
+            "reference": scores.reference,
+            "noise": noise.to_wire() if noise else None,
+            "recorded_by": self.recorded_by.to_json(),
             "environment": dict(self.environment),
         }
         return {**fields, "digest": seal(fields)}
 
     def same_as(self, other: Baseline) -> bool:
-        """Whether both say the same; the environment and the interval, which follows from the rest, do not count."""
+        """Whether an update from ``other`` to this one changes nothing: numbers count as equal within a last digit.
+
+        The environment and the interval, which follows from the rest, do not count.
+        """
         mine, theirs = self.to_json(), other.to_json()
-        same = {"environment": None, "interval": None, "digest": None}
-        return {**mine, **same} == {**theirs, **same}
+        free: dict[str, Any] = dict.fromkeys(("environment", "interval", "digest", "score", "samples"))
+        floor = self.scores.noise_floor
+        share = floor / max(1, self.n) if self.scores.is_set else floor
+        return (
+            {**mine, **free} == {**theirs, **free}
+            and close({"score": self.score}, {"score": other.score}, floor)
+            and close(self.samples, other.samples, share)
+        )
 
 
-def baseline_path(folder: Path, stem: str, case: str, gate: str, cohort: str | None = None) -> Path:
-    """Return ``<folder>/<manifest stem>/<case>/<gate>[@<cohort>].json``."""
-    return folder / stem / case / (f"{gate}@{cohort}.json" if cohort else f"{gate}.json")
+def _spread(observed: CorpusScore) -> tuple[float, float] | None:
+    try:
+        with warnings.catch_warnings():  # of numbers that overflow: they have no interval
+            warnings.simplefilter("ignore", RuntimeWarning)
+            ends = score_interval(observed)
+    except (OverflowError, FloatingPointError):
+        return None
+    return ends if ends is not None and all(map(math.isfinite, ends)) else None
 
 
 def seal(tree: Mapping[str, Any]) -> str:
@@ -101,36 +165,60 @@ def seal(tree: Mapping[str, Any]) -> str:
     return digest_json({key: value for key, value in tree.items() if key not in _UNSEALED})
 
 
-def read_baseline(path: Path) -> Baseline | None:
-    """Return a baseline, or ``None`` when the file does not exist.
+def baseline_text(baseline: Baseline) -> str:
+    """Return the text of a baseline file. Raises ``BaselineError`` for what JSON or UTF-8 has no form for."""
+    try:
+        tree = baseline.to_json()
+        keys = [*_FIRST, *sorted(tree.keys() - set(_FIRST))]
+        text = "{\n" + ",\n".join(f" {json.dumps(key)}: {_line(tree[key])}" for key in keys) + "\n}\n"
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BaselineError(f"this baseline has no form in JSON: {error}") from error
+    return text
 
-    Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` naming the file and what is wrong with it, also
-    when it was changed since it was written.
-    """
+
+def _line(value: Any) -> str:
+    """Return a value in one line, a table in one line for each of its keys."""
+    if not isinstance(value, dict) or not value:
+        return _dumped(value)
+    return "{\n" + ",\n".join(f"  {_dumped(key)}: {_dumped(one)}" for key, one in sorted(value.items())) + "\n }"
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def looks_like_baseline(data: bytes) -> bool:
+    """Whether a file may be replaced by a baseline: it is one, a damaged one, or empty. Nothing else is ours."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BaselineError(f"cannot read the baseline {path}: {error}") from error
+        tree = json.loads(data)
+    except (ValueError, RecursionError):
+        return not data.strip(b"\x00 \t\r\n") or b'"sample_ids"' in data or data.lstrip().startswith(b'{\n "score":')
+    return isinstance(tree, dict) and {"schema", "metric", "samples"} <= tree.keys()
+
+
+def decode_baseline(data: bytes, where: str) -> Baseline:
+    """Return the baseline in the bytes of a file. Raises ``BaselineError`` that says what is wrong with it."""
     try:
-        tree = json.loads(text, parse_constant=_no_number, object_pairs_hook=_unique)
+        tree = json.loads(data.decode(), parse_constant=_no_number, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        raise BaselineError(f"{path}:{error.lineno}: the baseline is not valid JSON: {error.msg}") from error
+        raise BaselineError(f"{where}:{error.lineno}: the baseline is not valid JSON: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise BaselineError(f"cannot read the baseline {where}: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise BaselineError(f"{path}: the baseline is not valid JSON: {error}") from error
-    # The layout of another schema may have another seal; what is no object at all is named by the parser.
+        raise BaselineError(f"{where}: the baseline is not valid JSON: {error}") from error
+    # The layout of another schema may have another seal; what is not an object at all is named by the parser.
     if isinstance(tree, dict) and tree.get("schema") == SCHEMA and not _intact(tree):
         raise BaselineError(
-            f"the baseline {path} was edited by hand or merged: its digest does not fit its content; "
+            f"the baseline {where} was edited by hand or merged: its digest does not fit its content; "
             "restore the committed file, or record it again with --update-baselines"
         )
-    return parse_baseline(tree, str(path))
+    return parse_baseline(tree, where)
 
 
 def _intact(tree: Mapping[str, Any]) -> bool:
     try:
-        return tree.get("digest") == seal(tree)
+        return bool(tree.get("digest") == seal(tree))
     except (ValueError, RecursionError):  # numbers and texts that no baseline is written with
         return False
 
@@ -139,8 +227,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return one object. Raises ``ValueError`` for a key that stands there twice, as after a merge."""
     tree = dict(pairs)
     if len(tree) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"the key {twice!r} is there more than once")
     return tree
 
@@ -149,102 +237,82 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def parse_baseline(tree: dict[str, Any], where: str) -> Baseline:
+def parse_baseline(tree: Any, where: str) -> Baseline:
     """Return a baseline from its layout, read from ``where``. Raises ``BaselineError``."""
     try:
         return _parse(tree)
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise BaselineError(f"{where}: not a baseline of schema {SCHEMA}: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise BaselineError(f"{where}: not a baseline of schema {SCHEMA}: {_cause(error)}") from error
 
 
-def _parse(tree: dict[str, Any]) -> Baseline:
+def _cause(error: Exception) -> str:
+    return f"it has no {error.args[0]!r}" if isinstance(error, KeyError) and error.args else str(error)
+
+
+def _parse(tree: Any) -> Baseline:
+    if not isinstance(tree, dict):
+        raise TypeError(f"it is {shown(tree)}, not an object")
     if tree.get("schema") != SCHEMA:
-        raise ValueError(f"it has schema {tree.get('schema', 'none')!r}, this version reads {SCHEMA}")
+        raise ValueError(f"it has schema {shown(tree.get('schema', 'none'))}, this version reads {SCHEMA}")
     score = _finite(tree["score"], "score")
     samples = {str(id): _finite(value, f"the score of {id}") for id, value in tree["samples"].items()}
     if not len(samples) == tree["n"] >= 1:
-        raise ValueError(f"it says n = {tree['n']!r} and holds {len(samples)} samples")
+        raise ValueError(f"it says n = {shown(tree['n'])} and holds {len(samples)} samples")
     if tree["direction"] not in ("higher", "lower"):
-        raise ValueError(f"direction is {tree['direction']!r}, not 'higher' or 'lower'")
+        raise ValueError(f"direction is {shown(tree['direction'])}, not 'higher' or 'lower'")
     noise, interval = tree.get("noise"), tree.get("interval")
-    return Baseline(
+    scores = CorpusScore(
         metric=dict(tree["metric"]),
         higher_is_better=tree["direction"] == "higher",
         score=score,
         samples=samples,
-        sample_ids=str(tree["sample_ids"]),
-        reference=tree["reference"],
-        interval=None if interval is None else _interval(interval),
-        noise=None if noise is None else _noise(noise),
-        environment=dict(tree.get("environment") or {}),
+        paths={},
+        sample_ids=_text(tree["sample_ids"], "sample_ids"),
+        reference=None if tree["reference"] is None else _text(tree["reference"], "reference"),
+        inputs={str(id): _text(value, f"the input of {id}") for id, value in tree["inputs"].items()},
     )
+    return Baseline(
+        scores=scores,
+        recorded_by=Recorder.from_json(tree["recorded_by"]),
+        noise=None if noise is None else _noise(noise),
+        interval=None if interval is None else _interval(interval),
+        environment={str(key): str(value) for key, value in dict(tree.get("environment") or {}).items()},
+    )
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {shown(value)}, not text")
+    return value
 
 
 def _finite(value: Any, what: str) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"{what} is {value!r}, not a finite number")
+        raise ValueError(f"{what} is {shown(value)}, not a finite number")
     return float(value)
 
 
 def _interval(ends: Any) -> tuple[float, float]:
     if not isinstance(ends, list) or len(ends) != 2:
-        raise ValueError(f"the interval is {ends!r}, not two numbers")
+        raise ValueError(f"the interval is {shown(ends)}, not two numbers")
     return _finite(ends[0], "the interval's low end"), _finite(ends[1], "the interval's high end")
 
 
 def _noise(tree: Mapping[str, Any]) -> Noise:
     sigma, runs, kind = _finite(tree["sigma"], "the noise"), tree["runs"], tree["kind"]
-    if sigma < 0:
-        raise ValueError(f"the noise is {sigma!r}: less than nothing")
-    if type(runs) is not int or runs < 2:
-        raise ValueError(f"the noise is that of {runs!r} runs, not of a whole number of at least 2")
+    if type(runs) is not int:
+        raise ValueError(f"the noise is that of {shown(runs)} runs, not of a whole number of at least 2")
     if kind not in get_args(NoiseKind):
-        raise ValueError(f"the noise is of the kind {kind!r}, not one of {', '.join(get_args(NoiseKind))}")
+        raise ValueError(f"the noise is of the kind {shown(kind)}, not one of {', '.join(get_args(NoiseKind))}")
     return Noise(sigma, runs, kind)
-
-
-def write_baseline(path: Path, baseline: Mapping[str, Any]) -> None:
-    """Write a baseline whole or not at all: sorted keys, shortest floats, a newline at the end.
-
-    Raises :class:`~pytest_vidmetrics.core.errors.BaselineError`; the old file is then untouched.
-    """
-    text = json.dumps(baseline, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        write_atomic(path, text.encode(), durable=True)
-    except OSError as error:
-        raise BaselineError(f"cannot write the baseline {path}: {error.strerror or error}") from error
-
-
-def differences(recorded: Baseline, observed: CorpusScore) -> list[str]:
-    """Return what makes two scores incomparable, one line each; empty when they may be compared."""
-    lines = _diff("metric", dict(recorded.metric), dict(observed.metric))
-    if recorded.higher_is_better != observed.higher_is_better:
-        lines.append("direction: the metric's direction changed")
-    others = recorded.samples.keys() != observed.samples.keys() and not observed.chooses
-    if recorded.sample_ids != observed.sample_ids or others:
-        gone = sorted(recorded.samples.keys() - observed.samples.keys())
-        new = sorted(observed.samples.keys() - recorded.samples.keys())
-        text = "; ".join(
-            f"{len(ids)} {word} ({', '.join(ids[:3])})" for word, ids in (("gone", gone), ("new", new)) if ids
-        )
-        lines.append(f"sample set: {text or 'other prompts or values that the metric reads'}")
-    if recorded.reference != observed.reference:
-        lines.append("reference set: the reference clips have other content")
-    return lines
 
 
 def contradiction(recorded: Baseline, observed: CorpusScore) -> str:
     """Return how a baseline contradicts itself, as after a bad merge; nothing when it does not."""
     if not observed.is_mean:
         return ""
-    mean = math.fsum(recorded.samples.values()) / recorded.n
-    if math.isclose(mean, recorded.score, rel_tol=1e-9, abs_tol=1e-12):
+    mean = math.fsum(value / recorded.n for value in recorded.samples.values())
+    largest = max(abs(recorded.score), *map(abs, recorded.samples.values()))
+    if abs(mean - recorded.score) <= 1.5 * step(largest, observed.noise_floor):
         return ""
     return f"the baseline contradicts itself: its score is {recorded.score:.9g}, the mean of its samples {mean:.9g}"
-
-
-def _diff(name: str, old: Any, new: Any) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted(old.keys() | new.keys())
-        return [line for key in keys for line in _diff(f"{name}.{key}", old.get(key), new.get(key))]
-    return [] if old == new else [f"{name}: recorded {old!r}, now {new!r}"]

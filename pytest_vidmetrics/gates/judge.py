@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.verdict import ClipChange, Status, Verdict
-from pytest_vidmetrics.gates.baseline import Baseline, contradiction, differences
+from pytest_vidmetrics.core.wording import counted, interval, number, some
+from pytest_vidmetrics.gates.baseline import Baseline, contradiction
 from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, regression_p, settling_size
-from pytest_vidmetrics.gates.files import some
+from pytest_vidmetrics.gates.digits import rounded
+from pytest_vidmetrics.gates.stale import common, differences
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.stats.intervals import Interval
@@ -18,15 +22,25 @@ if TYPE_CHECKING:
 _WORST = 20
 
 
-def judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None) -> Verdict:
-    """Decide one gate, in the order in which a doubt outranks a number."""
-    return (
-        blocked(config, observed, has_baseline=baseline is not None)
-        or _missing(config, observed, baseline)
-        or _stale(observed, baseline)
-        or _compare(config.policy, observed, baseline)
-        or Verdict("ERROR", "the gate came to no verdict")
-    )
+def judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None, *, looked_for: str = "") -> Verdict:
+    """Decide one gate, in the order in which a doubt outranks a number.
+
+    Both sides are compared with the digits that baselines keep. ``looked_for`` says where a baseline would be.
+    """
+    if verdict := blocked(config, observed, has_baseline=baseline is not None):
+        return verdict
+    observed = rounded(observed)
+    try:
+        with warnings.catch_warnings():  # of numbers that overflow: what comes out of them is not used
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return (
+                _missing(config, observed, baseline, looked_for)
+                or _stale(config, observed, baseline)
+                or _compare(config, observed, baseline)
+            )
+    except (OverflowError, FloatingPointError) as error:
+        reason = f"these scores are too large to compare: {error}"
+        return Verdict("ERROR", reason, metric=config.metric, now=observed.score, n=observed.n)
 
 
 def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) -> Verdict | None:
@@ -46,15 +60,21 @@ def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) 
     if by_status["skipped"] and observed.n == 0 and optional:
         return Verdict("SKIPPED", f"does not apply here: {by_status['skipped'][0].reason}", **facts)
     if observed.problems:
-        first = observed.problems[0]
-        total = len(observed.paths)
-        text = f"{len(observed.problems)} of {total} samples have no score; first: {first.sample}: {first.reason}"
-        return Verdict("ERROR", text, **facts)
+        return Verdict("ERROR", _without_score(observed), **facts)
     if observed.score is None:
         return Verdict("ERROR", "no sample was scored", **facts)
     if observed.n < floor:
         return Verdict("ERROR", f"{observed.n} scored samples are too few: the gate needs at least {floor}", **facts)
     return None
+
+
+def _without_score(observed: CorpusScore) -> str:
+    """Return how many samples have no score and the first reason; a reference or the corpus is not a sample."""
+    lost = [problem for problem in observed.problems if problem.sample in observed.paths]
+    first = (lost or observed.problems)[0]
+    named = {problem.sample for problem in lost}
+    counts = f"{len(named)} of {len(observed.paths)} samples have no score; first" if named else "no score"
+    return f"{counts}: {first.sample}: {first.reason}"
 
 
 def _problem_notes(problems: tuple[Problem, ...], limit: int = 8) -> tuple[str, ...]:
@@ -69,12 +89,12 @@ def _problem_notes(problems: tuple[Problem, ...], limit: int = 8) -> tuple[str, 
     return (*lines[:limit], f"and {len(lines) - limit} more") if len(lines) > limit else tuple(lines)
 
 
-def _missing(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None) -> Verdict | None:
+def _missing(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None, looked_for: str) -> Verdict | None:
     if baseline is not None:
         return None
     return Verdict(
         "MISSING",
-        "no baseline is recorded for this gate",
+        f"no baseline is recorded for this gate{looked_for and f': {looked_for}'}",
         metric=config.metric,
         now=observed.score,
         n=observed.n,
@@ -83,42 +103,53 @@ def _missing(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
     )
 
 
-def _stale(observed: CorpusScore, baseline: Baseline | None) -> Verdict | None:
-    if baseline is None:
-        return None
+def _stale(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None) -> Verdict | None:
+    assert baseline is not None, "a gate without a baseline is MISSING"
     lines = differences(baseline, observed)
+    facts: dict[str, Any] = {"metric": config.metric, "now": observed.score, "n": observed.n}
     if not lines:
         wrong = contradiction(baseline, observed)
-        facts: dict[str, Any] = {"metric": str(observed.metric.get("name", "")), "now": observed.score, "n": observed.n}
         return Verdict("ERROR", f"{wrong}; record it again with --update-baselines", **facts) if wrong else None
     return Verdict(
         "STALE",
         f"the baseline was recorded under other conditions and is not compared: {lines[0]}",
-        metric=str(observed.metric.get("name", "")),
         baseline=baseline.score,
-        now=observed.score,
-        n=observed.n,
-        notes=tuple(lines),
+        notes=(*lines, *_on_common_samples(config, observed, baseline)),
         details=dict(observed.details),
+        **facts,
     )
 
 
-def _compare(policy: Policy, observed: CorpusScore, baseline: Baseline | None) -> Verdict | None:
-    if baseline is None or observed.score is None:
-        return None
+def _on_common_samples(config: MetricConfig, observed: CorpusScore, baseline: Baseline) -> tuple[str, ...]:
+    """Return what a comparison of the common samples would say, where only samples were added or removed."""
+    both = common(baseline, observed)
+    if both is None:
+        return ()
+    part = judge(config, both.observed, both.recorded)
+    return (
+        f"on the {counted(both.observed.n, 'sample')} of both: {part.status}, {part.reason} "
+        f"(baseline {number(part.baseline)}, now {number(part.now)}, interval of the harm {interval(part.interval)})",
+        f"--extend-baselines adds {both.text()} to the baseline and keeps the recorded values",
+    )
+
+
+def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None) -> Verdict:
+    assert baseline is not None, "a gate without a baseline is MISSING"
+    assert observed.score is not None, "an observation without a score is blocked"
+    policy = config.policy
     sign = 1.0 if observed.higher_is_better else -1.0
     harm = sign * (baseline.score - observed.score)
     margin, source = margin_of(policy, observed, baseline)
-    interval = harm_interval(observed, baseline, policy.alpha)
+    harms = _finite(harm_interval(observed, baseline, policy.alpha))
     facts: dict[str, Any] = {
-        "metric": str(observed.metric.get("name", "")),
+        "metric": config.metric,
         "baseline": baseline.score,
         "now": observed.score,
         "harm": harm,
         "margin": margin,
         "margin_from": source,
-        "interval": (interval.low, interval.high) if interval else None,
-        "p": regression_p(observed, baseline, interval, margin),
+        "interval": (harms.low, harms.high) if harms else None,
+        "p": regression_p(observed, baseline, harms, margin),
         "n": observed.n,
         "decide": policy.decide,
         "worst": worst_clips(observed, baseline),
@@ -126,11 +157,16 @@ def _compare(policy: Policy, observed: CorpusScore, baseline: Baseline | None) -
     }
     if not (math.isfinite(margin) and math.isfinite(harm)):
         return Verdict("ERROR", f"the margin is {margin} ({source}) and the harm {harm}: not finite numbers", **facts)
-    if policy.decide != "point" and interval is None:
+    if policy.decide != "point" and harms is None:
         return Verdict("ERROR", f"decide = {policy.decide!r} needs at least two independent samples", **facts)
-    status = _decide(policy.decide, harm, margin, interval)
-    notes = _notes(policy, observed, baseline, margin, interval)
-    return Verdict(status, _sentence(status, harm, margin, source, interval), notes=notes, **facts)
+    status = _decide(policy.decide, harm, margin, harms)
+    notes = _notes(policy, observed, baseline, margin, harms)
+    return Verdict(status, _sentence(status, harm, margin, source, harms), notes=notes, **facts)
+
+
+def _finite(found: Interval | None) -> Interval | None:
+    """Return an interval whose ends are numbers: differences of 1e300 have none."""
+    return found if found is not None and math.isfinite(found.low) and math.isfinite(found.high) else None
 
 
 def _notes(
@@ -195,12 +231,17 @@ def worst_clips(observed: CorpusScore, baseline: Baseline) -> tuple[ClipChange, 
     """Return the clips that got worse, worst first: by score, or by influence for a set metric."""
     sign = 1.0 if observed.higher_is_better else -1.0
     changes = [
-        ClipChange(id, observed.paths.get(id, ""), was, now, sign * (was - now))
+        ClipChange(id, observed.paths.get(id, ""), was, now, _bounded(sign * (was - now)))
         for id, now in observed.samples.items()
         if (was := baseline.samples.get(id)) is not None
     ]
     changes.sort(key=lambda change: (-change.harm, change.id))
     return tuple(change for change in changes[:_WORST] if change.harm > 0)
+
+
+def _bounded(harm: float) -> float:
+    """Return a difference as a number: that of 1e308 and -1e308 has none."""
+    return max(-sys.float_info.max, min(sys.float_info.max, harm))
 
 
 def recorded(observed: CorpusScore, new: Baseline, old: Baseline | None) -> Verdict:

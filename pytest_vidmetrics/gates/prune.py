@@ -1,55 +1,71 @@
-"""Baseline files that no gate uses any more."""
+"""Baseline files that nobody uses any more, told by what each says of its recorder."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from pytest_vidmetrics.core.errors import BaselineError
-from pytest_vidmetrics.gates.baseline import read_baseline
+from pytest_vidmetrics.gates.folder import BaselineFolder
+from pytest_vidmetrics.gates.recorder import Recorder
 
 
-def surplus_baselines(folder: Path, used: Iterable[Path], manifests: Iterable[str]) -> list[Path]:
-    """Return the baseline files beside the used ones that are not used, sorted.
+@dataclass(frozen=True)
+class Used:
+    """What a run knows: the keys of its gates, which manifests took part whole, and the test functions it collected.
 
-    Only what a manifest has recorded that is one of ``manifests``, those that took part, or that is gone: the
-    baselines of a test function, or of another manifest of the same name, are not surplus. A cohort's file
-    (``gate@cohort.json``) is in use as long as its gate is. A file that is reached through a link is in use under
-    either name.
+    ``tests`` maps a test file, as recorders name it, to the ids of its functions; a file that was not collected is not
+    in it.
     """
-    used = [path.absolute() for path in used]
-    folders = {path.parent.parent for path in used if path.is_relative_to(folder.absolute())}
-    gates = {key for path in used for key in _keys(path)}
-    found = (path for one in sorted(folders) for path in _files(one))
-    owners = frozenset(manifests)
-    return [path for path in found if gates.isdisjoint(_keys(path)) and _is_owned(folder, _owner(path), owners)]
+
+    keys: Collection[str]
+    manifests: Collection[str]
+    tests: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
-def _is_owned(folder: Path, owner: str | None, owners: Collection[str]) -> bool:
-    return owner is not None and (owner in owners or not (folder / owner).is_file())
+def surplus_baselines(folder: BaselineFolder, used: Used) -> list[str]:
+    """Return the keys of baselines that nobody uses, sorted.
+
+    Those whose manifest or test file is gone, whose manifest took part and has no such gate, and whose test function
+    is no longer in its file. A cohort's file (``gate@cohort.json``) is in use as long as its gate is. What cannot be
+    read is nobody's to delete.
+    """
+    unused = ((key, owner) for key, owner in recorders(folder).items() if common_key(key) not in used.keys)
+    return [key for key, owner in unused if _is_surplus(folder, owner, used)]
 
 
-def _owner(path: Path) -> str | None:
-    try:
-        found = read_baseline(path)
-    except BaselineError:  # what cannot be read is nobody's to delete
-        return None
-    return found.environment.get("manifest") if found else None
+def idle_baselines(folder: BaselineFolder, used: Used) -> dict[str, list[str]]:
+    """Return the baselines whose manifest is there and was not collected: ``{manifest: keys}``."""
+    found: dict[str, list[str]] = {}
+    for key, owner in recorders(folder).items():
+        here = owner.kind == "manifest" and owner.exists(folder.path)
+        if here and owner.file not in used.manifests and common_key(key) not in used.keys:
+            found.setdefault(owner.file, []).append(key)
+    return found
 
 
-def _keys(path: Path) -> set[tuple[str, str]]:
-    """Return the folder as it is named and as links lead to it, each with the gate."""
-    return {(str(path.parent), gate_of(path)), (os.path.realpath(path.parent), gate_of(path))}
+def recorders(folder: BaselineFolder) -> dict[str, Recorder]:
+    """Return who recorded each baseline that can be read."""
+    found = {}
+    for key in folder.all_keys():
+        try:
+            baseline = folder.read(key)
+        except BaselineError:
+            continue
+        if baseline is not None:
+            found[key] = baseline.recorded_by
+    return found
 
 
-def _files(manifest: Path) -> list[Path]:
-    try:
-        return sorted(manifest.glob("*/*.json"))
-    except (OSError, RuntimeError):  # links that lead to themselves
-        return []
+def _is_surplus(folder: BaselineFolder, owner: Recorder, used: Used) -> bool:
+    if not owner.exists(folder.path):
+        return True
+    if owner.kind == "manifest":
+        return owner.file in used.manifests
+    return owner.file in used.tests and owner.node not in used.tests[owner.file]
 
 
-def gate_of(path: Path) -> str:
-    """Return the gate that a baseline file belongs to."""
-    return path.stem.partition("@")[0]
+def common_key(key: str) -> str:
+    """Return the key of the common baseline beside a cohort's own."""
+    place, _, name = key.rpartition("/")
+    return f"{place}/{name.partition('@')[0].removesuffix('.json')}.json"

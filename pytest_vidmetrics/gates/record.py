@@ -1,110 +1,158 @@
-"""The record of a run: every gate's numbers in one JSON file, for dashboards and later comparison."""
+"""The record of a run: every gate's numbers in one JSON file, for comparison, review, reports and history.
+
+The layout, schema 1::
+
+    {
+     "schema": 1,
+     "environment": {            facts of the run, texts; those of the hook pytest_vidmetrics_update_environment too
+       "checkpoint": "step-2000",  what {checkpoint} stood for; absent when no option said so
+       "commit": "3f2a…",          git commit of pytest's rootdir, with "-dirty" where files were changed
+       "time": "2026-03-01T12:00:00+00:00",
+       "device": "cuda:0",         devices that scored, by comma; absent when everything came from the store
+       "python": …, "machine": …, "torch": …, "numpy": …
+     },
+     "work": {"decoded": 2, "computed": 4, "reused": 156},
+     "cases": {"bench/wan.vidmetrics.toml::t2v": {"waves": {"video": "clips/…/waves.mp4", "reference": …,
+                                                            "text_prompt": …}}},
+     "gates": [{
+       "gate": "bench/wan.vidmetrics.toml::t2v::common.psnr",   node id of the gate, or of the test and its check
+       "kind": "gate",                                          or "check": of a test function
+       "file": "wan/t2v/common.psnr.json",                      its baseline, below the folder of the baselines
+       "cohort": "common",                                      or the cohort whose own baseline judged
+       "verdict": {"status": "REGRESSED", "reason": …, "baseline": …, "now": …, "harm": …, "margin": …,
+                   "margin_from": …, "interval": [low, high], "p": …, "n": …, "decide": …, "notes": [],
+                   "worst": [{"id": …, "path": …, "baseline": …, "now": …, "harm": …}], "details": {}},
+       "policy": {"abs": …, "rel": …, "sigma": …, "decide": …, "alpha": …, "min_n": …},
+       "scores": {…},          core.scores.CorpusScore as it was observed, every field; null without a score
+       "recorded_by": {…},     core of a baseline: whose it would be (gates.recorder.Recorder)
+       "recorded": {"waves": 40.29},   the values of the baseline by clip; empty when there was none
+       "p_holm": 0.03          p of the gate when all gates of the run are judged together; null without one
+     }]
+    }
+
+Paths below pytest's rootdir are relative to it. The identity of a metric, which may hold a path, is written as it is.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_vidmetrics.core.errors import BaselineError
-from pytest_vidmetrics.core.files import write_atomic
+from pytest_vidmetrics.core.files import read_whole, write_atomic
+from pytest_vidmetrics.core.policy import Policy
+from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.core.verdict import Verdict
+from pytest_vidmetrics.core.wire import Wire
+from pytest_vidmetrics.core.work import Work
+from pytest_vidmetrics.gates.recorder import Recorder
 
 SCHEMA = 1
+RUN_FACTS = ("checkpoint", "commit", "time")
+"""Facts of the environment that are those of a run, not of the machine: a baseline does not say them."""
 
 
-def write_record(
-    path: Path,
-    gates: Sequence[Mapping[str, Any]],
-    work: Mapping[str, int],
-    environment: Mapping[str, str],
-    root: Path,
-) -> None:
-    """Write the record whole or not at all; paths below ``root`` are written relative to it. Raises ``OSError``.
+@dataclass(frozen=True)
+class GateRecord(Wire):
+    """One gate of a run, or one check of a test function: observation, policy and verdict."""
 
-    What is compared later, the observation and the policy, is written as it is.
-    """
-    tree = {
-        "schema": SCHEMA,
-        "gates": [_portable_gate(gate, str(root)) for gate in sorted(gates, key=lambda gate: str(gate["gate"]))],
-        "work": dict(work),
-        "environment": dict(environment),
+    gate: str
+    file: str
+    verdict: Verdict
+    kind: Literal["gate", "check"] = "gate"
+    cohort: str = "common"
+    policy: Policy = field(default_factory=Policy)
+    scores: CorpusScore | None = None
+    recorded_by: Recorder | None = None
+    recorded: Mapping[str, float] = field(default_factory=dict)
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord(Wire):
+    """A whole run. ``cases`` are the clips of each case: ``{case: {clip: {key: path or prompt}}}``."""
+
+    gates: tuple[GateRecord, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    work: Work = field(default_factory=Work)
+    cases: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def by_file(self) -> dict[str, GateRecord]:
+        """Return the gates by their baseline file."""
+        return {gate.file: gate for gate in self.gates}
+
+
+def write_record(path: Path, record: RunRecord, root: Path) -> None:
+    """Write the record whole or not at all; paths below ``root`` are written relative to it. Raises ``OSError``."""
+    gates = tuple(_portable(gate, f"{root}/") for gate in sorted(record.gates, key=lambda gate: gate.gate))
+    cases = {
+        case: {id: _below(values, f"{root}/") for id, values in clips.items()} for case, clips in record.cases.items()
     }
+    tree = replace(record, gates=gates, cases=cases).to_wire()
     text = json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomic(path, text.encode(), durable=True)
 
 
-def read_record(path: Path) -> dict[str, dict[str, Any]]:
-    """Return ``{baseline file below its folder: gate}`` of a run record.
+def read_record(path: Path) -> RunRecord:
+    """Return a run record.
 
-    Each observation has the environment of the run beside what it says of its own. Raises
-    :class:`~pytest_vidmetrics.core.errors.BaselineError` for a file that is no record of this version, and for two
-    gates of one baseline file.
+    Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` for a file that is not a record of this version, and
+    for two gates of one baseline file.
     """
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        return _read(tree)
+        return _checked(json.loads(read_whole(path), parse_constant=_no_number))
     except OSError as error:
-        raise BaselineError(f"cannot read the run record {path}: {error.strerror}") from error
+        raise BaselineError(f"cannot read the run record {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise BaselineError(f"{path}: not a run record of schema {SCHEMA}: {error}") from error
 
 
-def _read(tree: Any) -> dict[str, dict[str, Any]]:
-    _fields(tree, _RECORD, "the record")
-    if tree["schema"] != SCHEMA:
-        raise ValueError(f"it has schema {tree['schema']!r}, this version reads {SCHEMA}")
-    found: dict[str, dict[str, Any]] = {}
-    for number, gate in enumerate(tree["gates"]):
-        where = f"gates[{number}]"
-        _fields(gate, _GATE, where)
-        key = "/".join(Path(gate["file"]).parts[-3:])
-        _fields(gate["verdict"], _VERDICT, f"{key}: the verdict")
-        for clip in gate["verdict"]["worst"]:
-            _fields(clip, _CLIP, f"{key}: a clip of the verdict")
-        if key in found:
-            raise ValueError(f"{where} has the baseline file {key}, and so has a gate before it")
-        observed = gate.get("observed")
-        if observed:
-            if not isinstance(observed, dict):
-                raise ValueError(f"{key}: observed is {observed!r:.40}, not an object")
-            observed["environment"] = {**tree["environment"], **_facts(observed)}
-        found[key] = gate
-    return found
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number of JSON")
 
 
-def _facts(observed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an observation says of its own gate, beside the environment of the run."""
-    own = observed.get("environment")
-    return own if isinstance(own, dict) else {}
+def _checked(tree: Any) -> RunRecord:
+    schema = tree.get("schema", "none") if isinstance(tree, dict) else SCHEMA
+    if schema != SCHEMA or isinstance(schema, bool):
+        raise ValueError(f"it has schema {schema!r:.40}, this version reads {SCHEMA}")
+    record = RunRecord.from_wire(tree, "the record")
+    seen: dict[str, int] = {}
+    for number, gate in enumerate(record.gates):
+        if seen.setdefault(gate.file, number) != number:
+            raise ValueError(f"gates[{number}] has the baseline file {gate.file}, and so has a gate before it")
+        clusters = gate.scores.clusters if gate.scores is not None else {}
+        lost = sorted(gate.scores.samples.keys() - clusters.keys()) if gate.scores is not None and clusters else []
+        if lost:
+            raise ValueError(f"{gate.file}: clusters lists some samples only, and not {', '.join(lost[:3])}")
+    return record
 
 
-_Number = (int, float, type(None))
-_RECORD = {"schema": object, "gates": list, "environment": dict}
-_GATE = {"file": str, "verdict": dict}
-_VERDICT = {"status": str, "reason": str, "baseline": _Number, "now": _Number, "n": int, "worst": list}
-_CLIP = {"id": str, "path": str, "baseline": _Number, "now": _Number}
+def _portable(gate: GateRecord, root: str) -> GateRecord:
+    """Return a gate whose paths start at the root. The identity of its metric stays: it is compared."""
+    verdict, scores = gate.verdict, gate.scores
+    worst = tuple(replace(clip, path=clip.path.removeprefix(root)) for clip in verdict.worst)
+    notes = tuple(note.replace(root, "") for note in verdict.notes)
+    reason = verdict.reason.replace(root, "")
+    verdict = replace(verdict, reason=reason, notes=notes, worst=worst, details=_plain(verdict.details, root))
+    if scores is not None:
+        problems = tuple(replace(one, reason=one.reason.replace(root, "")) for one in scores.problems)
+        scores = replace(
+            scores, paths=_below(scores.paths, root), problems=problems, details=_plain(scores.details, root)
+        )
+    return replace(gate, verdict=verdict, scores=scores)
 
 
-def _fields(value: Any, kinds: Mapping[str, Any], where: str) -> None:
-    """Raise ``ValueError`` for what is no object with fields of these kinds."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} is {value!r:.40}, not an object")
-    for name, kind in kinds.items():
-        if name not in value:
-            raise ValueError(f"{where} has no {name}")
-        if not isinstance(value[name], kind):
-            raise ValueError(f"{where} has {name} = {value[name]!r:.40}")
+def _below(paths: Mapping[str, str], root: str) -> dict[str, str]:
+    return {key: path.removeprefix(root) for key, path in paths.items()}
 
 
-def _portable_gate(gate: Mapping[str, Any], root: str) -> dict[str, Any]:
-    # A path among the parameters of a metric is part of its identity: a shorter one would be another metric's.
-    return {key: value if key in ("observed", "policy") else _portable(value, root) for key, value in gate.items()}
-
-
-def _portable(value: Any, root: str) -> Any:
+def _plain(value: Any, root: str) -> Any:
     if isinstance(value, Mapping):
-        return {key: _portable(item, root) for key, item in value.items()}
+        return {key: _plain(one, root) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_portable(item, root) for item in value]
-    return value.removeprefix(f"{root}/") if isinstance(value, str) else value
+        return [_plain(one, root) for one in value]
+    return value.replace(root, "") if isinstance(value, str) else value

@@ -62,8 +62,8 @@ def pytest_configure(config: Config) -> None:
 def _asked(config: Config, settings: Settings) -> bool:
     """Whether an option or an argument of the command line concerns this plugin."""
     named = (str(argument).split("::", maxsplit=1)[0].endswith(_SUFFIXES) for argument in config.args)
-    writes = settings.update or settings.prune or settings.calibrate is not None or settings.report is not None
-    return writes or settings.selection is not None or any(named)
+    acts = bool(settings.writes) or settings.prune or settings.report is not None
+    return acts or settings.selection is not None or any(named)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -24,9 +24,11 @@ def prepare(config: Config, settings: Settings) -> None:
     """
     from pytest_vidmetrics.core.processors import wait_passively
     from pytest_vidmetrics.metrics import registry
-    from pytest_vidmetrics.plugin import controller as recording
     from pytest_vidmetrics.plugin.ahead import LoadingAhead
-    from pytest_vidmetrics.plugin.options import sharded
+    from pytest_vidmetrics.plugin.controller import Controller
+    from pytest_vidmetrics.plugin.reports import ItemReports
+    from pytest_vidmetrics.plugin.shards import sharded
+    from pytest_vidmetrics.plugin.terminal import TerminalWriter
 
     if (variable := wait_passively(os.environ)) is not None:
         config.add_cleanup(functools.partial(os.environ.__delitem__, variable))
@@ -38,11 +40,15 @@ def prepare(config: Config, settings: Settings) -> None:
             raise pytest.UsageError(
                 f"--vidmetrics: unknown metric or group {name!r}{registry.hint(name, choices)} (see: vidmetrics list)"
             )
-    run = config.stash[RUN] = Run(config, settings)
+    config.stash[RUN] = run = Run(config, settings)
     config.pluginmanager.register(LoadingAhead(run, is_worker=hasattr(config, "workerinput")), "vidmetrics-ahead")
-    reports = recording.start(config, settings)
+    reports = ItemReports(run)
+    config.pluginmanager.register(reports, "vidmetrics-item-reports")
     if hasattr(config, "workerinput"):
         return
+    controller = Controller(config, run, reports)
+    config.pluginmanager.register(controller, "vidmetrics-controller")
+    config.pluginmanager.register(TerminalWriter(controller), "vidmetrics-terminal")
     check_store(settings)
     check_baselines(settings)
     if not config.option.collectonly:
@@ -50,7 +56,7 @@ def prepare(config: Config, settings: Settings) -> None:
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_vidmetrics.plugin import xdist as workers
 
-        config.pluginmanager.register(workers.Workers(settings, reports), "vidmetrics-workers")
+        config.pluginmanager.register(workers.Workers(settings, controller), "vidmetrics-workers")
 
 
 def check_device(settings: Settings) -> None:
@@ -75,7 +81,7 @@ def arrange(config: Config, items: list[Item]) -> None:
     run = config.stash.get(RUN, None)
     if run is None:
         return
-    from pytest_vidmetrics.plugin.items import GateItem
+    from pytest_vidmetrics.plugin.gate_item import GateItem
 
     present = set(items)
     kept = [item for item in run.kept if item not in present]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pytest_vidmetrics.plugin.items import ScoreItem
+from pytest_vidmetrics.plugin.score_item import ScoreItem
 from pytest_vidmetrics.plugin.session import Run
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
-from pathlib import Path
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import pytest
 
-from pytest_vidmetrics.core.errors import BaselineError
+from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
-from pytest_vidmetrics.core.samples import clean_id
-from pytest_vidmetrics.core.scores import CorpusScore
-from pytest_vidmetrics.gates.baseline import Baseline, baseline_path, read_baseline
-from pytest_vidmetrics.gates.judge import judge, recorded
-from pytest_vidmetrics.plugin.command import command_for, shown_id
+from pytest_vidmetrics.core.scores import CorpusScore, Problem
+from pytest_vidmetrics.core.wording import shown
+from pytest_vidmetrics.gates.folder import BaselineFolder
+from pytest_vidmetrics.gates.lifecycle import Gate, Settled, Wish
+from pytest_vidmetrics.gates.recorder import Recorder
+from pytest_vidmetrics.gates.seat import Seat
+from pytest_vidmetrics.plugin.command import command_for, node_names, shown_id
+from pytest_vidmetrics.plugin.facts import Outcome, facts_so_far, say
+from pytest_vidmetrics.plugin.failure import explain, properties
 from pytest_vidmetrics.plugin.options import SETTINGS, Settings
-from pytest_vidmetrics.plugin.terminal import explain
+from pytest_vidmetrics.plugin.session import environment
 
 _CLAIMED: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
@@ -39,90 +43,97 @@ class BaselineChecks:
         """Return the checks of the requesting test."""
         return cls(request.node, request.config.stash[SETTINGS])
 
-    def path(self, name: str) -> Path:
-        """Return the baseline file of one check."""
-        test = self.item.nodeid.partition("::")[2] or self.item.name
-        return baseline_path(self.settings.baseline_dir, self.item.path.stem, clean_id(test), clean_id(name))
-
     def check(
         self, name: str, score: float, *, higher_is_better: bool = True, abs: float = 0.0, rel: float = 0.0
     ) -> None:
         """Compare ``score`` with the recorded one; fail when it is worse by more than ``max(abs, rel*|baseline|)``.
 
         Fails without a baseline, for a number that is not finite, and for a name whose baseline file another check
-        of the run has. With ``--update-baselines`` the score is
-        recorded instead, when the test passes.
+        of the run has. With ``--update-baselines`` the score is recorded instead, when the test passes. Raises
+        ``ValueError`` for a margin that means nothing.
         """
-        self._claim(name)
-        config = MetricConfig(name, name, {}, Policy(abs=abs, rel=rel))
-        observed = _observed(name, float(score), higher_is_better)
-        try:
-            old = read_baseline(self.path(name))
-        except BaselineError as error:
-            if not self.settings.update:
-                pytest.fail(str(error), pytrace=False)
-            old = None
-        if self.settings.update and observed.score is not None:
-            self._record(name, observed, old)
-            return
-        if old is not None and (other := self._other_owner(name, old)):
-            pytest.fail(
-                f"the baseline {self.path(name)} was recorded by {other}: rename one of them, or record it again "
-                "with --update-baselines",
-                pytrace=False,
-            )
-        verdict = judge(config, observed, old)
-        if not verdict.passed:
-            command = command_for(self.item, update=True)
-            pytest.fail(explain(f"{shown_id(self.item)} {name}", verdict, command), pytrace=False)
+        config = MetricConfig(name, name, {}, Policy(abs=float(abs), rel=float(rel)))
+        seat = self._claimed(name)
+        environment_of = self._environment if self.settings.writes else {}
+        wish: Wish = "update" if self.settings.update else "judge"
+        observed = _observed(name, score, higher_is_better)
+        settled = Gate(config, seat, environment_of).settle(observed, wish)
+        self._say(name, seat, config, observed, settled)
+        if not settled.verdict.passed:
+            command = command_for(self.item, update=settled.verdict.status != "ERROR")
+            verbose = self.item.config.option.verbose
+            pytest.fail(explain(self._label(name), settled.verdict, command, verbose=verbose), pytrace=False)
 
-    def _claim(self, name: str) -> None:
+    def _say(self, name: str, seat: Seat, config: MetricConfig, observed: CorpusScore, settled: Settled) -> None:
+        """Add this check to what the test's report carries."""
+        told = self.settings.report is not None and observed.score is not None
+        outcome = Outcome(
+            kind="check",
+            gate=self._label(name),
+            file=settled.key,
+            cohort=settled.cohort,
+            verdict=settled.verdict,
+            owner=seat.owner,
+            policy=config.policy,
+            record=settled.record,
+            scores=observed if told else None,
+            recorded=settled.baseline.samples if told and settled.baseline is not None else {},
+        )
+        before = facts_so_far(self.item)
+        # A test that runs again checks again: what the run before said is dropped with its first check.
+        earlier = [one for one in before.outcomes if one.kind == "gate" or len(self.made) > 1]
+        say(self.item, replace(before, outcomes=(*earlier, outcome)))
+        self.item.user_properties += properties(settled.verdict, f"vidmetrics.{name}")
+
+    def _claimed(self, name: str) -> Seat:
         """Reserve the baseline file of a check, here and for the controller, which sees every worker's checks."""
-        root = self.item.config.rootpath
-        path, own = str(self.path(name)), self._own(name)
-        self._facts()["claims"][path] = own
-        other = self.item.config.stash.setdefault(_CLAIMED, {}).setdefault(path.casefold(), own)
+        owner = Recorder.of("check", self.item.path, self.settings.baseline_dir, "::".join(node_names(self.item)), name)
+        seat = Seat(self._folder, owner)
+        try:
+            file = self._folder.file(seat.keys()[0])
+        except VidmetricsError as error:
+            pytest.fail(f"the check {shown(name)} has no place for its baseline: {error}", pytrace=False)
+        own = self._label(name)
+        before = facts_so_far(self.item)
+        say(self.item, replace(before, claims={**before.claims, own: seat.keys()[0]}))
+        other = self.item.config.stash.setdefault(_CLAIMED, {}).setdefault(seat.keys()[0].casefold(), own)
         if other != own:
-            file = os.path.relpath(path, root)
-            pytest.fail(f"{other} and {own} have the same baseline file {file}: rename one", pytrace=False)
+            root = self.item.config.rootpath
+            where = file.relative_to(root) if file.is_relative_to(root) else file
+            pytest.fail(f"{other} and {own} have the same baseline file {where}: rename one", pytrace=False)
         if name in self.made:
             pytest.fail(f"{own} is checked twice in one test: give each check a name of its own", pytrace=False)
         self.made.add(name)
+        return seat
 
-    def _own(self, name: str) -> str:
+    @cached_property
+    def _folder(self) -> BaselineFolder:
+        return BaselineFolder(self.settings.baseline_dir, self.item.config.rootpath)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return environment(self.item.config)
+
+    def _label(self, name: str) -> str:
         return f"{shown_id(self.item)} {name!r}"
 
-    def _other_owner(self, name: str, baseline: Baseline) -> str:
-        """Return the other check that recorded a baseline, if its file is still there: it may run elsewhere."""
-        recorded_by = baseline.environment.get("check", "")
-        there = (self.item.config.rootpath / recorded_by.partition("::")[0]).is_file()
-        return recorded_by if there and recorded_by != self._own(name) else ""
 
-    def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = self.item.__dict__.setdefault("vidmetrics_facts", {})
-        facts.setdefault("kind", "check")
-        for key in ("records", "claims"):
-            facts.setdefault(key, {})
-        return facts
-
-    def _record(self, name: str, observed: CorpusScore, old: Baseline | None) -> None:
-        new = Baseline.of(observed, {"check": self._own(name)})
-        moved = old is not None and old.environment.get("check") != self._own(name)
-        if moved or recorded(observed, new, old).status != "UNCHANGED":
-            self._facts()["records"][str(self.path(name))] = new.to_json()
-
-
-def _observed(name: str, score: float, higher_is_better: bool) -> CorpusScore:
-    import math
-
-    finite = math.isfinite(score)
+def _observed(name: str, score: Any, higher_is_better: bool) -> CorpusScore:
+    """Return one number as a score. What is not a finite number has none."""
+    try:
+        number = float(score)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # torch raises the last for several elements
+        number = math.nan
+    finite = math.isfinite(number)
+    problem = Problem("score", "failed", f"the score is {shown(score)}, not a finite number")
     identity: dict[str, Any] = {"name": name, "version": "1", "params": {}, "weights": {}}
     return CorpusScore(
         metric=identity,
         higher_is_better=higher_is_better,
-        score=score if finite else None,
-        samples={"score": score} if finite else {},
+        score=number if finite else None,
+        samples={"score": number} if finite else {},
         paths={"score": ""},
         sample_ids=digest_json(["score"]),
         reference=None,
+        problems=() if finite else (problem,),
     )

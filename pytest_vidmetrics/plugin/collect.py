@@ -17,7 +17,9 @@ from pytest_vidmetrics.gates.manifest import load_manifest
 from pytest_vidmetrics.gates.selection import gates_of
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import CompositeMetric, absent_text, present
-from pytest_vidmetrics.plugin.items import BrokenItem, GateItem, ScoreItem
+from pytest_vidmetrics.plugin.gate_item import GateItem
+from pytest_vidmetrics.plugin.item import BrokenItem
+from pytest_vidmetrics.plugin.score_item import ScoreItem
 from pytest_vidmetrics.plugin.session import RUN, Run
 
 
@@ -35,7 +37,7 @@ class ManifestFile(pytest.Module):
             yield self._broken(run, str(error))
             return
         if other := run.claim(manifest):
-            yield self._broken(run, f"{self.path}:1: {other} has the same name, and so the same baselines; rename one")
+            yield self._broken(run, f"{self.path}:1: {other} has the same place for its baselines; rename one")
             return
         for case in manifest.cases:
             yield CaseNode.make(self, manifest, case)

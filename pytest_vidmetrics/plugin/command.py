@@ -7,10 +7,11 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
     from _pytest.config import Config
 
 _UNSAFE = re.compile(r"[\"$`\\!]")
@@ -45,9 +46,13 @@ def shown_id(item: pytest.Item) -> str:
     return _below(item, item.config.rootpath)
 
 
+def node_names(item: pytest.Item) -> list[str]:
+    """Return the names of an item's nodes below its file. xdist adds groups to node ids, not to names."""
+    return [node.name for node in item.listchain() if node.path == item.path and not isinstance(node, pytest.File)]
+
+
 def _below(item: pytest.Item, folder: Path) -> str:
-    path = os.path.relpath(item.path, folder)
-    return "::".join([path, *item.nodeid.split("::", maxsplit=1)[1:]])
+    return "::".join([os.path.relpath(item.path, folder), *node_names(item)])
 
 
 def _options(config: Config) -> list[str]:

@@ -1,100 +1,160 @@
-"""The controller's side of a run: it collects verdicts from reports, writes files once, and prints one section."""
+"""The controller's side of a run: it collects what items report and decides, once, whether the run may be green."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_vidmetrics.core.errors import BaselineError
-from pytest_vidmetrics.gates.baseline import write_baseline
+from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.wording import counted, some
+from pytest_vidmetrics.core.work import Work
+from pytest_vidmetrics.gates.baseline import Baseline
 from pytest_vidmetrics.gates.case import SUFFIXES
-from pytest_vidmetrics.gates.prune import surplus_baselines
-from pytest_vidmetrics.gates.record import write_record
-from pytest_vidmetrics.plugin.options import Settings
-from pytest_vidmetrics.plugin.reports import ItemReports
-from pytest_vidmetrics.plugin.session import environment, facts_of
-from pytest_vidmetrics.plugin.terminal import passing_notes, summary_rows, table
+from pytest_vidmetrics.gates.prune import Used, recorders
+from pytest_vidmetrics.plugin.baseline_writer import BaselineWriter
+from pytest_vidmetrics.plugin.facts import ItemFacts, facts_of
+from pytest_vidmetrics.plugin.judged import Judged
+from pytest_vidmetrics.plugin.reports import Collected, ItemReports
+from pytest_vidmetrics.plugin.run_report import device_fact, write_report
+from pytest_vidmetrics.plugin.session import Run
 
 if TYPE_CHECKING:
     from _pytest.config import Config
-    from _pytest.terminal import TerminalReporter
 
-_FAMILY_ALPHA = 0.05
 _STOPPED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
 
 
-class Recording:
-    """Collects what items report, and acts on it when the run is over. Only the controller has one."""
+class Controller:
+    """What is known about the run. Registered once: on xdist's controller, or in the only process."""
 
-    def __init__(self, config: Config, settings: Settings, collected: ItemReports) -> None:
-        self.config, self.settings, self.collected = config, settings, collected
-        self.gates: dict[tuple[str, str], dict[str, Any]] = {}
-        self.records: dict[tuple[str, str], dict[str, Any]] = {}
-        self.claims: dict[str, dict[str, str]] = {}
-        self.skips = False
+    def __init__(self, config: Config, run: Run, reports: ItemReports) -> None:
+        self.config, self.run, self.settings = config, run, run.settings
+        self.reports = reports
+        self.from_workers: Collected | None = None
+        self.judged: dict[tuple[str, str], list[Judged]] = {}
+        self.records: dict[tuple[str, str], list[tuple[str, Baseline]]] = {}
+        self.claims: dict[str, set[str]] = {}
+        self.files: dict[str, str] = {}
+        self.unjudged: dict[str, str] = {}
         self.failed: set[tuple[str, str]] = set()
-        self.unjudged: list[str] = []
-        self.work = {"decoded": 0, "computed": 0, "reused": 0}
+        self.devices: set[str] = set()
+        self.work = Work()
         self.lines: list[str] = []
-        self.family = ""
+
+    @property
+    def collected(self) -> Collected:
+        """Which gates there are: a worker says so under xdist, whose controller collects nothing."""
+        return self.from_workers or self.reports.collected
+
+    @property
+    def gates(self) -> list[Judged]:
+        """All gates and checks with a verdict, in the order of their ids."""
+        return [one for own in sorted(self.judged) for one in self.judged[own]]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember the facts of an item; forget what it would record when its teardown failed."""
+        """Remember the facts of an item; forget what it would record when it failed, be it in its teardown."""
         own = report.nodeid, report.location[0]  # files outside of pytest's rootdir have no part in node ids
         if report.failed:
             self.failed.add(own)
             self.records.pop(own, None)
-        self.skips = self.skips or report.skipped
         facts = facts_of(report)
-        if facts is not None and report.when == "setup":
-            self.unjudged.append(report.nodeid)  # a gate that a mark or a fixture skipped
-        if facts is None or report.when == "setup":
+        if facts is None:
             return
-        for key, value in facts.get("work", {}).items():
-            self.work[key] += value
-        for path, check in facts.get("claims", {}).items():
-            self.claims.setdefault(path.casefold(), {})[check] = path
-        if own not in self.failed and report.passed and facts.get("records"):
-            self.records[own] = facts["records"]
-        if facts["kind"] == "gate" and "verdict" in facts:
-            self.gates[own] = dict(facts, outcome=report.outcome)
+        if facts.unjudged:
+            self.unjudged[facts.unjudged] = _reason(report)
+        self._keep(own, facts, report)
+
+    def _keep(self, own: tuple[str, str], facts: ItemFacts, report: pytest.TestReport) -> None:
+        self.work += facts.work
+        self.devices |= {facts.device} - {""}
+        for gate, file in (*facts.claims.items(), *((outcome.gate, outcome.file) for outcome in facts.outcomes)):
+            self.claims.setdefault(file.casefold(), set()).add(gate)
+            self.files[file.casefold()] = file
+        outcome = "failed" if own in self.failed else report.outcome
+        known = {one.outcome.gate: one for one in self.judged.get(own, ()) if report.when == "teardown"}
+        found = [known.get(one.gate) or Judged(one, outcome, hasattr(report, "wasxfail")) for one in facts.outcomes]
+        self.judged[own] = found
+        records = [(one.file, one.record) for one in facts.outcomes if one.record is not None]
+        if own not in self.failed and report.passed and records:
+            self.records[own] = records
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write baselines, prune and report. What cannot be written makes the run fail and is named."""
-        problems = self._nothing_compared(session) + self._shared_files()
-        self.family = self._holm([self.gates[nodeid] for nodeid in sorted(self.gates)])
-        if self.settings.update or self.settings.calibrate:
-            problems += self._update(stopped=exitstatus in _STOPPED)
-        if self.settings.prune:
-            problems += self._prune(session, exitstatus)
+        problems = [*self._nothing_compared(session), *self._unaccounted(session), *self._shared_files()]
+        self._adjust()
+        writer = BaselineWriter(self.run.folder, self.shown(self.settings.baseline_dir))
+        if self.settings.writes:
+            self._write(writer, stopped=exitstatus in _STOPPED)
+        if self.settings.prune and (reason := self._partial(session, exitstatus)):
+            problems.append(f"--prune-baselines needs a full run: {reason}; nothing was deleted")
+        elif self.settings.prune:
+            writer.delete_surplus(self._used())
         elif not self.config.option.collectonly and not self._partial(session, exitstatus):
-            self._name_surplus()
+            writer.name_surplus(self._used(), everything=self._collects_everything())
+        self.lines += writer.lines
+        problems += writer.problems
         if self.settings.report is not None:
             problems += self._report(self.settings.report)
         self.lines += [f"ERROR: {problem}" for problem in problems]
-        if problems and session.exitstatus == pytest.ExitCode.OK:
+        if problems and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write(self, writer: BaselineWriter, *, stopped: bool) -> None:
+        if not stopped:
+            here = device_fact(self.devices)
+            writer.write(
+                [
+                    (key, replace(baseline, environment={**baseline.environment, **here}))
+                    for records in self.records.values()
+                    for key, baseline in records
+                ],
+                self.claims,
+            )
+        elif self.records:
+            were = "gate was" if len(self.records) == 1 else "gates were"
+            self.lines.append(f"interrupted: {len(self.records)} finished {were} not recorded, baselines are as before")
 
     def _nothing_compared(self, session: pytest.Session) -> list[str]:
         """Return what is wrong when gates were asked for, by whatever option, and none was judged."""
-        green = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        judged = self.settings.part or any(gate["outcome"] != "skipped" for gate in self.gates.values())
-        if judged or not green or self.config.option.collectonly:
+        judged = self.settings.part or any(
+            one.outcome.kind == "gate" and one.outcome.verdict.status != "SKIPPED" and one.report != "skipped"
+            for one in self.gates
+        )
+        if judged or not _is_green(session) or self.config.option.collectonly:
             return []
-        if not self.collected.gates:
-            none = self._asked() and not self._narrowed()
-            return [f"{self._subject()}: no case of a collected manifest has such a gate"] if none else []
-        if not self.gates and self._narrowed():  # the user's own -k left the gates out
+        gates = self.collected.gates
+        if not gates:
+            return self._no_gate()
+        if gates.keys() <= set(self.collected.left_out):  # by the user's own -k
             return []
-        if self.settings.allow_unavailable and self.skips:
+        skips = self.unjudged or any(one.report == "skipped" for one in self.gates)
+        if self.settings.allow_unavailable and skips:
             self.lines.append("every gate was skipped, NO GATE WAS JUDGED")
             return []
-        return [f"{self._subject()}: every gate was {'skipped' if self.skips else 'deselected'}"]
+        return [f"{self._subject()}: every gate was {'skipped' if skips else 'deselected'}"]
+
+    def _no_gate(self) -> list[str]:
+        if self.narrowed():
+            return []
+        if self._asked():
+            return [f"{self._subject()}: no case of a collected manifest has such a gate"]
+        if not (self.settings.selection and self._collects_everything()):
+            return []
+        kept = [key for key, one in recorders(self.run.folder).items() if one.kind == "manifest"]
+        if not kept:
+            return []
+        where = self.shown(self.settings.baseline_dir)
+        return [
+            f"{self._subject()}: no manifest was collected, and {where} holds {counted(len(kept), 'baseline')} of "
+            f"manifests: {some(kept, 3)}; was a manifest moved, or its suffix lost?"
+        ]
 
     def _subject(self) -> str:
         asked = ",".join(self.settings.selection or ())
@@ -107,168 +167,130 @@ class Recording:
             return True
         if config.getoption("vidmetrics") is None:
             return False
-        words = [*map(str, config.invocation_params.args), *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
-        everything = (
-            config.args_source is not config.ArgsSource.ARGS and config.invocation_params.dir == config.rootpath
-        )
-        return everything or any(word.split("=")[0] == "--vidmetrics" for word in words)
+        return self._collects_everything() or any(word.split("=")[0] == "--vidmetrics" for word in _typed(config))
+
+    def _collects_everything(self) -> bool:
+        """Whether pytest was left to find the tests of the whole project."""
+        config = self.config
+        whole = config.args_source is not config.ArgsSource.ARGS
+        return whole and config.invocation_params.dir == config.rootpath
+
+    def _unaccounted(self, session: pytest.Session) -> list[str]:
+        """Return the gates that were neither judged nor left out by the user, and those that should have failed."""
+        if not _is_green(session) or self.config.option.collectonly or self.settings.part:
+            return []
+        known = self.collected
+        seen = {one.outcome.gate for one in self.gates} | self.unjudged.keys()
+        lost = [gate for gate in known.gates if gate not in seen and gate not in known.left_out]
+        problems = []
+        if lost and seen:
+            problems.append(
+                f"{counted(len(lost), 'gate')} collected and never judged, taken away by a plugin or conftest.py: "
+                f"{some(sorted(lost))}"
+            )
+        if self.unjudged and seen - self.unjudged.keys() and not self.settings.allow_unavailable:
+            reasons = some([f"{gate} ({reason})" for gate, reason in sorted(self.unjudged.items())])
+            problems.append(f"{counted(len(self.unjudged), 'gate')} skipped before being judged: {reasons}")
+        return problems + [self._dodged(one) for one in self.gates if self._is_dodged(one)]
+
+    def _is_dodged(self, one: Judged) -> bool:
+        """Whether a red gate left its test green. A test function may expect that its own check fails."""
+        status = one.outcome.verdict.status
+        allowed = status == "SKIPPED" or (status == "UNAVAILABLE" and self.settings.allow_unavailable)
+        return one.outcome.kind == "gate" and one.is_dodged and not allowed
+
+    def _dodged(self, one: Judged) -> str:
+        how = "is expected to fail (xfail)" if one.xfail else f"was reported as {one.report}"
+        return f"{one.outcome.gate} is {one.outcome.verdict.status}, and its test {how}: a gate cannot be excused"
 
     def _shared_files(self) -> list[str]:
-        """Return which checks of test functions have one baseline file: workers see their own checks only."""
-        shared = [checks for checks in self.claims.values() if len(checks) > 1]
+        """Return which gates and checks have one baseline file: workers see their own only."""
+        where = self.shown(self.settings.baseline_dir)
         return [
-            f"{' and '.join(sorted(checks))} have the same baseline file {self._shown(Path(min(checks.values())))}: "
-            "rename one"
-            for checks in shared
+            f"{' and '.join(sorted(gates))} have the same baseline file {where}/{self.files[key]}: rename one"
+            for key, gates in self.claims.items()
+            if len(gates) > 1
         ]
 
-    def _update(self, *, stopped: bool) -> list[str]:
-        if stopped:
-            if self.records:
-                done = len(self.records)
-                self.lines.append(f"interrupted: {done} finished gates were not recorded, baselines are as before")
-            return []
-        problems, written = [], 0
-        for path, baseline in (pair for records in self.records.values() for pair in records.items()):
-            if len(self.claims.get(path.casefold(), ())) > 1:
-                continue
-            try:
-                write_baseline(Path(path), baseline)
-                written += 1
-            except BaselineError as error:
-                problems.append(str(error))
-        self.lines.append(f"{written} baselines written below {self._shown(self.settings.baseline_dir)}")
-        return problems
-
-    def _prune(self, session: pytest.Session, exitstatus: int) -> list[str]:
-        if reason := self._partial(session, exitstatus):
-            return [f"--prune-baselines needs a full run: {reason}; nothing was deleted"]
-        for path in self._surplus():
-            path.unlink()
-            self.lines.append(f"deleted {self._shown(path)}")
-        return []
-
-    def _surplus(self) -> list[Path]:
-        collected = self.collected
-        return surplus_baselines(self.settings.baseline_dir, map(Path, collected.gates), collected.manifests)
-
-    def _name_surplus(self) -> None:
-        """Say which baselines no gate of a full run uses, as after a case was renamed."""
-        surplus = self._surplus()
-        if surplus:
-            names = ", ".join(map(self._shown, surplus[:3])) + (f" and {len(surplus) - 3} more" if surplus[3:] else "")
-            self.lines.append(f"{len(surplus)} baselines belong to no gate: {names}; --prune-baselines deletes them")
+    def _used(self) -> Used:
+        known = self.collected
+        return Used({key for keys in known.gates.values() for key in keys}, known.manifests, known.tests)
 
     def _partial(self, session: pytest.Session, exitstatus: int) -> str:
         """Return why this run did not see every gate, or nothing."""
         if self.settings.selection is not None and "all" not in self.settings.selection:
             return "--vidmetrics must be 'all'"
-        if narrowed := self._narrowed():
+        if narrowed := self.narrowed():
             return narrowed
         if self.settings.part or exitstatus in _STOPPED or session.shouldstop or session.shouldfail:
             return "the run was stopped early or is a shard"
-        return "" if self.collected.gates else "no gate was collected"
+        return "" if self.collected.gates or self.collected.tests else "no gate was collected"
 
-    def _narrowed(self) -> str:
-        """Return by which option items were selected, or nothing."""
-        for name in ("keyword", "markexpr", "lf", "failedfirst", "deselect", "stepwise"):
-            if getattr(self.config.option, name, None):
+    def narrowed(self) -> str:
+        """Return by which option of the command line items were selected, or nothing.
+
+        What the ini file selects concerns every run, and gates are known before it is applied.
+        """
+        typed = _typed(self.config)
+        for name, flags in _SELECTING.items():
+            given = getattr(self.config.option, name, None)
+            if given and _is_typed(flags, typed):
                 return f"items were selected ({name})"
         return "single items were named" if any("::" in str(argument) for argument in self.config.args) else ""
 
+    def _adjust(self) -> None:
+        """Add to each gate its p-value when all gates of the run are judged together (Holm)."""
+        tested = [one for one in self.gates if one.outcome.verdict.p is not None]
+        if len(tested) < 2 or not any(one.outcome.verdict.status == "REGRESSED" for one in tested):
+            return
+        from pytest_vidmetrics.stats.multiplicity import holm
+
+        ps = [float(p) for p in holm([one.outcome.verdict.p or 0.0 for one in tested])]
+        adjusted = {id(one): p for one, p in zip(tested, ps, strict=True)}
+        for own, found in self.judged.items():
+            self.judged[own] = [replace(one, p_holm=adjusted.get(id(one))) for one in found]
+
     def _report(self, path: Path) -> list[str]:
-        gates = [{key: value for key, value in gate.items() if key != "records"} for gate in self.gates.values()]
         try:
-            write_record(path, gates, self.work, environment(self.config, self.settings), self.config.rootpath)
-        except OSError as error:
-            return [f"cannot write the report {path}: {error.strerror or error}"]
-        self.lines.append(f"report written to {self._shown(path)}")
+            write_report(path, self.run, self.gates, self.work, self.devices)
+        except (OSError, ValueError, TypeError, VidmetricsError) as error:
+            return [f"cannot write the report {path}: {getattr(error, 'strerror', None) or error}"]
+        self.lines.append(f"report written to {self.shown(path)}")
         return []
 
-    def _shown(self, path: Path) -> str:
+    def shown(self, path: Path) -> str:
+        """Return a path as messages show it: below the root when it lies there."""
         root = self.config.rootpath
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        """Print the one section of this plugin: a row per gate, the work done, the next command."""
-        if self.settings.part:
-            k, n = self.settings.part
-            self.lines.append(f"shard {k}/{n} ({self.settings.shard_from}): clips were scored, NO GATE WAS JUDGED")
-        if not self.gates and not self.lines:
-            return
-        terminalreporter.section("video metrics")
-        gates = [self.gates[nodeid] for nodeid in sorted(self.gates)]
-        if gates:
-            for line in table(summary_rows(gates)):
-                terminalreporter.line(line)
-            if self.config.option.verbose > 0:
-                self._clips(terminalreporter, gates)
-            for line in filter(None, (self._cohort(gates), self.family, self._skipped(gates), *passing_notes(gates))):
-                terminalreporter.line(line)
-            counts = ", ".join(f"{value} {key}" for key, value in self.work.items())
-            terminalreporter.line(f"work: {counts}")
-        for line in [*self.lines, self._next(gates)]:
-            if line:
-                terminalreporter.line(line)
 
-    def _cohort(self, gates: list[dict[str, Any]]) -> str:
-        """Return which baselines the cohort of this run has."""
-        if not (name := self.settings.cohort):
-            return ""
-        own = sum(gate["cohort"] == name for gate in gates)
-        rest = "" if own == len(gates) else "; the others are judged by the common ones"
-        return f"cohort {name}: {own} of {len(gates)} gates have baselines of its own{rest}"
-
-    def _skipped(self, gates: list[dict[str, Any]]) -> str:
-        """Return how many gates say nothing, so that nobody takes them for green."""
-        count = sum(gate["verdict"]["status"] == "SKIPPED" for gate in gates) + len(self.unjudged)
-        known = len(gates) + len(self.unjudged)
-        return f"skipped: {count} of {known} gates were NOT JUDGED; -rs prints the reasons" if count else ""
-
-    def _holm(self, gates: list[dict[str, Any]]) -> str:
-        """Return how many regressions stand when all gates of the run are judged together."""
-        tested = [gate for gate in gates if gate["verdict"]["p"] is not None]
-        if len(tested) < 2 or not any(gate["verdict"]["status"] == "REGRESSED" for gate in tested):
-            return ""
-        from pytest_vidmetrics.stats.multiplicity import holm
-
-        for gate, adjusted in zip(tested, holm([gate["verdict"]["p"] for gate in tested]), strict=True):
-            gate["p_holm"] = float(adjusted)
-        standing = [gate["verdict"]["metric"] for gate in tested if gate["p_holm"] <= _FAMILY_ALPHA]
-        which = f": {', '.join(standing)}" if standing else ""
-        return f"Holm over {len(tested)} gates at {_FAMILY_ALPHA:g}: {len(standing)} worse beyond the margin{which}"
-
-    def _clips(self, terminal: TerminalReporter, gates: list[dict[str, Any]]) -> None:
-        for gate in gates:
-            rows = [(c["id"], f"{c['baseline']:.6g}", f"{c['now']:.6g}", c["path"]) for c in gate["verdict"]["worst"]]
-            if rows:
-                terminal.line(f"{gate['gate']}: clips that got worse")
-                for line in table([("clip", "baseline", "now", "file"), *rows], indent="  "):
-                    terminal.line(line)
-
-    def _next(self, gates: list[dict[str, Any]]) -> str:
-        """Return the last line: what to type next."""
-        words = {gate["verdict"]["status"] for gate in gates}
-        writing = ("--update-baselines", "--vidmetrics-calibrate")
-        arguments = [a for a in self.config.invocation_params.args if not str(a).startswith(writing)]
-        command = shlex.join(["pytest", *map(str, arguments)])
-        if self.settings.update or self.settings.calibrate:
-            return f"next: review the changed files, commit them, and run: {command}"
-        if self.settings.part:
-            kept = [a for a in arguments if not str(a).startswith("--vidmetrics-shard")]
-            return f"next: when all shards are done: {shlex.join(['pytest', *map(str, kept)])} --vidmetrics-judge"
-        if words & {"MISSING", "STALE", "REGRESSED", "IMPROVED"}:
-            what = "record the new values, if they are intended" if words - {"MISSING"} else "record baselines"
-            return f"next: {what}: {command} --update-baselines"
-        if words & {"ERROR", "UNAVAILABLE"}:
-            return f"next: repair what the failures name, then: {command} --lf"
-        return ""
+_SELECTING: Mapping[str, tuple[str, ...]] = {
+    "keyword": ("-k",),
+    "markexpr": ("-m",),
+    "deselect": ("--deselect",),
+    "lf": ("--lf", "--last-failed"),
+    "stepwise": ("--sw", "--stepwise"),
+}
 
 
-def start(config: Config, settings: Settings) -> ItemReports:
-    """Begin recording: every process attaches facts to its reports, the controller collects them."""
-    reports = ItemReports()
-    config.pluginmanager.register(reports, "vidmetrics-item-reports")
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recording(config, settings, reports), "vidmetrics-recording")
-    return reports
+def _typed(config: Config) -> list[str]:
+    """Return the words of the command line and of PYTEST_ADDOPTS, without those of the ini file."""
+    try:
+        extra = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    except ValueError:
+        extra = []
+    return [*map(str, config.invocation_params.args), *extra]
+
+
+def _is_typed(flags: tuple[str, ...], typed: list[str]) -> bool:
+    short = tuple(flag for flag in flags if not flag.startswith("--"))
+    return any(word.split("=")[0] in flags or (short and word.startswith(short)) for word in typed)
+
+
+def _is_green(session: pytest.Session) -> bool:
+    return session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    longrepr = report.longrepr
+    return str(longrepr[2]).removeprefix("Skipped: ") if isinstance(longrepr, tuple) else "skipped"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,11 @@ _TEXT: tuple[tuple[str, str, str, str], ...] = (
 )
 _SWITCHES: tuple[tuple[str, str, str], ...] = (
     ("--update-baselines", "vidmetrics_update_baselines", "record the scores of the selected gates as baselines"),
+    (
+        "--extend-baselines",
+        "vidmetrics_extend_baselines",
+        "add new samples to baselines whose other samples did not get worse, and drop those that are gone",
+    ),
     ("--prune-baselines", "vidmetrics_prune_baselines", "delete baselines that no gate of a full run uses"),
     ("--vidmetrics-judge", "vidmetrics_judge", "judge what the store holds, compute nothing"),
     (
@@ -74,6 +79,7 @@ class Settings:
     report: Path | None
     calibrate: tuple[str, ...] | int | None
     update: bool
+    extend: bool
     prune: bool
     judge: bool
     allow_unavailable: bool
@@ -83,9 +89,17 @@ class Settings:
         """The part of the samples that this run scores, without judging; ``None`` for all of them (1/1 too)."""
         return self.shard if self.shard is not None and self.shard[1] > 1 else None
 
+    @property
+    def writes(self) -> str:
+        """The option that makes this run write baselines; empty for a run that judges only."""
+        if self.update:
+            return "--update-baselines"
+        if self.extend:
+            return "--extend-baselines"
+        return "--vidmetrics-calibrate" if self.calibrate else ""
+
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
-"""Where a run keeps its settings."""
 
 
 def _value(config: Config, dest: str) -> Any:
@@ -115,6 +129,7 @@ def read_settings(config: Config) -> Settings:
         report=_path(config, text["vidmetrics_report"]),
         calibrate=_calibration(text["vidmetrics_calibrate"]),
         update=switch["vidmetrics_update_baselines"],
+        extend=switch["vidmetrics_extend_baselines"],
         prune=switch["vidmetrics_prune_baselines"],
         judge=switch["vidmetrics_judge"],
         allow_unavailable=switch["vidmetrics_allow_unavailable"],
@@ -139,52 +154,6 @@ def _calibration(text: str | None) -> tuple[str, ...] | int | None:
     return runs if text.isdigit() else names
 
 
-# Where a job of a cluster or of a CI service finds its place: (index, first index, total).
-_SHARD_VARIABLES = (("SLURM_PROCID", 0, "SLURM_NTASKS"), ("CI_NODE_INDEX", 1, "CI_NODE_TOTAL"))
-
-
-# SLURM numbers the steps of its own from here: the batch script, an interactive shell.
-_FIRST_RESERVED_STEP = 0xFFFFFFF0
-
-
-def sharded(settings: Settings) -> Settings:
-    """Return the settings with the shard that the variables of a cluster or CI service name, when none was given.
-
-    Only for a run that uses the plugin. Raises ``pytest.UsageError`` for variables that name no shard, such as a
-    first index of 0 where the service counts from 1: a shard that holds nothing would be green.
-    """
-    if settings.judge or settings.shard is not None:
-        return settings
-    for index, first, total in _SHARD_VARIABLES:
-        here, all_ = os.environ.get(index, ""), os.environ.get(total, "")
-        if not (here.isdigit() and all_.isdigit() and int(all_) > 1):
-            continue
-        if index == "SLURM_PROCID" and not _in_srun(all_):
-            continue
-        part = int(here) - first + 1
-        source = f"{index}={here}, {total}={all_}"
-        if not 1 <= part <= int(all_):
-            raise pytest.UsageError(
-                f"{source} name no shard; give --vidmetrics-shard=K/N, or 1/1 to judge everything here"
-            )
-        found = replace(settings, shard=(part, int(all_)), shard_from=source)
-        check_writes(found)
-        return found
-    return settings
-
-
-def _in_srun(total: str) -> bool:
-    """Whether this process is one of ``total`` tasks that ``srun`` started.
-
-    A batch script has SLURM_PROCID and SLURM_NTASKS too, but runs once: its place says nothing about work. It has no
-    step of its own; one submitted from within ``srun`` inherits that step, and its number of tasks gives it away.
-    """
-    step = os.environ.get("SLURM_STEP_ID", "")
-    return (
-        step.isdigit() and int(step) < _FIRST_RESERVED_STEP and os.environ.get("SLURM_STEP_NUM_TASKS", total) == total
-    )
-
-
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
@@ -196,20 +165,24 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 def check_writes(settings: Settings) -> None:
     """Raise ``pytest.UsageError`` when a shard is asked to record baselines."""
-    writes = "--update-baselines" if settings.update else "--vidmetrics-calibrate" if settings.calibrate else ""
-    if writes and settings.part:
-        raise pytest.UsageError(f"{writes} cannot go with {settings.shard_from}: a part of the samples is no baseline")
+    if settings.writes and settings.part:
+        raise pytest.UsageError(
+            f"{settings.writes} cannot go with {settings.shard_from}: a part of the samples is no baseline"
+        )
 
 
 def _check(settings: Settings, *, allow_ci: bool) -> None:
     ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    writes = "--update-baselines" if settings.update else "--vidmetrics-calibrate" if settings.calibrate else ""
-    if writes and ci and not allow_ci:
+    if settings.writes and ci and not allow_ci:
         raise pytest.UsageError(
-            f"{writes} is refused because CI={os.environ['CI']} is set: a CI run that rewrites its own "
+            f"{settings.writes} is refused because CI={os.environ['CI']} is set: a CI run that rewrites its own "
             "baselines cannot fail. Record them on your machine, or add --vidmetrics-allow-ci-update"
         )
     check_writes(settings)
+    if settings.update and settings.extend:
+        raise pytest.UsageError(
+            "--update-baselines records everything, --extend-baselines new samples only: choose one"
+        )
     if settings.calibrate and settings.judge:
         raise pytest.UsageError("--vidmetrics-calibrate scores clips, --vidmetrics-judge computes nothing: choose one")
     if settings.report is not None and settings.report.suffix != ".json":

@@ -2,56 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from types import FrameType
 
 import pytest
 
-from pytest_vidmetrics.plugin.items import GateItem
-from pytest_vidmetrics.plugin.session import facts_of
+from pytest_vidmetrics.core.wire import Wire
+from pytest_vidmetrics.gates.prune import recorders
+from pytest_vidmetrics.gates.recorder import Recorder
+from pytest_vidmetrics.plugin.command import node_names, shown_id
+from pytest_vidmetrics.plugin.facts import ItemFacts, attach, facts_of, news_of
+from pytest_vidmetrics.plugin.gate_item import GateItem
+from pytest_vidmetrics.plugin.session import Run
 
-WORKER_GATES = "vidmetrics_gates"
+WORKER_COLLECTED = "vidmetrics_collected"
+# Modules of pytest that leave items out because the user's options say so: -k and -m, --deselect, --lf, --sw.
+_SELECTING = ("_pytest.mark", "_pytest.main", "_pytest.cacheprovider", "_pytest.stepwise")
+
+
+@dataclass(frozen=True)
+class Collected(Wire):
+    """What one process collected, also what was deselected later.
+
+    ``gates`` are the keys of baselines that each gate may have; ``left_out`` the gates that the user's own options
+    deselected; ``manifests`` what recorders call the manifests; ``tests`` the test functions of files with baselines.
+    """
+
+    gates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()
+    tests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class ItemReports:
-    """Attaches an item's facts to its report. Runs in every process; the facts are builtin types only.
+    """Attaches an item's facts to its report. Runs in every process; the facts are builtin types only."""
 
-    ``gates`` are the baseline files of all gates that were collected, also of those that were deselected later;
-    ``manifests`` what their baselines call the manifests.
-    """
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._gates: dict[str, GateItem] = {}
+        self._left_out: set[str] = set()
+        self._tests: dict[str, list[str]] = {}
+        self._test_files = {
+            str(one.path(run.folder.path)): one.file for one in recorders(run.folder).values() if one.kind == "check"
+        }
 
-    def __init__(self) -> None:
-        self.gates: list[str] = []
-        self.manifests: list[str] = []
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Remember which gates exist, before anybody can take them away."""
+        if isinstance(item, GateItem):
+            self._gates[shown_id(item)] = item
+        elif (file := self._test_files.get(str(item.path))) is not None:
+            self._tests.setdefault(file, []).append("::".join(node_names(item)))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Remember which gates exist, before anything is deselected."""
-        gates = [item for item in items if isinstance(item, GateItem)]
-        self.gates = [item.baseline_file() for item in gates]
-        self.manifests = sorted({item.manifest_name() for item in gates})
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Remember which gates the user's own selection left out."""
+        if _caller(sys._getframe()).startswith(_SELECTING):
+            self._left_out.update(shown_id(item) for item in items if isinstance(item, GateItem))
+
+    @property
+    def collected(self) -> Collected:
+        """What this process collected."""
+        folder = self.run.folder.path
+        owners = {Recorder.of("manifest", item.manifest.path, folder, "", "").file for item in self._gates.values()}
+        return Collected(
+            gates={label: item.seat.keys() for label, item in self._gates.items()},
+            left_out=tuple(sorted(self._left_out)),
+            manifests=tuple(sorted(owners)),
+            tests={file: tuple(names) for file, names in self._tests.items()},
+        )
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Tell the controller, which collects nothing itself."""
         if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput[WORKER_GATES] = [self.gates, self.manifests]
+            session.config.workeroutput[WORKER_COLLECTED] = self.collected.to_wire()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Copy ``item.vidmetrics_facts`` to the report of the call phase."""
+        """Put what the item says on the report of the phase in which it said so; a setup that passed waits."""
         report = yield
-        facts = getattr(item, "vidmetrics_facts", None)
-        late = call.when == "teardown" and facts and facts.get("kind") == "check"  # checked by a fixture's teardown
-        if facts and (call.when == "call" or late):
-            report.vidmetrics = facts  # type: ignore[attr-defined]
-        elif report.skipped and isinstance(item, GateItem):
-            report.vidmetrics = {"kind": "gate"}  # type: ignore[attr-defined]
+        facts = news_of(item) if call.when != "setup" or report.failed else None
+        judged = facts is not None and any(outcome.kind == "gate" for outcome in facts.outcomes)
+        if report.skipped and isinstance(item, GateItem) and not judged:
+            facts = replace(facts or ItemFacts(), unjudged=shown_id(item))
+        if facts is not None:
+            attach(report, facts)
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show a gate whose baseline is being written as ``U``."""
         facts = facts_of(report) if report.when == "call" and report.passed else None
-        if facts and facts.get("records"):
+        if facts is not None and any(outcome.record is not None for outcome in facts.outcomes):
             return "passed", "U", "RECORDED"
         return None
+
+
+def _caller(frame: FrameType | None) -> str:
+    """Return the module that called a hook: the first one that is neither this one nor pluggy's."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name != __name__ and not name.startswith("pluggy"):
+            return name
+        frame = frame.f_back
+    return ""

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import os
-import platform
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_vidmetrics.core.cache import get_cache_dir
+from pytest_vidmetrics.core.environment import software
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.samples import Corpus
+from pytest_vidmetrics.core.wording import shown
+from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.engine.ahead import Lookahead
 from pytest_vidmetrics.engine.store import FileStore, Store
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.gates.baseline import Noise
 from pytest_vidmetrics.gates.calibrate import generation_noise, scoring_noise
 from pytest_vidmetrics.gates.case import Case, Manifest
+from pytest_vidmetrics.gates.folder import BaselineFolder
+from pytest_vidmetrics.gates.lifecycle import Wish
 from pytest_vidmetrics.gates.listing import resolve_samples
+from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.plugin.options import Settings
 
@@ -39,8 +43,11 @@ class Run:
 
     config: Config
     settings: Settings
-    manifests: dict[str, Path] = field(default_factory=dict)
     kept: list[pytest.Item] = field(default_factory=list)
+    device: str = ""
+    """The torch device of this process, once something was computed on it."""
+    _homes: dict[str, Path] = field(default_factory=dict)
+    _names: dict[str, set[Path]] = field(default_factory=dict)
     _metrics: dict[tuple[str, str], BaseMetric] = field(default_factory=dict)
     _worker: EvalWorker | None = None
 
@@ -48,6 +55,26 @@ class Run:
     def selection(self) -> tuple[str, ...]:
         """What ``--vidmetrics`` asks for; everything when a manifest was named without it."""
         return self.settings.selection or ("all",)
+
+    @property
+    def wish(self) -> Wish:
+        """What this run does with baselines."""
+        return "update" if self.settings.update else "extend" if self.settings.extend else "judge"
+
+    @cached_property
+    def folder(self) -> BaselineFolder:
+        """The folder of the baselines."""
+        return BaselineFolder(self.settings.baseline_dir, self.config.rootpath)
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """What a baseline says about the machine that records it."""
+        return environment(self.config)
+
+    @property
+    def work(self) -> Work:
+        """What this process did so far."""
+        return Work(**asdict(self._worker.counts)) if self._worker is not None else Work()
 
     @property
     def store(self) -> Store:
@@ -58,13 +85,17 @@ class Run:
     def worker(self) -> EvalWorker:
         """What scores samples in this process."""
         if self._worker is None:
-            self._worker = EvalWorker(self.store, lambda: device_of(self.settings), compute=not self.settings.judge)
+            self._worker = EvalWorker(self.store, self._device, compute=not self.settings.judge)
         return self._worker
 
-    @functools.cached_property
+    @cached_property
     def ahead(self) -> Lookahead:
         """What runs scoring jobs, loading the next ones meanwhile."""
         return Lookahead(self.worker)
+
+    def _device(self) -> str:
+        self.device = device_of(self.settings)
+        return self.device
 
     def metric(self, config: MetricConfig) -> BaseMetric:
         """Return one gate's metric. Raises ``UnavailableError`` when a library is missing."""
@@ -99,9 +130,17 @@ class Run:
         return scoring_noise(metric, corpus, self.worker, wanted or 0, self.members(metric, case))
 
     def claim(self, manifest: Manifest) -> Path | None:
-        """Reserve a manifest's baseline folder; return the other manifest that already has it."""
-        other = self.manifests.setdefault(manifest.stem, manifest.path)
+        """Reserve the place of a manifest's baselines; return the other manifest that already has it."""
+        place = Recorder.of("manifest", manifest.path, self.folder.path, "case", "gate").places(
+            self.folder.path, self.folder.root
+        )[0]
+        self._names.setdefault(manifest.stem.casefold(), set()).add(manifest.path)
+        other = self._homes.setdefault(place.casefold(), manifest.path)
         return other if other != manifest.path else None
+
+    def shares_its_name(self, manifest: Manifest) -> bool:
+        """Whether another manifest of this run has the same name."""
+        return len(self._names.get(manifest.stem.casefold(), ())) > 1
 
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
@@ -124,7 +163,7 @@ def check_store(settings: Settings) -> None:
 
 def check_baselines(settings: Settings) -> None:
     """Raise ``pytest.UsageError`` when an update could not be written, before hours of scoring."""
-    if not (settings.update or settings.calibrate):
+    if not settings.writes:
         return
     folder = settings.baseline_dir
     while not folder.exists():
@@ -150,15 +189,19 @@ def device_of(settings: Settings) -> str:
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
-def environment(config: Config, settings: Settings) -> dict[str, str]:
-    """Return what a baseline says about the machine, for information only. Names no host and no user."""
-    facts = {"python": platform.python_version(), "machine": platform.machine(), "device": settings.device}
-    for package in ("pytest-vidmetrics", "torch", "torchvision", "transformers", "numpy", "av"):
-        facts[package] = importlib.metadata.version(package)
-    config.hook.pytest_vidmetrics_update_environment(config=config, environment=facts)
+def environment(config: Config) -> dict[str, str]:
+    """Return what a baseline says about the machine, for information only. Names no host and no user.
+
+    Raises ``VidmetricsError`` for a hook that raises, or that leaves anything but texts.
+    """
+    facts = software()
+    try:
+        config.hook.pytest_vidmetrics_update_environment(config=config, environment=facts)
+    except Exception as error:
+        raise VidmetricsError(f"the hook pytest_vidmetrics_update_environment raised {shown(error)}") from error
+    for key, value in facts.items():
+        if type(key) is not str or type(value) is not str:
+            raise VidmetricsError(
+                f"the hook pytest_vidmetrics_update_environment set {shown(key)} to {shown(value)}: expected texts"
+            )
     return facts
-
-
-def facts_of(report: pytest.TestReport) -> dict[str, Any] | None:
-    """Return what an item of this plugin attached to its report; ``None`` for others and for crashed workers."""
-    return getattr(report, "vidmetrics", None)

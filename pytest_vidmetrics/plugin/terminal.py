@@ -1,87 +1,150 @@
-"""How verdicts are put into words and tables."""
+"""The one section of the terminal: a row per gate, what to know about them, the work done, the next command."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pytest_vidmetrics.core.verdict import PASSING, Verdict
+from pytest_vidmetrics.core.verdict import PASSING
+from pytest_vidmetrics.core.wording import counted, number, printable, some, table
+from pytest_vidmetrics.plugin.controller import Controller
+from pytest_vidmetrics.plugin.judged import Judged
 
-_WORST_SHOWN = 5
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
 _NOTES_SHOWN = 5
-_ADVICE = {
-    "REGRESSED": "If this change is intended, record it:",
-    "MISSING": "Record a baseline with:",
-    "STALE": "If the new conditions are intended, record a new baseline:",
-    "ERROR": "Once that is repaired, run this gate alone:",
-    "UNAVAILABLE": "Once it is installed, run this gate alone:",
-}
+_FAMILY_ALPHA = 0.05
 
 
-def number(value: float | None) -> str:
-    """Return a score as tables show it."""
-    return "-" if value is None else f"{value + 0.0:.6g}"  # + 0.0 turns a negative zero into zero
+class TerminalWriter:
+    """Prints what the controller found out. Decides nothing."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+        self.settings = controller.settings
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Print the section, if there is anything to say."""
+        lines = list(self.controller.lines)
+        if self.settings.part:
+            k, n = self.settings.part
+            lines.append(f"shard {k}/{n} ({self.settings.shard_from}): clips were scored, NO GATE WAS JUDGED")
+        gates = self.controller.gates
+        if not gates and not lines:
+            return
+        terminalreporter.section("video metrics")
+        if gates:
+            for line in self._about(gates):
+                terminalreporter.line(printable(line, keep=""))
+        for line in [*lines, self._next(gates)]:
+            if line:
+                terminalreporter.line(printable(line, keep=""))
+
+    def _about(self, gates: Sequence[Judged]) -> list[str]:
+        lines = table(_rows(gates))
+        if self.controller.config.option.verbose > 0:
+            lines += _worse_clips(gates)
+        lines += filter(
+            None, (self._cohort(gates), _family(gates), *_unavailable(gates), self._skipped(gates), _xfailed(gates))
+        )
+        return [*lines, *_notes(gates), f"work: {self.controller.work}"]
+
+    def _cohort(self, gates: Sequence[Judged]) -> str:
+        """Return which baselines the cohort of this run has."""
+        if not (name := self.settings.cohort):
+            return ""
+        own = sum(one.outcome.cohort == name for one in gates)
+        rest = "" if own == len(gates) else "; the others are judged by the common ones"
+        return f"cohort {name}: {own} of {len(gates)} gates have baselines of its own{rest}"
+
+    def _skipped(self, gates: Sequence[Judged]) -> str:
+        """Return how many gates say nothing, so that nobody takes them for green."""
+        count = sum(one.outcome.verdict.status == "SKIPPED" for one in gates) + len(self.controller.unjudged)
+        known = len(gates) + len(self.controller.unjudged)
+        return f"skipped: {count} of {known} gates were NOT JUDGED; -rs prints the reasons" if count else ""
+
+    def _next(self, gates: Sequence[Judged]) -> str:
+        """Return the last line: what to type next."""
+        words = {one.outcome.verdict.status for one in gates}
+        writing = ("--update-baselines", "--extend-baselines", "--vidmetrics-calibrate")
+        arguments = [a for a in self.controller.config.invocation_params.args if not str(a).startswith(writing)]
+        command = shlex.join(["pytest", *map(str, arguments)])
+        if self.controller.records and self.settings.writes:
+            return f"next: review the changed files, commit them, and run: {command}"
+        if self.settings.part:
+            kept = [a for a in arguments if not str(a).startswith("--vidmetrics-shard")]
+            return f"next: when all shards are done: {shlex.join(['pytest', *map(str, kept)])} --vidmetrics-judge"
+        if not self.settings.writes and words & {"MISSING", "STALE", "REGRESSED", "IMPROVED"}:
+            what = "record the new values, if they are intended" if words - {"MISSING"} else "record baselines"
+            return f"next: {what}: {command} --update-baselines"
+        if words & {"ERROR", "UNAVAILABLE"}:
+            return f"next: repair what the failures name, then: {command} --lf"
+        return ""
 
 
-def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> str:
-    """Return the text of a red gate: the verdict, the numbers, the clips, the next command."""
-    lines = [f"{verdict.status}: {verdict.reason}", f"  {label}"]
-    if verdict.now is not None:
-        rows = [("baseline", "now", "harm", "interval", "margin", "n"), _numbers(verdict)]
-        lines += ["", *table(rows, indent="  ")]
-    if verdict.notes:
-        lines += ["", *(f"  - {note}" for note in verdict.notes)]
-    if verdict.worst:
-        lines += ["", "  clips that got worse, worst first:", *_clips(verdict, verbose)]
-    lines += ["", f"  {_ADVICE.get(verdict.status, 'Next:')}", f"    {command}"]
-    return "\n".join(lines)
-
-
-def _numbers(verdict: Verdict) -> tuple[str, ...]:
-    interval = "-" if verdict.interval is None else "[{:.6g}, {:.6g}]".format(*verdict.interval)
-    before = (number(value) for value in (verdict.baseline, verdict.now, verdict.harm))
-    return (*before, interval, number(verdict.margin), str(verdict.n))
-
-
-def _clips(verdict: Verdict, verbose: int) -> list[str]:
-    shown = verdict.worst if verbose else verdict.worst[:_WORST_SHOWN]
-    rows = [("clip", "baseline", "now", "harm", "file")]
-    rows += [(c.id, number(c.baseline), number(c.now), number(c.harm), _nearby(c.path)) for c in shown]
-    return table(rows, indent="    ")
-
-
-def _nearby(path: str) -> str:
-    """Return a path below the current folder as the caller would type it."""
-    return path.removeprefix(f"{Path.cwd()}/")
-
-
-def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
-    """Return aligned lines: the first row is the header."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-
-
-def summary_rows(gates: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the rows of the terminal's table, one per gate."""
+def _rows(gates: Sequence[Judged]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("gate", "baseline", "now", "harm", "margin", "n", "verdict")]
-    for gate in gates:
-        verdict = gate["verdict"]
-        cohort = "" if gate["cohort"] == "common" else f" @{gate['cohort']}"
-        cells = [number(verdict[key]) for key in ("baseline", "now", "harm", "margin")]
-        rows.append((gate["gate"] + cohort, *cells, str(verdict["n"]), verdict["status"]))
+    for one in gates:
+        verdict, cohort = one.outcome.verdict, one.outcome.cohort
+        cells = [number(value) for value in (verdict.baseline, verdict.now, verdict.harm, verdict.margin)]
+        label = one.outcome.gate + ("" if cohort == "common" else f" @{cohort}")
+        rows.append((label, *cells, str(verdict.n), verdict.status))
     return rows
 
 
-def passing_notes(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+def _family(gates: Sequence[Judged]) -> str:
+    """Return how many of the gates that got worse are certain to lie beyond their margin, all judged together."""
+    tested = [one for one in gates if one.p_holm is not None]
+    worse = [one for one in tested if one.outcome.verdict.status == "REGRESSED"]
+    if not tested:
+        return ""
+    sure = [one.outcome.verdict.metric for one in worse if one.p_holm is not None and one.p_holm <= _FAMILY_ALPHA]
+    which = f": {', '.join(sure)}" if sure else "; more clips or a larger harm would tell"
+    number_of = "none" if not sure else str(len(sure))
+    return (
+        f"Holm over {len(tested)} gates at {_FAMILY_ALPHA:g}: of {counted(len(worse), 'gate')} worse than the margin "
+        f"here, {number_of} {'is' if len(sure) < 2 else 'are'} certain to be so on other clips like these{which}"
+    )
+
+
+def _unavailable(gates: Sequence[Judged]) -> list[str]:
+    """Return one line for all gates that lack the same thing."""
+    lacking: dict[str, list[str]] = {}
+    for one in gates:
+        if one.outcome.verdict.status in ("UNAVAILABLE", "SKIPPED"):
+            lacking.setdefault(one.outcome.verdict.reason, []).append(one.outcome.gate.rpartition("::")[2])
+    return [
+        f"not available for {counted(len(names), 'gate')} ({some(names, 3)}): {why}" for why, names in lacking.items()
+    ]
+
+
+def _xfailed(gates: Sequence[Judged]) -> str:
+    excused = [one for one in gates if one.xfail and not one.outcome.verdict.passed]
+    names = some([f"{one.outcome.gate} ({one.outcome.verdict.status})" for one in excused])
+    return f"xfailed: {counted(len(excused), 'gate')} red and excused by a mark: {names}" if excused else ""
+
+
+def _notes(gates: Sequence[Judged]) -> list[str]:
     """Return what a reader should know about gates that passed; those of red gates stand with their failures."""
     notes = [
-        f"note: {gate['gate']}: {note}"
-        for gate in gates
-        if gate["verdict"]["status"] in PASSING
-        for note in gate["verdict"]["notes"]
+        f"note: {one.outcome.gate}: {note}"
+        for one in gates
+        if one.outcome.verdict.status in PASSING
+        for note in one.outcome.verdict.notes
     ]
     more = len(notes) - _NOTES_SHOWN
     return notes if more <= 0 else [*notes[:_NOTES_SHOWN], f"and {more} more; the report has all"]
+
+
+def _worse_clips(gates: Sequence[Judged]) -> list[str]:
+    """Return the clips of gates that passed; those of red gates stand with their failures."""
+    lines: list[str] = []
+    for one in gates:
+        verdict = one.outcome.verdict
+        rows = [(c.id, number(c.baseline), number(c.now), c.path) for c in verdict.worst]
+        if rows and verdict.status in PASSING:
+            lines.append(f"{one.outcome.gate}: clips that got worse")
+            lines += table([("clip", "baseline", "now", "file"), *rows], indent="  ")
+    return lines

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.processors import THREADS, available
+from pytest_vidmetrics.plugin.controller import Controller
 from pytest_vidmetrics.plugin.options import Settings
-from pytest_vidmetrics.plugin.reports import WORKER_GATES, ItemReports
+from pytest_vidmetrics.plugin.reports import WORKER_COLLECTED, Collected
 
 if TYPE_CHECKING:
     from _pytest.config import Config
@@ -20,8 +21,8 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 class Workers:
     """Hooks of pytest-xdist. Registered on the controller, and only where xdist is loaded."""
 
-    def __init__(self, settings: Settings, reports: ItemReports) -> None:
-        self.settings, self.reports = settings, reports
+    def __init__(self, settings: Settings, controller: Controller) -> None:
+        self.settings, self.controller = settings, controller
 
     def pytest_xdist_setupnodes(self, config: Config, specs: Sequence[Any]) -> None:
         """Set each worker's device and threads. A restarted worker is made from the same spec, so it keeps them."""
@@ -30,10 +31,10 @@ class Workers:
             spec.env.update(worker_environment(number, len(specs), devices, os.environ, available()))
 
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take over which gates a worker collected: all collect the same, and the controller nothing."""
-        known = getattr(node, "workeroutput", {}).get(WORKER_GATES)
-        if known and known[0]:
-            self.reports.gates, self.reports.manifests = known
+        """Take over what a worker collected: all collect the same, and the controller nothing."""
+        known = getattr(node, "workeroutput", {}).get(WORKER_COLLECTED)
+        if known:
+            self.controller.from_workers = Collected.from_wire(known)
 
 
 def auto_workers(settings: Settings) -> int | None:

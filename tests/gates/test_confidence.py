@@ -20,6 +20,7 @@ from pytest_vidmetrics.gates.judge import judge
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.stats.intervals import mcnemar, t_interval
 from pytest_vidmetrics.stats.power import paired_power
+from tests.support.baselines import OWNER
 
 TABLES = json.loads((Path(__file__).parents[1] / "data" / "stats" / "gate_tables.json").read_text())["expected"]
 
@@ -41,7 +42,7 @@ def observed(scores: list[float], clusters: list[object] | None = None, *, binar
 
 
 def recorded(scores: list[float]) -> Baseline:
-    return Baseline.of(observed(scores), {})
+    return Baseline.of(observed(scores), OWNER)
 
 
 def near(value: float | tuple[float, ...]) -> object:
@@ -152,7 +153,7 @@ def test_influences_of_a_set_metric_give_the_interval_of_a_mean_when_the_score_i
         facts = observed([(value - mean) / len(scores) for value in scores])
         return replace(facts, score=mean, is_set=True, is_mean=False)
 
-    found = harm_interval(shares(now), Baseline.of(shares(before), {}), 0.05)
+    found = harm_interval(shares(now), Baseline(shares(before), OWNER), 0.05)
     expected = harm_interval(observed(now), recorded(before), 0.05)
     assert found is not None
     assert expected is not None

@@ -14,6 +14,7 @@ from pytest_vidmetrics.core.verdict import PASSING
 from pytest_vidmetrics.gates.baseline import Baseline
 from pytest_vidmetrics.gates.confidence import harm_interval
 from pytest_vidmetrics.gates.judge import judge
+from tests.support.baselines import OWNER
 
 METRIC = {"name": "m", "version": "1", "params": {}, "weights": {}, "decoder": "d"}
 
@@ -36,7 +37,7 @@ def config(**policy: object) -> MetricConfig:
 
 
 def recorded(scores: dict[str, float], **facts: object) -> Baseline:
-    return Baseline.of(observed(scores, **facts), {})
+    return Baseline.of(observed(scores, **facts), OWNER)
 
 
 OLD = {"a": 0.80, "b": 0.82, "c": 0.84, "d": 0.86, "e": 0.88, "f": 0.90}
@@ -126,7 +127,7 @@ def test_a_set_metric_pairs_influences() -> None:
     shares = {id: 0.001 * i - 0.0025 for i, id in enumerate(OLD)}
     old = replace(observed(shares, higher=False), score=10.0, is_set=True)
     new = replace(old, score=10.5)
-    verdict = judge(config(abs=0.2, decide="strict"), new, Baseline.of(old, {}))
+    verdict = judge(config(abs=0.2, decide="strict"), new, Baseline.of(old, OWNER))
     assert verdict.status == "REGRESSED"
     assert verdict.interval == pytest.approx((0.5, 0.5))
 

@@ -16,6 +16,7 @@ from pytest_vidmetrics.gates.judge import judge
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd import FVD
 from pytest_vidmetrics.stats.influence import influence, paired_se, standard_error
+from tests.support.baselines import OWNER
 
 WIDTH = 37
 SCALE = np.arange(1, WIDTH + 1) ** -0.5
@@ -41,7 +42,7 @@ def observe(rows: np.ndarray) -> CorpusScore:
 
 def recorded(observed: CorpusScore) -> Baseline:
     """Return the baseline as it comes back from its file."""
-    return parse_baseline(json.loads(json.dumps(Baseline.of(observed, {}).to_json())), "a file")
+    return parse_baseline(json.loads(json.dumps(Baseline.of(observed, OWNER).to_json())), "a file")
 
 
 def pair(generator: np.random.Generator, count: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

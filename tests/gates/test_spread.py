@@ -11,6 +11,7 @@ from scipy import stats
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.gates.baseline import Baseline, parse_baseline
 from pytest_vidmetrics.gates.spread import score_interval
+from tests.support.baselines import OWNER
 
 SCORES = {"a": 0.2, "b": 0.5, "c": 0.4, "d": 0.7}
 PLAIN = CorpusScore(
@@ -54,6 +55,6 @@ def test_where_there_is_none(lost: dict[str, object]) -> None:
 
 
 def test_the_baseline_carries_it() -> None:
-    baseline = Baseline.of(PLAIN, {})
-    assert baseline.interval == score_interval(PLAIN)
+    baseline = Baseline.of(PLAIN, OWNER)
+    assert baseline.interval == pytest.approx(score_interval(PLAIN), rel=1e-9)  # the digits that a file keeps
     assert parse_baseline(baseline.to_json(), "a file").interval == baseline.interval

@@ -148,7 +148,7 @@ def test_a_check_in_the_teardown_of_a_fixture_is_recorded(bench: Bench) -> None:
             pass
         """
     )
-    bench.run("test_late.py", "--update-baselines", selection=None).stdout.fnmatch_lines(["1 baselines written*"])
+    bench.run("test_late.py", "--update-baselines", selection=None).stdout.fnmatch_lines(["1 baseline written*"])
     assert bench.run("test_late.py", selection=None).ret == 0
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_vidmetrics.cli import main
 from pytest_vidmetrics.commands.review import review
+from pytest_vidmetrics.gates.folder import BaselineFolder
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
 
 
@@ -102,7 +103,9 @@ def test_holm_is_reported_beside_the_raw_verdicts(bench: Bench) -> None:
     for name in bench.clips:
         bench.degrade(name)
     result = bench.run("--vidmetrics-report=out.json")
-    result.stdout.fnmatch_lines(["Holm over 2 gates at 0.05: 2 worse beyond the margin: common.psnr, vbench*"])
+    result.stdout.fnmatch_lines(
+        ["Holm over 2 gates at 0.05: of 2 gates worse than the margin here, 2 are certain*: common.psnr, vbench*"]
+    )
     gates = json.loads((bench.root / "out.json").read_text())["gates"]
     assert all(gate["verdict"]["p"] <= gate["p_holm"] <= 0.05 for gate in gates)
 
@@ -146,7 +149,7 @@ def test_compare_judges_as_the_run_did(bench: Bench, capsys, monkeypatch) -> Non
         compared = json.loads(capsys.readouterr().out)
         for key, verdict in compared.items():
             for fact in ("status", "harm", "margin", "interval", "p", "decide"):
-                assert verdict[fact] == judged[f"baselines/{key}"][fact]
+                assert verdict[fact] == judged[key][fact]
     assert main(["compare", "a.json", "b.json", "--decide=point"]) == 1
 
 
@@ -183,9 +186,8 @@ def test_review_writes_what_is_accepted_and_nothing_else(bench: Bench) -> None:
     noise, environment = (bench.baseline("common.psnr")[key] for key in ("noise", "environment"))
     answers = iter(["what?", "a", "r"])
     said: list[str] = []
-    status = review(
-        read_record(bench.root / "b.json"), bench.root / "baselines", lambda question: next(answers), said.append
-    )
+    folder = BaselineFolder(bench.root / "baselines", bench.root)
+    status = review(read_record(bench.root / "b.json"), folder, lambda question: next(answers), said.append)
     assert status == 1
     assert "REGRESSED: bench/demo/common.psnr" in "".join(said)
     assert bench.baseline("vbench.temporal_flickering") == before

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.plugin.conftest import Bench, verdicts
+from tests.plugin.conftest import MANIFEST, Bench, verdicts
 
 
 def test_without_a_baseline_every_gate_is_missing_and_red(bench: Bench) -> None:
@@ -71,7 +72,31 @@ def test_verbose_lists_every_clip_that_got_worse(bench: Bench) -> None:
     bench.record()
     bench.degrade("b")
     result = bench.run("-v")
+    result.stdout.fnmatch_lines(["*clips that got worse, worst first:", "*clip*", "*b *candidate/b.mp4"])
+    assert result.stdout.str().count("candidate/b.mp4") == 2  # once for each gate: the summary does not repeat them
+
+
+def test_verbose_lists_the_clips_of_gates_that_passed(bench: Bench) -> None:
+    bench.manifest(MANIFEST.replace("abs = 0.001", "abs = 30"))
+    bench.record()
+    bench.degrade("b")
+    result = bench.run("-v")
     result.stdout.fnmatch_lines(["*::common.psnr: clips that got worse", "*clip*", "*b *candidate/b.mp4"])
+
+
+def test_the_ids_that_verbose_prints_can_be_pasted(bench: Bench) -> None:
+    bench.record()
+    ids = [line.split()[0] for line in bench.run("-v").outlines if line.rstrip().endswith("%]")]
+    assert len(ids) == 6
+    bench.run(*ids, selection=None).assert_outcomes(passed=6)
+
+
+def test_quiet_shows_no_more_than_the_default(bench: Bench) -> None:
+    bench.record()
+    for name in bench.clips:
+        bench.degrade(name)
+    listed = bench.run("-q").stdout.str().count(".mp4")
+    assert listed == bench.run().stdout.str().count(".mp4") == 8
 
 
 def test_a_manifest_named_on_the_command_line_needs_no_option(bench: Bench) -> None:
@@ -111,12 +136,17 @@ def test_junit_and_the_json_report_carry_the_numbers(bench: Bench) -> None:
     assert str(bench.root) not in json.dumps(tree)
 
 
-def test_baselines_hold_no_absolute_paths_and_are_sorted(bench: Bench) -> None:
+def test_baselines_hold_no_absolute_paths_and_are_sorted_behind_score_interval_and_n(bench: Bench) -> None:
     bench.record()
     for path in sorted(bench.baselines.iterdir()):
         text = path.read_text()
         assert str(bench.root) not in text
-        assert text == json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n"
+        tree = json.loads(text)
+        assert list(tree) == ["score", "interval", "n", *sorted(tree.keys() - {"score", "interval", "n"})]
+        assert list(tree["samples"]) == sorted(tree["samples"])
+        assert [line for line in text.splitlines() if line.startswith('  "a":') or line.startswith('  "b":')]
+        numbers = re.findall(r"-?\d+\.\d+(?:e-?\d+)?", text)
+        assert all(float(one) == float(f"{float(one):.10g}") for one in numbers)
 
 
 def test_a_clip_with_other_content_is_scored_again(bench: Bench) -> None:

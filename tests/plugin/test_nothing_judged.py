@@ -11,7 +11,7 @@ NAME = "bench.vidmetrics.toml"
 SILENT = MANIFEST.replace(LISTED, '"audio"')
 DESELECT = """
 import pytest
-from pytest_vidmetrics.plugin.items import GateItem
+from pytest_vidmetrics.plugin.gate_item import GateItem
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):

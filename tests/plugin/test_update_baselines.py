@@ -99,7 +99,7 @@ def test_ctrl_c_leaves_the_old_baselines_intact(bench: Bench) -> None:
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.INTERRUPTED
-    assert "1 finished gates were not recorded, baselines are as before" in output
+    assert "1 finished gate was not recorded, baselines are as before" in output
     assert {path.name: path.read_bytes() for path in bench.baselines.iterdir()} == before
     assert not [path for path in bench.root.rglob("*.tmp") if "cache" not in path.parts]
 
@@ -181,7 +181,7 @@ def test_a_removed_metric_leaves_a_baseline_that_is_named(bench: Bench) -> None:
     bench.manifest(MANIFEST.replace(', "vbench.temporal_flickering"', ""))
     result = bench.spawn("-n", "2")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["1 baselines belong to no gate: *vbench.temporal_flickering.json; --prune-*"])
+    result.stdout.fnmatch_lines(["1 baseline belongs to no gate: *vbench.temporal_flickering.json; --prune-*"])
 
 
 def test_a_read_only_tree_is_judged_and_an_update_of_it_refused_before_scoring(
@@ -260,19 +260,47 @@ def test_environment_is_recorded_for_information(bench: Bench) -> None:
     assert os.uname().nodename not in environment.values()
 
 
-def test_two_manifests_of_one_name_do_not_share_baselines_in_separate_runs(bench: Bench) -> None:
+def _same_name(bench: Bench, folder: str) -> Path:
+    other = bench.root / folder / "bench.vidmetrics.toml"
+    other.parent.mkdir(parents=True)
+    other.write_text(MANIFEST.replace('"clips/', '"' + "../" * len(Path(folder).parts) + "clips/"))
+    return other
+
+
+def test_two_manifests_of_one_name_have_baselines_of_their_own(bench: Bench) -> None:
     bench.record()
-    text = (bench.root / "bench.vidmetrics.toml").read_text()
-    other = bench.root / "b" / "bench.vidmetrics.toml"
-    other.parent.mkdir()
-    other.write_text(text.replace('"clips/', '"../clips/'))
-    before = bench.baseline("common.psnr")
-    for extra in ((), ("--update-baselines",)):
-        result = bench.run("b", *extra)
-        assert set(verdicts(result).values()) == {"ERROR"}
-        result.stdout.fnmatch_lines(["*belongs to ../bench.vidmetrics.toml: two manifests of one name share it;*"])
-    assert bench.baseline("common.psnr") == before
-    (bench.root / "bench.vidmetrics.toml").unlink()  # a manifest that moved keeps its baselines
+    _same_name(bench, "packages/b")
+    before = _stamps(bench)
+    missing = bench.run("packages/b")
+    assert set(verdicts(missing).values()) == {"MISSING"}
+    missing.stdout.fnmatch_lines(["*MISSING: *baselines/packages/b/bench/demo/common.psnr.json*"])
+    assert bench.run("packages/b", "--update-baselines").ret == 0
+    assert _stamps(bench) == before
+    assert (bench.root / "baselines/packages/b/bench/demo/common.psnr.json").exists()
+    for arguments in ((), ("packages/b",), ("bench.vidmetrics.toml",), ("--prune-baselines",)):
+        assert bench.run(*arguments).ret == 0
+    assert len(list((bench.root / "baselines").rglob("*.json"))) == 4
+
+
+def test_manifests_of_one_name_that_are_recorded_together_are_told_apart_by_their_paths(bench: Bench) -> None:
+    (bench.root / "bench.vidmetrics.toml").unlink()
+    for folder in ("a", "b"):
+        _same_name(bench, folder)
+    assert bench.run("--update-baselines").ret == 0
+    found = sorted(str(path.relative_to(bench.root)) for path in (bench.root / "baselines").rglob("*.json"))
+    assert [path for path in found if "psnr" in path] == [
+        f"baselines/{folder}/bench/demo/common.psnr.json" for folder in "ab"
+    ]
+    for arguments in ((), ("a",), ("b",)):
+        assert bench.run(*arguments).ret == 0
+    (bench.root / "a" / "bench.vidmetrics.toml").rename(bench.root / "bench.vidmetrics.toml")
+    assert set(verdicts(bench.run("bench.vidmetrics.toml")).values()) == {"ERROR"}  # its clips lie elsewhere now
+
+
+def test_a_manifest_that_moved_keeps_its_baselines(bench: Bench) -> None:
+    bench.record()
+    _same_name(bench, "b")
+    (bench.root / "bench.vidmetrics.toml").unlink()
     assert bench.run("b").ret == 0
 
 

@@ -1,26 +1,12 @@
-"""Output that commands share: tables, and JSON of numbers that RFC 8259 knows."""
+"""JSON that commands print: numbers that RFC 8259 knows, lists of numbers on one line."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as left-aligned columns, the first row being the heads; the last column is not padded."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def size(count: int | None) -> str:
-    """Return a number of bytes for people; ``?`` when it is not known."""
-    if count is None:
-        return "?"
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def to_json(value: Any) -> str:

@@ -1,0 +1,133 @@
+"""The life cycle of a baseline, the same for gates of manifests and for checks of test functions.
+
+Find it, read it, judge by it; or, where the run records, make the next one. Nothing is written here: what is to be
+written is returned, and the controller of the run writes it at the end, when nothing has failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pytest_vidmetrics.core.policy import MetricConfig
+from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.core.verdict import Verdict
+from pytest_vidmetrics.core.wording import number
+from pytest_vidmetrics.gates.baseline import Baseline, Noise
+from pytest_vidmetrics.gates.judge import blocked, judge, recorded
+from pytest_vidmetrics.gates.seat import COMMON, Found, Seat
+from pytest_vidmetrics.gates.stale import common, extended
+
+Wish = Literal["judge", "update", "extend"]
+Overrule = Callable[[CorpusScore, Baseline | None, Verdict], Verdict]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The verdict of a gate, the baseline file that it stands for, and what is to be written there, if anything."""
+
+    verdict: Verdict
+    key: str
+    cohort: str
+    record: Baseline | None = None
+    baseline: Baseline | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate with its seat. ``environment`` is what a baseline that it records says about the machine."""
+
+    config: MetricConfig
+    seat: Seat
+    environment: Mapping[str, str]
+
+    def settle(
+        self,
+        observed: CorpusScore,
+        wish: Wish,
+        *,
+        noise: Callable[[], Noise] | None = None,
+        overrule: Overrule | None = None,
+    ) -> Settled:
+        """Reach a verdict. ``noise`` measures how much the score moves by itself, where the run is to record that.
+
+        ``overrule`` may replace the verdict of a comparison that was made: a doubt cannot be overruled.
+        """
+        found = self.seat.find()
+        there = found.baseline is not None or bool(found.fault)
+        if verdict := blocked(self.config, observed, has_baseline=there):
+            return Settled(verdict, found.key, found.cohort, baseline=found.baseline)
+        if found.fault and wish != "update":
+            verdict = Verdict("ERROR", found.fault, metric=self.config.metric, now=observed.score, n=observed.n)
+            return Settled(verdict, found.key, found.cohort)
+        if wish == "update":
+            return self._record(observed, found, noise)
+        verdict = judge(self.config, observed, found.baseline, looked_for=self._looked_for())
+        if wish == "extend" and verdict.status == "STALE" and found.baseline is not None:
+            return self._extend(observed, found, found.baseline, verdict)
+        if noise is not None and found.baseline is not None and verdict.status not in ("MISSING", "STALE", "ERROR"):
+            return self._calibrate(found, found.baseline, noise(), observed)
+        if overrule is not None and verdict.status in ("PASS", "IMPROVED", "REGRESSED"):
+            verdict = overrule(observed, found.baseline, verdict)
+        return Settled(verdict, found.key, found.cohort, baseline=found.baseline)
+
+    def missing(self) -> bool:
+        """Whether nothing lies where the baseline would."""
+        found = self.seat.find()
+        return found.baseline is None and not found.fault
+
+    def _looked_for(self) -> str:
+        return str(self.seat.folder.file(self.seat.target(self.seat.cohort)))
+
+    def _record(self, observed: CorpusScore, found: Found, noise: Callable[[], Noise] | None) -> Settled:
+        """Record the observation, and keep the noise that was measured for the same metric."""
+        target = self.seat.target(self.seat.cohort)
+        old = found.baseline
+        measured = old.noise if old is not None and old.scores.metric == observed.metric else None
+        if noise is not None:
+            measured = noise()
+        new = Baseline.of(observed, self.seat.owner, self.environment, measured)
+        verdict = recorded(observed, new, old)
+        if verdict.status == "UNCHANGED" and target == found.key:
+            return Settled(verdict, target, found.cohort, baseline=old)
+        if noise is not None:
+            verdict = replace(verdict, notes=(*verdict.notes, _noise_text(new)))
+        return Settled(verdict, target, self.seat.cohort or COMMON, new, old)
+
+    def _extend(self, observed: CorpusScore, found: Found, old: Baseline, stale: Verdict) -> Settled:
+        """Add the new samples to a baseline and keep the recorded values, unless the common samples got worse."""
+        both = common(old, observed)
+        if both is None:
+            return Settled(stale, found.key, found.cohort, baseline=old)
+        verdict = judge(self.config, both.observed, both.recorded)
+        if not verdict.passed:
+            reason = f"not extended, the common samples are worse: {verdict.reason}"
+            return Settled(replace(verdict, reason=reason), found.key, found.cohort, baseline=old)
+        new = Baseline.of(extended(old, observed), self.seat.owner, self.environment, old.noise)
+        facts: dict[str, Any] = {"metric": self.config.metric, "baseline": old.score, "now": new.score, "n": new.n}
+        verdict = Verdict("UPDATED", f"the baseline is extended: {both.text()}", **facts)
+        return Settled(verdict, self.seat.target(self.seat.cohort), self.seat.cohort or COMMON, new, old)
+
+    def _calibrate(self, found: Found, old: Baseline, noise: Noise, observed: CorpusScore) -> Settled:
+        """Record the noise beside the score, which stays."""
+        new = Baseline.of(
+            replace(old.scores, noise_floor=observed.noise_floor), self.seat.owner, old.environment, noise
+        )
+        new = replace(new, scores=old.scores, interval=old.interval)
+        verdict = Verdict(
+            "CALIBRATED",
+            f"the score of the baseline stays, its noise is recorded: {_noise_text(new)}",
+            metric=self.config.metric,
+            baseline=old.score,
+            now=observed.score,
+            n=observed.n,
+            notes=(_noise_text(new),),
+        )
+        return Settled(verdict, self.seat.target(self.seat.cohort), self.seat.cohort or COMMON, new, old)
+
+
+def _noise_text(baseline: Baseline) -> str:
+    noise = baseline.noise
+    assert noise is not None, "only for baselines whose noise was measured"
+    return f"noise {number(noise.sigma)} (standard deviation of {noise.runs} runs, {noise.kind})"

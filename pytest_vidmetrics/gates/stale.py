@@ -1,0 +1,113 @@
+"""Whether two scores may be compared at all, and what can be said where only some samples are the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.core.wording import counted, shown, some
+from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.digits import rounded
+
+
+def differences(recorded: Baseline, observed: CorpusScore) -> list[str]:
+    """Return what makes two scores incomparable, one line each; empty when they may be compared."""
+    was = recorded.scores
+    lines = _conditions(was, observed)
+    others = was.samples.keys() != observed.samples.keys() and not observed.chooses
+    listed = bool(was.inputs and observed.inputs)
+    if was.sample_ids != observed.sample_ids or others:
+        lines += _sample_lines(was, observed)
+    if was.reference != observed.reference and not (listed and _same_inputs(was, observed)):
+        lines.append("reference set: the reference clips have other content")
+    return lines
+
+
+def _conditions(was: CorpusScore, now: CorpusScore) -> list[str]:
+    lines = _diff("metric", dict(was.metric), dict(now.metric))
+    if was.higher_is_better != now.higher_is_better:
+        lines.append("direction: the metric's direction changed")
+    return lines
+
+
+def _sample_lines(was: CorpusScore, now: CorpusScore) -> list[str]:
+    before, after = (was.inputs or was.samples).keys(), (now.inputs or now.samples).keys()
+    changed = [id for id in sorted(before & after) if was.inputs.get(id, "") != now.inputs.get(id, "")]
+    groups = (
+        (sorted(before - after), "gone"),
+        (sorted(after - before), "new"),
+        (changed if was.inputs and now.inputs else [], "with other prompts, values or references"),
+    )
+    text = "; ".join(f"{len(ids)} {word} ({some(ids, 3)})" for ids, word in groups if ids)
+    return [f"sample set: {text or 'other prompts or values that the metric reads'}"]
+
+
+def _same_inputs(was: CorpusScore, now: CorpusScore) -> bool:
+    """Whether all samples that both sides have were scored with the same prompts, values and references."""
+    return all(now.inputs[id] == digest for id, digest in was.inputs.items() if id in now.inputs)
+
+
+@dataclass(frozen=True)
+class Common:
+    """The samples that a baseline and an observation share, where nothing else differs; ids that one side lacks."""
+
+    recorded: Baseline
+    observed: CorpusScore
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    def text(self) -> str:
+        """Return what was added and removed, in words."""
+        parts = [
+            f"{counted(len(ids), 'sample')} {word}"
+            for ids, word in ((self.added, "added"), (self.removed, "removed"))
+            if ids
+        ]
+        return " and ".join(parts)
+
+
+def common(recorded: Baseline, observed: CorpusScore) -> Common | None:
+    """Return the common part of two scores when only samples were added or removed, or ``None``.
+
+    Only for metrics whose score is the mean over the samples: the score of a set is not that of its parts.
+    """
+    was = recorded.scores
+    if not (was.inputs and observed.inputs and observed.is_mean and not observed.chooses):
+        return None
+    if _conditions(was, observed) or not _same_inputs(was, observed) or was.inputs.keys() == observed.inputs.keys():
+        return None
+    both = [id for id in observed.samples if id in was.samples]
+    if not both:
+        return None
+    return Common(
+        replace(recorded, scores=_of_ids(was, both)),
+        _of_ids(observed, both),
+        tuple(sorted(observed.inputs.keys() - was.inputs.keys())),
+        tuple(sorted(was.inputs.keys() - observed.inputs.keys())),
+    )
+
+
+def extended(recorded: Baseline, observed: CorpusScore) -> CorpusScore:
+    """Return the observation with the recorded values of the samples that were recorded before."""
+    samples = {id: recorded.samples.get(id, value) for id, value in observed.samples.items()}
+    return rounded(replace(observed, samples=samples, score=_mean(samples)))
+
+
+def _of_ids(scores: CorpusScore, ids: list[str]) -> CorpusScore:
+    samples = {id: scores.samples[id] for id in ids}
+    clusters = {id: scores.clusters[id] for id in ids} if scores.clusters else {}
+    return replace(scores, samples=samples, score=_mean(samples), clusters=clusters, sample_ids="", reference=None)
+
+
+def _mean(samples: Mapping[str, float]) -> float:
+    return math.fsum(value / len(samples) for value in samples.values())
+
+
+def _diff(name: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [line for key in keys for line in _diff(f"{name}.{key}", old.get(key), new.get(key))]
+    return [] if old == new else [f"{name}: recorded {shown(old)}, now {shown(new)}"]

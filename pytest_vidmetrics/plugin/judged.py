@@ -1,0 +1,22 @@
+"""A gate, or a check of a test function, that came to a verdict, and what became of its test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_vidmetrics.plugin.facts import Outcome
+
+
+@dataclass(frozen=True)
+class Judged:
+    """``report`` is the outcome of the test; ``p_holm`` the p-value when all gates of the run are judged together."""
+
+    outcome: Outcome
+    report: str
+    xfail: bool = False
+    p_holm: float | None = None
+
+    @property
+    def is_dodged(self) -> bool:
+        """Whether the verdict is red and the test did not fail for it."""
+        return not self.outcome.verdict.passed and self.report not in ("failed", "rerun")
