@@ -43,6 +43,18 @@ class WeightsFileError(ValueError):
     """A file that does not hold weights, is damaged, or does not hold what was asked for."""
 
 
+_RAISED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    OSError,  # a place in the file that no file has
+)
+
+
 @contextlib.contextmanager
 def parsing() -> Iterator[None]:
     """Turn whatever damaged bytes raise in a parser into :class:`WeightsFileError`."""
@@ -52,8 +64,15 @@ def parsing() -> Iterator[None]:
         raise
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError) as error:
         raise WeightsFileError(f"the file is damaged: {error}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
-        raise WeightsFileError(f"not a torch file, or a damaged one: {error}") from error
+    except _RAISED as error:
+        raise WeightsFileError(f"not a torch file, or a damaged one: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    try:
+        return str(error)[:200]
+    except RecursionError:  # a key of tuples in tuples
+        return type(error).__name__
 
 
 @dataclass(eq=False)
