@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.places import forget_failures
-from pytest_vidmetrics.core.weights import Weights, resolve
+from pytest_vidmetrics.core.weights import Weights, resolve, verify
 from pytest_vidmetrics.core.wording import size, table
 
 HELP = "fetch weights ahead of time"
@@ -17,7 +17,9 @@ HELP = "fetch weights ahead of time"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("selection", nargs="+", metavar="SEL", help="metrics, groups, files as listed, or 'all'")
-    parser.add_argument("--dry-run", action="store_true", help="list the files, fetch nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list the files and their total, fetch nothing")
+    parser.add_argument("--again", action="store_true", help="fetch files anew that are there")
+    parser.add_argument("--verify", action="store_true", help="hash the files that are there, fetch nothing")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,18 +33,39 @@ def run(args: argparse.Namespace) -> int:
     lines = table(rows) if wanted else ["nothing to fetch: no weights are needed"]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     if args.dry_run:
+        _total(wanted)
         return 0
+    if args.verify:
+        return _verify(wanted)
     forget_failures()
     failed = 0
     for one in wanted:
         try:
-            sys.stdout.write(f"{one.name}: {resolve(one)}\n")
+            sys.stdout.write(f"{one.name}: {resolve(one, again=args.again)}\n")
         except UnavailableError as error:
             sys.stderr.write(f"{error}\n")
             failed += 1
     if failed:
         sys.stderr.write(f"{failed} of {len(wanted)} files could not be fetched\n")
     return 1 if failed else 0
+
+
+def _total(wanted: Iterable[Weights]) -> None:
+    sizes = [one.size for one in wanted]
+    known = [one for one in sizes if one is not None]
+    more = f", and {len(sizes) - len(known)} of unknown size" if len(known) < len(sizes) else ""
+    sys.stdout.write(f"{len(known)} files of {size(sum(known))}{more}\n")
+
+
+def _verify(wanted: Iterable[Weights]) -> int:
+    """Say of each file whether it is what was fetched. Returns 1 when one is not."""
+    damaged = 0
+    for one in wanted:
+        fault = verify(one)
+        damaged += bool(fault)
+        known = "as fetched" if one.sha256 else "as fetched; no sha256 is known"
+        sys.stdout.write(f"{one.name}: {'not here' if fault is None else fault or known}\n")
+    return 1 if damaged else 0
 
 
 def select(selection: Iterable[str]) -> list[Weights]:
@@ -52,7 +75,7 @@ def select(selection: Iterable[str]) -> list[Weights]:
     lists = _prompt_lists()
     known: dict[str, list[Weights]] = {one.name: [one] for one in lists}
     known["all"] = lists
-    by_metric = {name: list(registry.metric_class(name)().weights_files()) for name in registry.list_metrics()}
+    by_metric = {name: list(registry.metric_class(name).every_weights()) for name in registry.list_metrics()}
     for checkpoints in by_metric.values():
         for one in checkpoints:
             known.setdefault(one.name, []).append(one)
