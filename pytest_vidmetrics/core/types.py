@@ -191,3 +191,4 @@ class SampleValues(TypedDict, total=False):
     calibration: Any
     mouse_pitch_sign: float
     image_path: str
+    action: Any

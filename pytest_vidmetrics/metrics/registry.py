@@ -14,8 +14,8 @@ from pytest_vidmetrics.core.errors import UnavailableError, closest
 from pytest_vidmetrics.metrics.base import BaseMetric
 
 ENTRY_POINT_GROUP = "pytest_vidmetrics.metrics"
-_FAMILIES = ("common", "vbench", "audio", "optical_flow", "physics_iq", "videoscore2")
-_EXTRAS = {"audio": "audio", "videoscore2": "vlm"}
+_FAMILIES = ("common", "vbench", "audio", "optical_flow", "physics_iq", "videoscore2", "judge")
+_EXTRAS = {"audio": "audio", "videoscore2": "vlm", "judge": "vlm"}
 _registry: dict[str, type[BaseMetric]] = {}
 _discovered = False
 

@@ -20,7 +20,7 @@ from pytest_vidmetrics.metrics.videoscore2.reading import DIGITS, DIMENSIONS, Re
 from pytest_vidmetrics.metrics.videoscore2.soft import Digits
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.qwen import chat, frames, pixels
-from pytest_vidmetrics.networks.qwen.asking import Asker, Choice, Question, Said
+from pytest_vidmetrics.networks.qwen.asking import Asker, Choice, Clip, Question, Said
 from pytest_vidmetrics.networks.qwen.checkpoint import Qwen
 from pytest_vidmetrics.networks.qwen.decode import Decoding, Step
 from tests.support.qwen import frames_of, recorded, tiny_vl
@@ -65,8 +65,8 @@ def test_forced_answers_have_the_recorded_digits(tiny: Path, case: dict[str, Any
     """The recorded answers are read token by token: the logits before each score, raw and penalised."""
     qwen = Qwen(tiny, "cpu", "float32", "eager")
     chosen = frames.path_rule(case["frames"], case["fps"])
-    asked = Question(frames_of(case)[list(chosen.indices)], question(case["t2v_prompt"]))
-    prompt = qwen.prompt([asked.seen(), asked.words])
+    shown = Clip(frames_of(case)[list(chosen.indices)]).seen()
+    prompt = qwen.prompt([shown, question(case["t2v_prompt"])])
     digits = [qwen.word(digit) for digit in DIGITS]
     for forced in case["forced"]:
         ids = qwen.encode(forced["completion"])
@@ -216,10 +216,10 @@ def test_fastvideo_sees_other_pixels_and_says_what_it_reads(actor: Path) -> None
 def test_the_true_rate_moves_the_times(actor: Path) -> None:
     asked = metric(actor, compat="fixed")
     chosen = asked._chosen(sample(count=9, fps=16.0))  # type: ignore[attr-defined]
-    question_ = asked._question(sample(count=9, fps=16.0), chosen)  # type: ignore[attr-defined]
+    question_ = asked._question(sample(count=9, fps=16.0), chosen).parts[0]  # type: ignore[attr-defined]
     assert chosen.rate == pytest.approx(4 / 9 * 16)
     assert question_.seconds == pytest.approx(2 / chosen.rate)
-    assert metric(actor)._question(sample(), chosen).seconds == 1.0  # type: ignore[attr-defined]
+    assert metric(actor)._question(sample(), chosen).parts[0].seconds == 1.0  # type: ignore[attr-defined]
 
 
 def test_clips_that_cannot_be_asked_about(actor: Path) -> None:
@@ -300,9 +300,10 @@ def test_the_network_is_loaded_for_the_first_answer_only(actor: Path) -> None:
 
 def test_the_answer_of_an_asker_can_be_read(actor: Path) -> None:
     weights = registry.get_metric("videoscore2", model_name=str(actor)).weights_files()[0]
-    asked = Question(frames_of({"frames": 4, "h": 112, "w": 112, "seed": 0}), question("a dog"))
+    clip = Clip(frames_of({"frames": 4, "h": 112, "w": 112, "seed": 0}))
+    asked = Question((clip, question("a dog")))
     said = Asker(weights, "cpu", "float32", "sdpa", "videoscore2").ask(asked, Choice(40), DIGITS)
     found = read(said.pieces, ended=said.ended)
     assert isinstance(found, Read)
     assert set(found.tokens) <= set(said.steps)
-    assert said.shown["video_tokens"] == pixels.clip(pixels.clip_frames(asked.frames), 1.0).tokens
+    assert said.shown["tokens"] == pixels.clip(pixels.clip_frames(clip.frames), 1.0).tokens

@@ -143,7 +143,7 @@ class SceneVlm(VBenchMetric):
 
     def _caption(self, sample: Mapping[str, Any]) -> tuple[Said, dict[str, Any]]:
         from pytest_vidmetrics.networks.qwen import frames, sizes
-        from pytest_vidmetrics.networks.qwen.asking import Choice, Question
+        from pytest_vidmetrics.networks.qwen.asking import Choice, Clip, Question
 
         video = self.clip(sample)
         rate = FASTVIDEO_RATE if self.compat == "fastvideo" else sample.get("fps")
@@ -152,7 +152,8 @@ class SceneVlm(VBenchMetric):
                 'the clip has no frame rate, as folders of images have none: give "fps" in the sample'
             )
         chosen = frames.path_rule(len(video), float(rate), FPS)
-        asked = Question(video[list(chosen.indices)], QUESTION, SYSTEM, most=sizes.AVOCADO_MOST)
+        shown = Clip(video[list(chosen.indices)], most=sizes.AVOCADO_MOST)
+        asked = Question((shown, QUESTION), SYSTEM)
         return self._asker().ask(asked, Choice(self.max_tokens)), {"frames": list(chosen.indices), "fps": chosen.rate}
 
     def conditions(self, results: Mapping[str, MetricResult]) -> dict[str, Any]:

@@ -163,15 +163,13 @@ class AnsweredMetric(BaseMetric):
 
     def _question(self, sample: Mapping[str, Any], chosen: Chosen) -> Question:
         from pytest_vidmetrics.networks.qwen import pixels
-        from pytest_vidmetrics.networks.qwen.asking import Question
+        from pytest_vidmetrics.networks.qwen.asking import Clip, Question
 
         rate = chosen.rate if self.compat == "fixed" and chosen.rate else self.infer_fps
-        return Question(
-            sample["video"][list(chosen.indices)],
-            question(str(sample["text_prompt"]), fastvideo=self.compat == "fastvideo"),
-            route="fastvideo" if self.compat == "fastvideo" else "path",
-            seconds=pixels.PAIR / rate,
-        )
+        other = self.compat == "fastvideo"
+        frames = sample["video"][list(chosen.indices)]
+        shown = Clip(frames, route="fastvideo" if other else "path", seconds=pixels.PAIR / rate)
+        return Question((shown, question(str(sample["text_prompt"]), fastvideo=other)))
 
     def answers(self, sample: Mapping[str, Any]) -> tuple[list[Scored], dict[str, Any]]:
         """Return the answers about one sample, one a replicate, and which frames they are about.

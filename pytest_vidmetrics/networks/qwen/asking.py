@@ -25,16 +25,14 @@ RECIPE = 1
 
 
 @dataclass(frozen=True)
-class Question:
-    """Words about the chosen frames of one clip.
+class Clip:
+    """The chosen frames of a clip, as part of a question.
 
     ``frames`` is ``(T, 3, H, W)`` uint8; ``route`` and ``most`` (pixels of a frame) say how they are resized;
     ``seconds`` is how much time a pair of frames stands for.
     """
 
     frames: torch.Tensor
-    words: str
-    system: str | None = None
     route: Route = "path"
     most: int = MOST
     seconds: float = 1.0
@@ -46,9 +44,35 @@ class Question:
         return pixels.clip(pixels.clip_frames(self.frames, self.most), self.seconds)
 
     def content(self) -> list[Any]:
+        """Return what the network sees of it, as a JSON value."""
+        return ["clip", [frame_digest(frame) for frame in self.frames], self.route, self.most, self.seconds]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A ``(3, H, W)`` uint8 picture, as part of a question."""
+
+    image: torch.Tensor
+
+    def seen(self) -> pixels.Seen:
+        """Return the picture as the network sees it."""
+        return pixels.picture(self.image)
+
+    def content(self) -> list[Any]:
+        """Return what the network sees of it, as a JSON value."""
+        return ["picture", frame_digest(self.image)]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One message: words, clips and pictures in order, and what the system is told before."""
+
+    parts: tuple[str | Clip | Picture, ...]
+    system: str | None = None
+
+    def content(self) -> list[Any]:
         """Return what the answer depends on, as a JSON value."""
-        frames = [frame_digest(frame) for frame in self.frames]
-        return [frames, self.words, self.system, self.route, self.most, self.seconds]
+        return [self.system, [part if isinstance(part, str) else part.content() for part in self.parts]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +94,8 @@ class Said:
     ``pieces`` are the bytes of its tokens; ``ended`` whether it came to an end before the limit; ``steps`` what is
     known of the tokens that are one of the watched words; ``gap`` the smallest distance between the two best tokens
     of a step (``None``: only one was possible); ``made`` on which device and with which versions it was computed;
-    ``shown`` what the network saw: frames, height, width, tokens; ``settings`` are those of the checkpoint.
+    ``shown`` what the network saw: frames, their height and width (of the first clip), tokens; ``settings`` are those
+    of the checkpoint.
     """
 
     pieces: tuple[bytes, ...]
@@ -148,14 +173,16 @@ class Asker:
         keeper = shared.keeper()
         if keeper is not None and (found := keeper.get_json("answers", key)) is not None:
             return Said.from_json(found)
-        said = self._fresh(question, choice, digest_json([content[:2], choice.replicate]), watched)
+        said = self._fresh(question, choice, digest_json([content, choice.replicate]), watched)
         if keeper is not None:
             keeper.put_json("answers", key, said.to_json())
         return said
 
     def _fresh(self, question: Question, choice: Choice, seed: str, watched: Sequence[str]) -> Said:
-        qwen, seen = self.network(), question.seen()
-        prompt = qwen.prompt([seen, question.words], question.system)
+        qwen = self.network()
+        prompt = qwen.prompt(
+            [part if isinstance(part, str) else part.seen() for part in question.parts], question.system
+        )
         settings = qwen.settings
         how = Decoding(
             choice.most,
@@ -176,17 +203,20 @@ class Asker:
             {index: answer.steps[index] for index, piece in enumerate(pieces) if piece in words},
             answer.gap if math.isfinite(answer.gap) else None,
             made_on(self.device),
-            _shown(question, seen, answer),
+            _shown(question, prompt.seen, answer),
             {"repetition_penalty": settings.penalty, **drawn},
         )
 
 
-def _shown(question: Question, seen: pixels.Seen, answer: Answer) -> dict[str, int]:
+def _shown(question: Question, seen: Sequence[pixels.Seen], answer: Answer) -> dict[str, int]:
+    clips = [part for part in question.parts if isinstance(part, Clip)]
+    first = next((one for one in seen if one.seconds is not None), None)
+    found = {} if first is None else {"height": first.grid[1] * pixels.PATCH, "width": first.grid[2] * pixels.PATCH}
+    tokens = sum(one.tokens for one in seen)
     return {
-        "frames": len(question.frames),
-        "height": seen.grid[1] * pixels.PATCH,
-        "width": seen.grid[2] * pixels.PATCH,
-        "video_tokens": seen.tokens,
+        "frames": sum(len(clip.frames) for clip in clips),
+        **found,
+        "tokens": tokens,
         "answer_tokens": len(answer.ids),
     }
 

@@ -1,0 +1,1 @@
+"""Judges that compare a clip with its reference: which of the two is better."""
