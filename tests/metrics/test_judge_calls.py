@@ -104,7 +104,7 @@ def test_frames_are_sent_as_pictures_to_servers_that_take_no_videos(tmp_path: Pa
         (sends(b"[1, 2]"), "something else than an answer"),
         (sends(b'{"choices": []}'), "something else than an answer"),
         (sends(b"\xff\xfe\x00"), "something else than an answer"),
-        (half, "IncompleteRead"),
+        (half, "the server sent half an answer: 100 bytes are missing"),
         (hangs_up, "RemoteDisconnected"),
         (says(""), "without text"),
         (says("Video 1 is better."), "is not a JSON object: 'Video 1 is better.'"),

@@ -200,6 +200,7 @@ class HttpClient:
             connection.request("POST", f"{self.server.path}/chat/completions", body, headers)
             response = connection.getresponse()
             data = response.read(_LARGEST_REPLY + 1)
+            missing = response.length  # read(n) does not raise when the connection closes early
         except (OSError, http.client.HTTPException) as error:
             if over.is_set() or isinstance(error, TimeoutError):
                 why = f"no answer within {self.timeout_s:g} s"
@@ -213,6 +214,8 @@ class HttpClient:
             raise CallError(f"{self.server.address}: no answer within {self.timeout_s:g} s", again=True, is_down=True)
         if len(data) > _LARGEST_REPLY:
             raise CallError(f"the server sent more than {_LARGEST_REPLY >> 20} MB", again=True)
+        if missing:
+            raise CallError(f"the server sent half an answer: {missing} bytes are missing", again=True)
         return response.status, dict(response.headers), data
 
     def _connection(self) -> http.client.HTTPConnection:
