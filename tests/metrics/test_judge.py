@@ -309,7 +309,7 @@ NOISE = "I like both of them"
 
 
 def test_a_local_network_judges_by_the_same_rules(clips: list[str], tmp_path: Path) -> None:
-    """A network that looks at all tokens alike cannot tell the orders apart: it prefers a place, and decides nothing."""
+    """A network that looks at all tokens alike cannot tell the orders apart, and decides nothing."""
     folder = write_actor(tmp_path / "judge", "vl", Actor({"\n": {LEFT: 9.0}, LEFT: {END: 9.0}}, {LEFT: {LEFT: -60.0}}))
     asked = metric(client="qwen", model=str(folder), dtype="float32", k=2, max_tokens=8)
     result = asked.compute(sample(clips[0], clips[1], image_path=clips[2]))
