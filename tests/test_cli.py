@@ -35,7 +35,7 @@ def _metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             self.scale = scale
 
         def compute(self, sample: Mapping[str, Any]) -> MetricResult:
-            return MetricResult(self.name, float(sample["video"].mean()) * self.scale, {"odd": [float("nan"), 1]})
+            return MetricResult(self.name, float(sample["video"].mean()) * self.scale, {"odd": [None, 1]})
 
         def weights_files(self) -> tuple[Weights, ...]:
             return (Weights("here.bin", "./here.bin", size=7, licence="MIT"),)
