@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from pytest_vidmetrics.core.wire import Wire
+
 
 @dataclass(frozen=True)
-class NeutralShift:
+class NeutralShift(Wire):
     """How far a score moves when a generator's clips change without getting worse, in the metric's unit.
 
     ``clip`` is the largest shift measured on a single clip (another GPU, attention back end or library version);

@@ -15,18 +15,24 @@ Decide = Literal["point", "strict", "lenient"]
 
 @dataclass(frozen=True)
 class Policy(Wire):
-    """How one gate decides. ``margin = max(abs, rel*|baseline|, sigma*noise, the metric's noise floor)``."""
+    """How one gate decides. ``margin = max(abs, rel*|baseline|, sigma*noise, the metric's noise floor)``.
 
-    abs: float = 0.0
-    rel: float = 0.0
+    Without ``abs``, ``rel`` and measured noise it is what neutral changes need. ``sees`` is a harm that the gate has to
+    be able to catch; ``reason`` says why it sees less than when its baseline was recorded.
+    """
+
+    abs: float | None = None
+    rel: float | None = None
     sigma: float = 3.0
     decide: Decide = "point"
     alpha: float = 0.05
     min_n: int | None = None
+    sees: float | None = None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` that names the first value that means nothing."""
-        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n"):
+        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n", "sees", "reason"):
             if fault := policy_fault(key, getattr(self, key)):
                 raise ValueError(fault)
 
@@ -39,10 +45,17 @@ def policy_fault(key: str, value: Any) -> str:
     if key == "min_n":
         good = value is None or (type(value) is int and 1 <= value <= _MOST)
         return "" if good else f"min_n must be a whole number of at least 1, got {shown(value)}"
+    if key == "reason":
+        good = value is None or (isinstance(value, str) and value.strip() != "")
+        return "" if good else f"reason must be text that is not empty, got {shown(value)}"
+    if value is None and key in ("abs", "rel", "sees"):
+        return ""
     if type(value) not in (int, float):
         return f"{key} must be a number, got {shown(value)}"
     if not _is_finite(value) or value < 0:
         return f"{key} must be finite and not negative, got {shown(value)}"
+    if key == "sees" and not value > 0:
+        return f"sees must be above 0, got {shown(value)}"
     if key == "alpha" and not 0 < value <= 0.5:
         return f"alpha must lie between 0 and 0.5, got {shown(value)}"
     return ""

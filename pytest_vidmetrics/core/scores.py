@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import Status
 from pytest_vidmetrics.core.wire import Wire
 
@@ -36,6 +37,9 @@ class CorpusScore(Wire):
     reference: str | None
     is_set: bool = False
     noise_floor: float = 0.0
+    floor_known: bool = True
+    """Whether the metric says anything of its noise: a floor, or where a floor of 0 comes from."""
+    neutral_shift: NeutralShift | None = None
     min_n: int = 1
     problems: tuple[Problem, ...] = ()
     remarks: tuple[str, ...] = ()

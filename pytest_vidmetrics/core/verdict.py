@@ -56,6 +56,8 @@ class Verdict(Wire):
     harm: float | None = None
     margin: float | None = None
     margin_from: str = ""
+    sees: float | None = None
+    """The detection limit: the smallest harm that the gate catches four times out of five; ``None``: not known."""
     interval: tuple[float, float] | None = None
     p: float | None = None
     n: int = 0

@@ -161,6 +161,8 @@ def _corpus_score(
         may_miss=metric.max_missing > 0,
         counts_failures=metric.counts_failures,
         noise_floor=metric.noise_floor,
+        floor_known=bool(metric.noise_floor or metric.noise_source),
+        neutral_shift=metric.neutral_shift,
         min_n=metric.min_n,
         problems=tuple(problems),
         details=details or {},

@@ -12,6 +12,7 @@ The layout, in this order, so that a diff shows first what a reviewer looks for:
      "inputs": {"waves": "1f3a…", …},          what each clip was scored with: its prompt, values and reference
      "metric": {"name": …, "version": …, …},   identity: name, version, parameters, weights, decoder
      "noise": {"kind": "scoring", "runs": 5, "sigma": 0.01},
+     "policy": {"abs": 0.25, "decide": "point", …}, how it was judged: a wider margin needs a reason from then on
      "recorded_by": {"manifest": "../bench/wan.vidmetrics.toml", "case": "t2v", "gate": "common.psnr"},
      "reference": "…",                         digest of the reference clips
      "sample_ids": "…",                        digest of the ids and of the values that the metric reads
@@ -30,11 +31,12 @@ import json
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.policy import Policy
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.core.wording import shown
@@ -74,6 +76,7 @@ class Baseline(Wire):
     noise: Noise | None = None
     interval: tuple[float, float] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy | None = None
 
     @classmethod
     def of(
@@ -82,6 +85,7 @@ class Baseline(Wire):
         recorded_by: Recorder,
         environment: Mapping[str, str] | None = None,
         noise: Noise | None = None,
+        policy: Policy | None = None,
     ) -> Baseline:
         """Return the baseline that a complete observation records, with the digits that a file keeps."""
         if observed.score is None:
@@ -96,6 +100,7 @@ class Baseline(Wire):
             noise=noise,
             interval=None if ends is None else (digits(ends[0], floor), digits(ends[1], floor)),
             environment=dict(environment or {}),
+            policy=None if policy is None else replace(policy, reason=None),
         )
 
     @property
@@ -129,6 +134,7 @@ class Baseline(Wire):
             "sample_ids": scores.sample_ids,
             "reference": scores.reference,
             "noise": noise.to_wire() if noise else None,
+            "policy": _kept(self.policy) if self.policy else None,
             "recorded_by": self.recorded_by.to_json(),
             "environment": dict(self.environment),
         }
@@ -148,6 +154,12 @@ class Baseline(Wire):
             and close({"score": self.score}, {"score": other.score}, floor)
             and close(self.samples, other.samples, share)
         )
+
+
+def _kept(policy: Policy) -> dict[str, Any]:
+    """Return what a policy says beyond the defaults, so that a file holds what somebody chose."""
+    usual = Policy().to_wire()
+    return {key: value for key, value in policy.to_wire().items() if value != usual[key]}
 
 
 def _spread(observed: CorpusScore) -> tuple[float, float] | None:
@@ -277,6 +289,7 @@ def _parse(tree: Any) -> Baseline:
         noise=None if noise is None else _noise(noise),
         interval=None if interval is None else _interval(interval),
         environment={str(key): str(value) for key, value in dict(tree.get("environment") or {}).items()},
+        policy=None if tree.get("policy") is None else Policy.from_wire(tree["policy"], "policy"),
     )
 
 

@@ -92,4 +92,6 @@ def _with_class_facts(scores: CorpusScore) -> CorpusScore:
         is_mean=takes_mean(cls),
         binary=cls.binary,
         noise_floor=cls.noise_floor,
+        floor_known=bool(cls.noise_floor or cls.noise_source),
+        neutral_shift=cls.neutral_shift,
     )

@@ -8,6 +8,9 @@ from dataclasses import replace
 
 from pytest_vidmetrics.core.scores import CorpusScore
 
+_ALL = 300
+"""Places behind the point that no rounding is needed for."""
+
 _MOST = 10
 """Significant digits: a float has 15 to 17, of which the last ones differ between processors."""
 
@@ -27,7 +30,10 @@ def rounded(observed: CorpusScore) -> CorpusScore:
 
 def digits(value: float, floor: float) -> float:
     """Return ``value`` to a hundredth of ``floor`` or finer, and to ten significant digits at most."""
-    return float(f"{round(value, _places(floor)):.{_MOST}g}") if math.isfinite(value) else value
+    if not math.isfinite(value):
+        return value
+    places = _places(floor)
+    return float(f"{value if places >= _ALL else round(value, places):.{_MOST}g}")
 
 
 def step(value: float, floor: float) -> float:
@@ -39,8 +45,8 @@ def step(value: float, floor: float) -> float:
 def _places(floor: float) -> int:
     """Return how many places behind the point numbers with this noise floor keep."""
     if not (0.0 < floor < math.inf):
-        return 300
-    return min(300, 2 - math.floor(math.log10(floor)))
+        return _ALL
+    return min(_ALL, 2 - math.floor(math.log10(floor)))
 
 
 def close(old: Mapping[str, float], new: Mapping[str, float], floor: float) -> bool:

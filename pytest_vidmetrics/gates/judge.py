@@ -14,6 +14,8 @@ from pytest_vidmetrics.core.wording import counted, interval, number, some
 from pytest_vidmetrics.gates.baseline import Baseline, contradiction
 from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, regression_p, settling_size
 from pytest_vidmetrics.gates.digits import rounded
+from pytest_vidmetrics.gates.margin import Margin, blind, margin_of, widened
+from pytest_vidmetrics.gates.sight import detection_limit, too_blind
 from pytest_vidmetrics.gates.stale import common, differences
 
 if TYPE_CHECKING:
@@ -139,7 +141,8 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
     policy = config.policy
     sign = 1.0 if observed.higher_is_better else -1.0
     harm = sign * (baseline.score - observed.score)
-    margin, source = margin_of(policy, observed, baseline)
+    chosen = margin_of(policy, observed, baseline)
+    margin, source = chosen.value, chosen.source
     harms = _finite(harm_interval(observed, baseline, policy.alpha))
     facts: dict[str, Any] = {
         "metric": config.metric,
@@ -159,9 +162,21 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
         return Verdict("ERROR", f"the margin is {margin} ({source}) and the harm {harm}: not finite numbers", **facts)
     if policy.decide != "point" and harms is None:
         return Verdict("ERROR", f"decide = {policy.decide!r} needs at least two independent samples", **facts)
+    facts["sees"] = limit = detection_limit(policy, baseline, chosen, harms)
     status = _decide(policy.decide, harm, margin, harms)
-    notes = _notes(policy, observed, baseline, margin, harms)
+    notes = _notes(policy, observed, baseline, chosen, harms)
+    if status != "REGRESSED" and (fault := _less_sight(policy, observed, baseline, chosen, limit)):
+        return Verdict("ERROR", fault, notes=notes, **facts)
     return Verdict(status, _sentence(status, harm, margin, source, harms), notes=notes, **facts)
+
+
+def _less_sight(policy: Policy, observed: CorpusScore, baseline: Baseline, margin: Margin, limit: float | None) -> str:
+    """Return why a gate must not pass that sees less than it has to, or than it did; empty when there is no reason."""
+    if text := too_blind(policy, observed, limit, margin):
+        return text
+    if policy.reason is None and (text := widened(policy, observed, baseline)):
+        return f'this gate sees less than before: {text}; say why with reason = "..." in the manifest'
+    return ""
 
 
 def _finite(found: Interval | None) -> Interval | None:
@@ -170,10 +185,13 @@ def _finite(found: Interval | None) -> Interval | None:
 
 
 def _notes(
-    policy: Policy, observed: CorpusScore, baseline: Baseline, margin: float, interval: Interval | None
+    policy: Policy, observed: CorpusScore, baseline: Baseline, chosen: Margin, interval: Interval | None
 ) -> tuple[str, ...]:
-    """Return what a reader should know besides the verdict: doubt, changed sides, noise above the margin."""
-    notes = list(observed.remarks)
+    """Return what a reader should know besides the verdict: doubt, changed sides, margins that miss or were widened."""
+    margin, notes = chosen.value, list(observed.remarks)
+    if policy.reason is not None and (text := widened(policy, observed, baseline)):
+        notes.append(f"{text}: {policy.reason}")
+    notes += filter(None, (blind(chosen, observed),))
     gone = sorted(baseline.samples.keys() - observed.samples.keys())
     new = sorted(observed.samples.keys() - baseline.samples.keys())
     if gone or new:  # of a metric that chooses: for others that is STALE
@@ -186,7 +204,7 @@ def _notes(
     if observed.binary:
         lost, won = changed_sides(observed, baseline)
         notes.append(f"{lost} clips got worse and {won} better")
-    given = max(policy.abs, policy.rel * abs(baseline.score))
+    given = max(policy.abs or 0.0, (policy.rel or 0.0) * abs(baseline.score))
     if baseline.noise is not None and 0.0 < given < policy.sigma * baseline.noise.sigma:
         noise = baseline.noise
         notes.append(
@@ -202,19 +220,6 @@ def _decide(rule: str, harm: float, margin: float, interval: Interval | None) ->
     if interval is not None:
         tested = {"point": harm, "strict": interval.high, "lenient": interval.low}[rule]
     return "REGRESSED" if tested > margin else "IMPROVED" if -harm > margin else "PASS"
-
-
-def margin_of(policy: Policy, observed: CorpusScore, baseline: Baseline) -> tuple[float, str]:
-    """Return the largest of the four margins, and which one it is."""
-    noise = baseline.noise.sigma if baseline.noise else 0.0
-    choices = {
-        f"abs = {policy.abs:g}": policy.abs,
-        f"rel = {policy.rel:g} of the baseline": policy.rel * abs(baseline.score),
-        f"{policy.sigma:g} sigma of measured noise": policy.sigma * noise,
-        "the metric's noise floor": observed.noise_floor,
-    }
-    source = max(choices, key=lambda name: choices[name])
-    return choices[source], source
 
 
 def _sentence(status: Status, harm: float, margin: float, source: str, interval: Interval | None) -> str:

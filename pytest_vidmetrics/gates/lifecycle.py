@@ -16,6 +16,7 @@ from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wording import number
 from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.judge import blocked, judge, recorded
+from pytest_vidmetrics.gates.margin import widened
 from pytest_vidmetrics.gates.seat import COMMON, Found, Seat
 from pytest_vidmetrics.gates.stale import common, extended
 
@@ -87,7 +88,12 @@ class Gate:
         measured = old.noise if old is not None and old.scores.metric == observed.metric else None
         if noise is not None:
             measured = noise()
-        new = Baseline.of(observed, self.seat.owner, self.environment, measured)
+        policy = self.config.policy
+        if old is not None and policy.reason is None and (text := widened(policy, observed, old)):
+            reason = f'not recorded, the gate would see less: {text}; say why with reason = "..." in the manifest'
+            verdict = Verdict("ERROR", reason, metric=self.config.metric, baseline=old.score, now=observed.score)
+            return Settled(verdict, found.key, found.cohort, baseline=old)
+        new = Baseline.of(observed, self.seat.owner, self.environment, measured, policy)
         verdict = recorded(observed, new, old)
         if verdict.status == "UNCHANGED" and target == found.key:
             return Settled(verdict, target, found.cohort, baseline=old)
@@ -104,7 +110,7 @@ class Gate:
         if not verdict.passed:
             reason = f"not extended, the common samples are worse: {verdict.reason}"
             return Settled(replace(verdict, reason=reason), found.key, found.cohort, baseline=old)
-        new = Baseline.of(extended(old, observed), self.seat.owner, self.environment, old.noise)
+        new = Baseline.of(extended(old, observed), self.seat.owner, self.environment, old.noise, self.config.policy)
         facts: dict[str, Any] = {"metric": self.config.metric, "baseline": old.score, "now": new.score, "n": new.n}
         verdict = Verdict("UPDATED", f"the baseline is extended: {both.text()}", **facts)
         return Settled(verdict, self.seat.target(self.seat.cohort), self.seat.cohort or COMMON, new, old)
@@ -112,7 +118,7 @@ class Gate:
     def _calibrate(self, found: Found, old: Baseline, noise: Noise, observed: CorpusScore) -> Settled:
         """Record the noise beside the score, which stays."""
         new = Baseline.of(
-            replace(old.scores, noise_floor=observed.noise_floor), self.seat.owner, old.environment, noise
+            replace(old.scores, noise_floor=observed.noise_floor), self.seat.owner, old.environment, noise, old.policy
         )
         new = replace(new, scores=old.scores, interval=old.interval)
         verdict = Verdict(

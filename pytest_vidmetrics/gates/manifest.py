@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pytest_vidmetrics.core.errors import UnavailableError, closest
-from pytest_vidmetrics.core.policy import Decide, Policy
+from pytest_vidmetrics.core.policy import Policy, policy_fault
 from pytest_vidmetrics.core.types import SampleValues
 from pytest_vidmetrics.gates.case import NAME, Case, Location, Manifest
 from pytest_vidmetrics.gates.files import PathReader, has_parts
@@ -220,17 +219,8 @@ def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) ->
             raise check.at("gate", gate).error(f"the case has no gate {gate!r}{closest(gate, known)}")
         check.known(table, fields, ("gate", gate))
         for key, value in table.items():
-            where = check.at("gate", gate, key)
-            if key == "decide":
-                check.choice(table, key, get_args(Decide), "point", at=("gate", gate))
-            elif key == "min_n":
-                check.count(table, key, 1, at=("gate", gate))
-            elif isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise where.error(f"{key} must be a number, got {value!r}")
-            elif not math.isfinite(value) or value < 0:
-                raise where.error(f"{key} must be finite and not negative, got {value!r}")
-            elif key == "alpha" and not 0 < value <= 0.5:
-                raise where.error(f"alpha must lie between 0 and 0.5, got {value!r}")
+            if fault := policy_fault(key, value):
+                raise check.at("gate", gate, key).error(fault)
         policies[gate] = Policy(**table)
     return policies
 
