@@ -23,8 +23,8 @@ def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> 
     lines = [f"{verdict.status}: {verdict.reason}", f"  {label}"]
     if verdict.now is not None:
         before = [number(value) for value in (verdict.baseline, verdict.now, verdict.harm)]
-        row = (*before, interval(verdict.interval), number(verdict.margin), str(verdict.n))
-        lines += ["", *table([("baseline", "now", "harm", "interval", "margin", "n"), row], indent="  ")]
+        row = (*before, interval(verdict.interval), number(verdict.margin), number(verdict.sees), str(verdict.n))
+        lines += ["", *table([("baseline", "now", "harm", "interval", "margin", "sees", "n"), row], indent="  ")]
     if verdict.notes:
         lines += ["", *(f"  - {note}" for note in verdict.notes)]
     if verdict.worst:
@@ -48,7 +48,7 @@ def _nearby(path: str) -> str:
 def properties(verdict: Verdict, prefix: str = "vidmetrics") -> list[tuple[str, Any]]:
     """Return what JUnit and other reporters show of a gate."""
     found: list[tuple[str, Any]] = [
-        (f"{prefix}.{key}", getattr(verdict, key)) for key in ("baseline", "now", "harm", "margin", "n")
+        (f"{prefix}.{key}", getattr(verdict, key)) for key in ("baseline", "now", "harm", "margin", "sees", "n")
     ]
     found.append((f"{prefix}.interval", verdict.interval and list(verdict.interval)))
     return [*found, (f"{prefix}.verdict", verdict.status)]

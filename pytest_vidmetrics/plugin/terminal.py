@@ -45,6 +45,7 @@ class TerminalWriter:
     def _about(self, gates: Sequence[Judged]) -> list[str]:
         lines = table(_rows(gates))
         if self.controller.config.option.verbose > 0:
+            lines += _sight(gates)
             lines += _worse_clips(gates)
         lines += filter(
             None, (self._cohort(gates), _family(gates), *_unavailable(gates), self._skipped(gates), _xfailed(gates))
@@ -136,6 +137,17 @@ def _notes(gates: Sequence[Judged]) -> list[str]:
     ]
     more = len(notes) - _NOTES_SHOWN
     return notes if more <= 0 else [*notes[:_NOTES_SHOWN], f"and {more} more; the report has all"]
+
+
+def _sight(gates: Sequence[Judged]) -> list[str]:
+    """Return what each gate would catch four times out of five, and where its margin comes from."""
+    lines = []
+    for one in gates:
+        verdict = one.outcome.verdict
+        if verdict.margin is not None:
+            seen = "not known" if verdict.sees is None else f"a harm from {number(verdict.sees)} on"
+            lines.append(f"{one.outcome.gate}: sees {seen}; margin {number(verdict.margin)}: {verdict.margin_from}")
+    return lines
 
 
 def _worse_clips(gates: Sequence[Judged]) -> list[str]:
