@@ -152,10 +152,10 @@ def test_a_bad_output_is_named_and_the_others_are_kept(what: str, text: str, whe
 
 @pytest.mark.parametrize(
     ("what", "text"),
-    [("exit", "ended with exit status 3"), ("die", "was killed by SIGKILL"), ("hang", "longer than timeout_s = 2")],
+    [("exit", "ended with exit status 3"), ("die", "was killed by SIGKILL"), ("hang", "longer than timeout_s = 10")],
 )
 def test_a_command_that_fails_keeps_what_it_finished(what: str, text: str, where: Location, tmp_path: Path) -> None:
-    store, one = Generations(tmp_path / "made"), method(where, timeout_s=2.0 if what == "hang" else 60.0)
+    store, one = Generations(tmp_path / "made"), method(where, timeout_s=10.0 if what == "hang" else 60.0)
     made = store.ensure(one, requests(one, "fine", what, "never reached"))
     assert [found.exists for found in made] == [True, False, False]
     assert text in made[2].problem
