@@ -56,7 +56,10 @@ def test_a_skip_mark_on_a_case_skips_its_items(bench: Bench) -> None:
 
 def test_last_failed_reruns_the_red_gate_only(bench: Bench) -> None:
     bench.record()
-    text = MANIFEST.replace("abs = 0.001", 'abs = 0.001\n[case.demo.gate."vbench.temporal_flickering"]\nabs = 1.0')
+    text = MANIFEST.replace(
+        "abs = 0.001",
+        'abs = 0.001\n[case.demo.gate."vbench.temporal_flickering"]\nabs = 1.0\nreason = "noise"',
+    )
     bench.manifest(text)
     bench.degrade("a")
     bench.run().assert_outcomes(passed=5, failed=1)

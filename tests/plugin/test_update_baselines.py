@@ -147,7 +147,10 @@ def test_ctrl_c_with_workers_records_nothing(bench: Bench) -> None:
 def test_last_failed_records_only_what_failed(bench: Bench) -> None:
     bench.record()
     before = _stamps(bench)
-    text = MANIFEST.replace("abs = 0.001", 'abs = 0.001\n[case.demo.gate."vbench.temporal_flickering"]\nabs = 1.0')
+    text = MANIFEST.replace(
+        "abs = 0.001",
+        'abs = 0.001\n[case.demo.gate."vbench.temporal_flickering"]\nabs = 1.0\nreason = "noise"',
+    )
     bench.manifest(text)
     bench.degrade("a")
     assert verdicts(bench.run()) == {"common.psnr": "REGRESSED", "vbench.temporal_flickering": "PASS"}
