@@ -110,7 +110,10 @@ def test_an_unknown_name_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     assert "did you mean 'here.bin'?" in capsys.readouterr().err
 
 
-def test_score_pairs_and_set_metrics(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_pairs_and_set_metrics(
+    clips: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry.metric_class("fake.paired"), "weights_files", lambda self: ())
     args = ["score", "gen", "--reference", "ref", "--metrics", "fake,sets", "--device", "cpu"]
     assert main([*args, "--param", "fake.mean:scale=2"]) == 0
     found = strict(capsys.readouterr().out)
