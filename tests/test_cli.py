@@ -153,6 +153,131 @@ def test_a_metric_named_itself_that_scored_nothing_is_a_failure(
     assert "fake.paired: no sample was scored" in capsys.readouterr().err
 
 
+@pytest.fixture
+def level() -> None:
+    @register("fake.level")
+    class Level(BaseMetric):
+        requires_reference: ClassVar[bool] = False
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            return MetricResult(self.name, float(sample["video"].mean()))
+
+    @register("fake.pair")
+    class Pair(BaseMetric):
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            return MetricResult(self.name, float((sample["video"] - sample["reference"]).abs().mean()))
+
+
+def score(*args: str) -> int:
+    return main(["score", *args, "--device", "cpu"])
+
+
+def names(text: str) -> list[str]:
+    return [Path(row["video"]).name for row in strict(text)["samples"]]
+
+
+@pytest.mark.usefixtures("level")
+def test_two_links_to_one_file_are_two_clips(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clips / "gen" / "c.gif").symlink_to(clips / "gen" / "a.gif")
+    assert score("gen", "gen/a.gif", "./gen/../gen/b.gif", "--metrics", "fake.level") == 0
+    assert names(capsys.readouterr().out) == ["a.gif", "b.gif", "c.gif"]
+
+
+@pytest.mark.usefixtures("level")
+def test_a_clip_without_a_reference_counts(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clips / "ref" / "b.gif").unlink()
+    assert score("gen", "--reference", "ref", "--metrics", "fake.pair,sets") == 1
+    captured = capsys.readouterr()
+    assert "1 clips have no reference: b.gif" in captured.err
+    assert strict(captured.out)["samples"][0]["scores"]["fake.pair"]["status"] == "scored"
+    assert score("gen/a.gif", "--reference", "ref", "--metrics", "fake.pair") == 1
+    assert "1 files of reference have no clip, and no set metric reads them: c.gif" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("level")
+def test_position_is_asked_for_and_said(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b", "c"):
+        (clips / "ref" / f"{name}.gif").rename(clips / "ref" / f"teacher_{name}.gif")
+    assert score("gen", "--reference", "ref", "--metrics", "fake.pair") == 1
+    assert "2 clips have no reference: a.gif, b.gif" in capsys.readouterr().err
+    assert score("gen", "--reference", "ref", "--metrics", "sets", "--pair", "set") == 0
+    capsys.readouterr()
+    (clips / "ref" / "teacher_c.gif").unlink()
+    assert score("gen", "--reference", "ref", "--metrics", "fake.pair", "--pair", "position") == 0
+    captured = capsys.readouterr()
+    assert "paired by position: a.gif with teacher_a.gif\npaired by position: b.gif with teacher_b.gif" in captured.err
+    assert strict(captured.out)["provenance"]["pair"] == "position"
+    assert score("gen/a.gif", "--reference", "ref", "--metrics", "fake.pair", "--pair", "position") == 2
+
+
+@pytest.mark.usefixtures("level")
+def test_what_is_left_out_is_said_and_counts(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("._a.gif", "notes.txt", "a.png", "a.wav"):
+        (clips / "gen" / name).write_bytes(b"x")
+    assert score("gen", "--metrics", "fake.level") == 0
+    assert names(capsys.readouterr().out) == ["a.gif", "b.gif"]
+    for name in ("other.png", "song.mp3", "frames/0.png"):
+        (clips / "gen" / name).parent.mkdir(exist_ok=True)
+        (clips / "gen" / name).write_bytes(b"x")
+    assert score("gen", "--metrics", "fake.level") == 1
+    err = capsys.readouterr().err
+    for line in ("song.mp3 is left out: a sound", "other.png is left out: a picture", "frames is left out: a folder"):
+        assert line in err
+    assert score(str(clips / "gen" / "*"), "--metrics", "fake.level") == 1
+    assert "notes.txt is left out: not a clip" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("suffix", [".m4v", ".ts", ".mpg", ".mkv", ".flv", ".3gp", ".npz"])
+def test_one_list_of_suffixes_for_folders_globs_and_manifests(
+    clips: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    (clips / "gen" / f"d{suffix}").write_bytes(b"nothing")
+    for given in ("gen", str(clips / "gen" / "*")):
+        assert score(given, "--metrics", "fake.level") == 1
+        captured = capsys.readouterr()
+        assert names(captured.out) == ["a.gif", "b.gif", f"d{suffix}"]
+        assert "sample 2: fake.level: failed" in captured.err
+
+
+@pytest.mark.usefixtures("level")
+def test_clips_are_in_natural_order(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (2, 10, 1):
+        (clips / "gen" / f"{number}.gif").write_bytes((clips / "gen" / "a.gif").read_bytes())
+    for given in ("gen", str(clips / "gen" / "*.gif")):
+        assert score(given, "--metrics", "fake.level") == 0
+        assert names(capsys.readouterr().out)[:3] == ["1.gif", "2.gif", "10.gif"]
+
+
+@pytest.mark.usefixtures("level")
+def test_a_folder_of_frames_is_a_clip(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    (clips / "gen" / "a.gif").rename(clips / "a.gif")
+    (clips / "frames").mkdir()
+    for number in range(3):
+        Image.new("RGB", (16, 16), (51, 51, 51)).save(clips / "frames" / f"{number}.png")
+    assert score("frames", "--metrics", "fake.level") == 0
+    (row,) = strict(capsys.readouterr().out)["samples"]
+    assert row["scores"]["fake.level"]["score"] == pytest.approx(0.2, abs=0.001)
+
+
+@pytest.mark.usefixtures("level")
+def test_a_metric_without_weights_does_not_end_the_others(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    @register("fake.away")
+    class Away(BaseMetric):
+        requires_reference: ClassVar[bool] = False
+
+        def setup(self) -> None:
+            raise UnavailableError("away.bin is missing")
+
+    assert score("gen", "--metrics", "fake.level,fake.away") == 1
+    captured = capsys.readouterr()
+    assert strict(captured.out)["samples"][0]["scores"]["fake.level"]["status"] == "scored"
+    assert "fake.away: away.bin is missing" in captured.err
+    assert "1 metrics are left out: fake.away" in captured.err
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

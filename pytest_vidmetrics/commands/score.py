@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_vidmetrics.commands._json import to_json
+from pytest_vidmetrics.core.order import in_order
 from pytest_vidmetrics.core.types import EvalResults, MetricResult, Video
+from pytest_vidmetrics.metrics import registry
 
 HELP = "score clips, print JSON"
 _MEDIA = ("video", "reference", "audio", "reference_audio")
+_PAIRS = (("video", "reference"), ("audio", "reference_audio"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("video", nargs="*", metavar="VIDEO", help="generated clips: files, folders or globs")
     parser.add_argument("--metrics", default="all", metavar="SEL", help="metrics and groups, by comma")
-    parser.add_argument("--reference", nargs="+", metavar="PATH", help="reference clips, paired by file stem")
+    parser.add_argument("--reference", nargs="+", metavar="PATH", help="reference clips, see --pair")
     parser.add_argument("--audio", nargs="+", metavar="PATH", help="generated audio")
     parser.add_argument("--reference-audio", nargs="+", metavar="PATH", help="reference audio")
     parser.add_argument("--extract-audio", action="store_true", help="take the audio out of the clips")
+    parser.add_argument(
+        "--pair",
+        choices=("stem", "position", "set"),
+        default="stem",
+        help="stem: clips and references of one name (default); position: in order, as many of each; set: no pairs",
+    )
     parser.add_argument("--text-prompt", help="the prompt of every clip")
-    parser.add_argument("--text-prompts", metavar="FILE", help=".json or .jsonl with one prompt per clip")
+    parser.add_argument(
+        "--text-prompts", metavar="FILE", help=".json or .jsonl with one prompt per clip, in natural order"
+    )
     parser.add_argument("--fps", type=float, help="frames per second (default: what the file says)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--num-gpus", type=int, default=1)
@@ -40,19 +53,21 @@ def run(args: argparse.Namespace) -> int:
     """Score and print. Returns 1 when something failed, was left out, or when a metric named itself has no score."""
     from tqdm import tqdm
 
-    from pytest_vidmetrics.datasets.folders import AUDIO_SUFFIXES, VIDEO_SUFFIXES, samples_from
+    from pytest_vidmetrics.datasets.folders import samples_from
     from pytest_vidmetrics.engine.evaluator import Evaluator
 
-    samples = samples_from(
-        video=_expand(args.video, VIDEO_SUFFIXES) if args.video else None,
-        reference=_expand(args.reference, VIDEO_SUFFIXES) if args.reference else None,
-        audio=_expand(args.audio, AUDIO_SUFFIXES) if args.audio else None,
-        reference_audio=_expand(args.reference_audio, AUDIO_SUFFIXES) if args.reference_audio else None,
-        text_prompt=args.text_prompt,
-        text_prompts=Path(args.text_prompts) if args.text_prompts else None,
-        fps=args.fps,
-        extract_audio=args.extract_audio,
-    )
+    given = {key: _expand(getattr(args, key), _kind(key)) for key in _MEDIA if getattr(args, key)}
+    paths: dict[str, Any] = {key: found for key, (found, _) in given.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what has no partner is said below, and counts
+        samples = samples_from(
+            **paths,
+            text_prompt=args.text_prompt,
+            text_prompts=Path(args.text_prompts) if args.text_prompts else None,
+            fps=args.fps,
+            extract_audio=args.extract_audio,
+            pair=args.pair,
+        )
     selection = [name for name in args.metrics.split(",") if name]
     evaluator = Evaluator(
         selection,
@@ -60,40 +75,87 @@ def run(args: argparse.Namespace) -> int:
         args.num_gpus,
         loader_threads=args.loader_threads,
         metric_kwargs=_params(args.param),
+        skip_missing_deps=True,
     )
     with evaluator:
         # What is counted is the clips taken up, a few ahead of those that are scored.
         results = evaluator.evaluate(tqdm(samples, unit="clip", leave=False, disable=None))
-        provenance = evaluator.provenance()
-    text = to_json(_document(samples, results, provenance))
+        provenance, used = evaluator.provenance(), evaluator.metric_names
+    text = to_json(_document(samples, results, {**provenance, "pair": args.pair}))
     if args.output:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(text, "utf-8")
     else:
         sys.stdout.write(text)
-    problems = _problems(results, [name for name in selection if name in evaluator.explicit_metrics])
+    problems = [f"{key}: {line}" for key, (_, left_out) in given.items() for line in left_out]
+    problems += _unpaired(samples, args.pair, used)
+    problems += _problems(results, [name for name in selection if name in evaluator.explicit_metrics])
     if left_out := evaluator.unavailable:
+        problems += [f"{name}: {reason}" for name, reason in left_out.items() if name in evaluator.explicit_metrics]
         problems.append(f"{len(left_out)} metrics are left out: {', '.join(left_out)}")
-    sys.stderr.write("".join(f"{line}\n" for line in problems))
+    said = _paired_by_position(samples) if args.pair == "position" else []
+    sys.stderr.write("".join(f"{line}\n" for line in [*said, *problems]))
     return 1 if problems else 0
 
 
-def _expand(patterns: Iterable[str], suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the files of paths, folders and globs, each once."""
-    found: dict[Path, Path] = {}
+def _kind(key: str) -> Literal["video", "audio"]:
+    return "audio" if "audio" in key else "video"
+
+
+def _expand(patterns: Iterable[str], kind: Literal["video", "audio"]) -> tuple[list[Path], list[str]]:
+    """Return the clips of paths, folders and globs, each once, and a line on each file that is left out.
+
+    A link is a clip of its own, and one file that was named twice is one.
+    """
+    from pytest_vidmetrics.media.formats import kind_of, list_clips
+
+    found: dict[str, Path] = {}
+    left_out: list[str] = []
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            matches = sorted(one for one in path.iterdir() if one.is_file() and one.suffix.lower() in suffixes)
+            listing = list_clips(path, kind)
+            matches = list(listing.clips)
+            left_out += [f"{one} is left out: {reason}" for one, reason in listing.left_out]
         elif path.exists():
             matches = [path]
         else:
-            matches = sorted(one for one in _glob(path) if one.is_file())
+            every = in_order((one for one in _glob(path) if not one.name.startswith(".")), str)
+            matches = [one for one in every if one.is_dir() or kind_of(one) is not None] or every
+            left_out += [f"{one} is left out: not a clip" for one in every if one not in matches]
         if not matches:
-            raise FileNotFoundError(f"{pattern}: no {suffixes[0]} or similar file there")
+            raise FileNotFoundError(f"{pattern}: no {'.mp4' if kind == 'video' else '.wav'} or similar file there")
         for one in matches:
-            found.setdefault(one.resolve(), one)
-    return list(found.values())
+            found.setdefault(os.path.normpath(one.absolute()), one)
+    return list(found.values()), left_out
+
+
+def _unpaired(samples: Sequence[Mapping[str, Any]], pair: str, metrics: Iterable[str]) -> list[str]:
+    """Return a line on the clips without a reference where others have one, and on references that no metric reads."""
+    lines = []
+    sets = any(registry.metric_class(name).is_set_metric for name in metrics)
+    generated = [sample for sample in samples if sample.get("role") != "reference"]
+    for key, clip in (("reference", "video"), ("reference_audio", "audio")):
+        over = [sample[clip] for sample in samples if sample.get("role") == "reference" and clip in sample]
+        alone = [sample.get(clip, sample.get("video")) for sample in generated if key not in sample]
+        given = over or len(alone) < len(generated)
+        if pair != "set" and given and alone:
+            lines.append(f"{len(alone)} clips have no {key}: {_names(alone)}")
+        if over and not sets:
+            lines.append(f"{len(over)} files of {key} have no clip, and no set metric reads them: {_names(over)}")
+    return lines
+
+
+def _names(values: Sequence[Any], limit: int = 5) -> str:
+    names = [Path(str(_path(value))).name for value in values]
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _paired_by_position(samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    pairs = [
+        (sample[clip], sample[key]) for clip, key in _PAIRS for sample in samples if clip in sample and key in sample
+    ]
+    return [f"paired by position: {_names([one])} with {_names([other])}" for one, other in pairs]
 
 
 def _glob(pattern: Path) -> Iterable[Path]:

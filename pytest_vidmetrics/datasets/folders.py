@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import shutil
 import tempfile
@@ -11,16 +10,22 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_vidmetrics.core.errors import NoAudioStreamError
 from pytest_vidmetrics.core.hashing import digest_file
+from pytest_vidmetrics.core.samples import whole_name
+from pytest_vidmetrics.core.text import json_lines, parse_json, read_text
 from pytest_vidmetrics.core.types import Video
+from pytest_vidmetrics.media.formats import clip_name, kind_of, list_clips
 
 PathSpec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Pair = Literal["stem", "position", "set"]
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".gif", ".webm")
-AUDIO_SUFFIXES = (".wav", ".mp3", ".flac", ".m4a", ".ogg", ".opus")
+_COMMON = {
+    "video": (".mp4", ".avi", ".mov", ".mkv", ".gif", ".webm"),
+    "audio": (".wav", ".mp3", ".flac", ".m4a", ".ogg", ".opus"),
+}
 _PROMPT_SUFFIXES = (".jsonl", ".json")
 
 
@@ -37,16 +42,20 @@ def samples_from(
     extras: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     extract_audio: bool | str | os.PathLike[str] = False,
     extract_workers: int = 4,
+    pair: Pair = "stem",
 ) -> list[dict[str, Any]]:
     """Return one dict per generated clip, then one with ``role="reference"`` per reference left over.
 
-    A path argument is a file, a folder (its media files in the order of their names, without sub-folders), or
-    paths in the caller's order. Clips become :class:`Video`, audio stays text. ``text_prompt``, ``fps``,
+    A path argument is a file, a folder (its clips in natural order, see :func:`.formats.list_clips`), or paths in the
+    caller's order. Clips become :class:`Video`, audio stays text. ``text_prompt``, ``fps``,
     ``auxiliary_info`` and ``extras`` hold for every generated clip, or are lists with one value each;
-    ``text_prompts`` is such a list or a ``.json`` or ``.jsonl`` file. ``extras`` is merged last.
+    ``text_prompts`` is such a list or a ``.json`` or ``.jsonl`` file; prompts with an ``id`` belong to the clip of that
+    name. ``extras`` is merged last.
 
-    References are paired by file stem as soon as one stem occurs on both sides, and by position otherwise. A
-    generated clip without a partner has no ``reference``; a warning names the clips when both sides have some.
+    ``pair = "stem"``: a reference belongs to the clip of the same file name without suffix; one clip and one
+    reference are a pair whatever their names are. A generated clip without a partner has no ``reference``; a warning
+    says so when there are references without a clip too. ``"position"``: the n-th reference belongs to the n-th clip,
+    and the counts agree. ``"set"``: no pairs, every reference is one of the reference set.
 
     ``extract_audio`` writes the audio track of each clip that has one to a folder (a temporary one for ``True``)
     and attaches it where no audio was given. Files are named by content, so equal stems do not meet and a clip
@@ -55,19 +64,19 @@ def samples_from(
     Raises ``ValueError`` for arguments that do not fit together and ``FileNotFoundError`` for a path that leads
     to nothing.
     """
-    clips, sounds = _paths(video, VIDEO_SUFFIXES), _paths(audio, AUDIO_SUFFIXES)
+    clips, sounds = _paths(video, "video"), _paths(audio, "audio")
     if text_prompt is not None and text_prompts is not None:
         raise ValueError("Pass either text_prompt (broadcast) or text_prompts (per-sample), not both.")
     samples = _generated(clips, sounds)
-    pictures, tracks = _paths(reference, VIDEO_SUFFIXES), _paths(reference_audio, AUDIO_SUFFIXES)
+    pictures, tracks = _paths(reference, "video"), _paths(reference_audio, "audio")
     left_over: list[dict[str, Any]] = []
     if pictures is not None:
-        rest = _pair(samples, clips or sounds or [], "reference", pictures)
+        rest = _pair(samples, clips or sounds or [], "reference", pictures, pair)
         left_over += [{"video": Video(source=str(path)), "role": "reference"} for path in rest]
     if tracks is not None:
-        rest = _pair(samples, sounds or clips or [], "reference_audio", tracks)
+        rest = _pair(samples, sounds or clips or [], "reference_audio", tracks, pair)
         left_over += [{"audio": str(path), "role": "reference"} for path in rest]
-    prompts = _prompts(text_prompts) if text_prompts is not None else text_prompt
+    prompts = _prompts(text_prompts, clips or sounds or []) if text_prompts is not None else text_prompt
     for key, value in (("text_prompt", prompts), ("fps", fps), ("auxiliary_info", auxiliary_info)):
         if value is not None:
             for sample, one in zip(samples, _spread(value, len(samples)), strict=True):
@@ -81,25 +90,25 @@ def samples_from(
     return samples
 
 
-def _paths(spec: PathSpec | None, suffixes: tuple[str, ...]) -> list[Path] | None:
+def _paths(spec: PathSpec | None, kind: Literal["video", "audio"]) -> list[Path] | None:
     if spec is None:
         return None
     if isinstance(spec, str | os.PathLike):
-        return _expand(Path(spec), suffixes)
+        return _expand(Path(spec), kind)
     paths = [Path(entry) for entry in spec]
     if not paths:
         raise ValueError("Empty iterable passed where a non-empty path list was expected.")
     return paths
 
 
-def _expand(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def _expand(path: Path, kind: Literal["video", "audio"]) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is neither a file nor a directory.")
-    found = sorted(entry for entry in path.iterdir() if entry.is_file() and entry.suffix.lower() in suffixes)
+    found = [one for one in list_clips(path, kind).clips if kind == "video" or kind_of(one) == kind]
     if not found:
-        raise FileNotFoundError(f"No files with extension in {suffixes} under {path}")
+        raise FileNotFoundError(f"No files with extension in {_COMMON[kind]} under {path}, and no other clips")
     return found
 
 
@@ -119,23 +128,38 @@ def _generated(clips: list[Path] | None, sounds: list[Path] | None) -> list[dict
     return samples
 
 
-def _pair(samples: list[dict[str, Any]], generated: list[Path], key: str, references: list[Path]) -> list[Path]:
+def _pair(
+    samples: list[dict[str, Any]], generated: list[Path], key: str, references: list[Path], pair: Pair
+) -> list[Path]:
     """Attach references to the samples under ``key`` and return those left over."""
 
     def attach(sample: dict[str, Any], path: Path) -> None:
         sample[key] = Video(source=str(path)) if key == "reference" else str(path)
 
-    where = {path.stem: i for i, path in enumerate(generated)}
-    stems = {path.stem for path in references}
-    if len(where) < len(generated) or len(stems) < len(references) or stems.isdisjoint(where):
-        for sample, path in zip(samples, references, strict=False):
+    if pair == "set":
+        return references
+    if pair == "position" or len(generated) == len(references) == 1:
+        if len(generated) != len(references):
+            raise ValueError(f"pair='position': {len(generated)} clips, but {len(references)} for {key}")
+        for sample, path in zip(samples, references, strict=True):
             attach(sample, path)
-        return references[len(samples) :]
-    for path in references:
-        if path.stem in where:
-            attach(samples[where[path.stem]], path)
-    rest = [path for path in references if path.stem not in where]
-    orphans = [path.name for path in generated if path.stem not in stems]
+        return []
+    if pair != "stem":
+        raise ValueError(f"pair is 'stem', 'position' or 'set', not {pair!r}")
+    names = _by_name(generated, "the clips")
+    partners = _by_name(references, key)
+    if names.keys().isdisjoint(partners):
+        warnings.warn(
+            f"no {key} has the name of a clip ({generated[0].name}, …, but {references[0].name}, …), none is paired: "
+            "pair='set' says that this is meant, pair='position' that the n-th belongs to the n-th",
+            stacklevel=3,
+        )
+        return references
+    for name, path in partners.items():
+        if name in names:
+            attach(samples[generated.index(names[name])], path)
+    rest = [path for name, path in partners.items() if name not in names]
+    orphans = [path.name for name, path in names.items() if name not in partners]
     if orphans and rest:
         warnings.warn(
             f"paired by file stem: no {key} for {', '.join(orphans)}, "
@@ -143,6 +167,15 @@ def _pair(samples: list[dict[str, Any]], generated: list[Path], key: str, refere
             stacklevel=3,
         )
     return rest
+
+
+def _by_name(paths: list[Path], what: str) -> dict[str, Path]:
+    """Return paths by whole name. Raises ``ValueError`` for two of one name."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if (other := found.setdefault(whole_name(clip_name(path)), path)) is not path:
+            raise ValueError(f"two of {what} have one name, so that pairs are not clear: {other} and {path}")
+    return found
 
 
 def _spread(value: Any, count: int) -> list[Any]:
@@ -154,36 +187,47 @@ def _spread(value: Any, count: int) -> list[Any]:
     return values
 
 
-def _prompts(spec: str | os.PathLike[str] | Sequence[str]) -> Any:
+def _prompts(spec: str | os.PathLike[str] | Sequence[str], clips: list[Path]) -> Any:
     if isinstance(spec, str):
         # A string that names a file is a file, also one of a kind that cannot be read: never the prompt itself.
         if Path(spec).suffix in _PROMPT_SUFFIXES or (len(spec) < 4096 and Path(spec).is_file()):
-            return _read_prompts(Path(spec))
+            return _read_prompts(Path(spec), clips)
         return spec
-    return _read_prompts(Path(spec)) if isinstance(spec, os.PathLike) else spec
+    return _read_prompts(Path(spec), clips) if isinstance(spec, os.PathLike) else spec
 
 
-def _read_prompts(path: Path) -> list[str]:
+def _read_prompts(path: Path, clips: list[Path]) -> list[str]:
+    """Return one prompt per clip: in the order of the file, or by the name of the clip where every prompt has an id."""
     if path.suffix not in _PROMPT_SUFFIXES:
         raise ValueError(f"{path}: text prompts file must be .jsonl or .json, got {path.suffix!r}")
-    text = path.read_text("utf-8")
     if path.suffix == ".jsonl":
-        entries: Any = [json.loads(line) for line in text.splitlines() if line.strip()]
+        entries = [*json_lines(path)]
+    elif isinstance(tree := parse_json(read_text(path), path), list):
+        entries = [(1, entry) for entry in tree]
     else:
-        entries = json.loads(text)
-        if not isinstance(entries, list):
-            raise ValueError(f"{path}: expected a top-level JSON list of prompts.")
-    return [_prompt_of(entry, path) for entry in entries]
+        raise ValueError(f"{path}: expected a top-level JSON list of prompts.")
+    prompts = [_prompt_of(entry, path, line) for line, entry in entries]
+    ids = [entry.get("id") if isinstance(entry, dict) else None for _, entry in entries]
+    if not ids or any(id is None for id in ids):
+        return prompts
+    named = {whole_name(str(id)): prompt for id, prompt in zip(ids, prompts, strict=True)}
+    names = [whole_name(clip_name(clip)) for clip in clips]
+    if len(named) < len(ids) or set(names) != named.keys():
+        odd = sorted(set(names) ^ named.keys()) or sorted({str(id) for id in ids if ids.count(id) > 1})
+        raise ValueError(
+            f"{path}: the ids of the prompts are not the names of the clips, each once: {', '.join(odd[:5])}"
+        )
+    return [named[name] for name in names]
 
 
-def _prompt_of(entry: Any, path: Path) -> str:
+def _prompt_of(entry: Any, path: Path, line: int) -> str:
     if isinstance(entry, str):
         return entry
     if not isinstance(entry, dict):
-        raise ValueError(f"{path}: prompt entries must be strings or dicts, got {type(entry).__name__}")
+        raise ValueError(f"{path}: prompt entries must be strings or dicts, got {type(entry).__name__} (line {line})")
     found = entry.get("prompt") or entry.get("text_prompt")
     if not isinstance(found, str):
-        raise ValueError(f"{path}: dict entry missing 'prompt'/'text_prompt' string field: {entry}")
+        raise ValueError(f"{path}: dict entry missing 'prompt'/'text_prompt' string field: {entry} (line {line})")
     return found
 
 
