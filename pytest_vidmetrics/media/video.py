@@ -18,6 +18,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
+from pytest_vidmetrics.media.arrays import ARRAY_SUFFIXES, read_array
 from pytest_vidmetrics.media.container import decode_frames, find_video, open_media, scan_video, video_stream
 from pytest_vidmetrics.media.formats import IMAGE_SUFFIXES
 from pytest_vidmetrics.media.images import image_size, list_images, read_images
@@ -102,8 +103,8 @@ def read_clip(
 ) -> Clip:
     """Decode the frames that ``request`` and ``extra`` ask for, each once.
 
-    ``path`` is a video, a GIF, a folder of equally large images in natural order, or one image. Decoding stops
-    after the last frame that is needed. A request for a size is met by the decoder, see :mod:`.scaling`. Raises
+    ``path`` is a video, a GIF, an ``.npz`` file (see :mod:`.arrays`), a folder of equally large images in natural
+    order, or one image. Decoding stops after the last frame that is needed. A request for a size is met by the decoder, see :mod:`.scaling`. Raises
     :class:`MediaError`, which names the file, when it is missing, empty, truncated, damaged, not media, or has no
     frames.
     """
@@ -113,6 +114,8 @@ def read_clip(
         paths = list_images(where) if where.is_dir() else [where]
         wanted = _wanted(requests, len(paths))
         return Clip(read_images(paths, wanted), wanted, len(paths), None)
+    if where.suffix.lower() in ARRAY_SUFFIXES:
+        return _of_array(where, requests)
     scan = scan_video(where)
     total, clock = scan.frames, scan.clock
     if where.suffix.lower() in UNSCALED_SUFFIXES:
@@ -123,6 +126,15 @@ def read_clip(
     clips = {size: Clip(frames, numbers[size], total, clock.fps, clock.times) for size, frames in read.items()}
     scaled = {size: clip for size, clip in clips.items() if size is not None}
     return replace(clips[None], scaled=None if where.suffix.lower() in UNSCALED_SUFFIXES else scaled)
+
+
+def _of_array(path: Path, requests: Sequence[FrameRequest]) -> Clip:
+    import torch
+
+    pixels = read_array(path)
+    wanted = _wanted(requests, len(pixels))
+    rows = np.ascontiguousarray(pixels[list(wanted)].transpose(0, 2, 3, 1))
+    return Clip(torch.from_numpy(rows).permute(0, 3, 1, 2), wanted, len(pixels), None)
 
 
 def _wanted(requests: Sequence[FrameRequest], total: int) -> tuple[int, ...]:
@@ -223,6 +235,9 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
         paths = list_images(where) if where.is_dir() else [where]
         width, height = image_size(paths[0])
         return ClipInfo(len(paths), width, height, None, has_video=True, has_audio=False, duration=None)
+    if where.suffix.lower() in ARRAY_SUFFIXES:
+        frames, _, height, width = read_array(where).shape
+        return ClipInfo(frames, width, height, None, has_video=True, has_audio=False, duration=None)
     with open_media(where) as container:
         audio = bool(container.streams.audio)
         duration = None if container.duration is None else container.duration / 1_000_000

@@ -17,6 +17,10 @@ def frame_pairs(sample: Mapping[str, Any], size: int) -> Iterator[tuple[torch.Te
     Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` when the frame sizes differ.
     """
     video, reference = sample["video"], sample["reference"]
+    if video.shape[1] != reference.shape[1]:
+        raise IncompatibleSampleError(
+            f"the clip has {video.shape[1]} channels and its reference {reference.shape[1]}: convert one of them"
+        )
     if video.shape[1:] != reference.shape[1:]:
         raise IncompatibleSampleError(
             f"the clip is {_size(video)} and its reference {_size(reference)}: "
