@@ -104,9 +104,9 @@ def read_clip(
     """Decode the frames that ``request`` and ``extra`` ask for, each once.
 
     ``path`` is a video, a GIF, an ``.npz`` file (see :mod:`.arrays`), a folder of equally large images in natural
-    order, or one image. Decoding stops after the last frame that is needed. A request for a size is met by the decoder, see :mod:`.scaling`. Raises
-    :class:`MediaError`, which names the file, when it is missing, empty, truncated, damaged, not media, or has no
-    frames.
+    order, or one image. Decoding stops after the last frame that is needed. A request for a size is met by the
+    decoder, see :mod:`.scaling`. Raises :class:`MediaError`, which names the file, when it is missing, empty,
+    truncated, damaged, not media, or has no frames.
     """
     where = Path(path)
     requests = (request, *extra)
