@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,12 @@ class Sample:
     @property
     def path(self) -> str:
         """The file that names the sample in reports."""
-        return str(self.values.get("video") or self.values.get("audio") or "")
+        for key in ("video", "audio"):
+            value = self.values.get(key)
+            value = getattr(value, "source", value)
+            if isinstance(value, str | os.PathLike):
+                return os.fspath(value)
+        return ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.faults import checked_result, ends_run, fault
-from pytest_vidmetrics.engine.identity import full_identity
+from pytest_vidmetrics.engine.identity import UnkeyedError, content, full_identity
 from pytest_vidmetrics.engine.threads import reducing_threads
 from pytest_vidmetrics.engine.values import completed
 from pytest_vidmetrics.engine.work import Outcome
@@ -189,20 +189,28 @@ def _reference_digest(samples: Sequence[Sample], metric: BaseMetric) -> str | No
 def _sample_digest(samples: Sequence[Sample], metric: BaseMetric) -> str:
     """Return the digest of the ids and of the values, such as prompts, that the metric reads."""
     keys = [key for key in (*metric.required_keys(), *metric.reads) if key not in PATH_KEYS]
-    return digest_json([[sample.id, {key: sample.values.get(key) for key in keys}] for sample in samples])
+    return digest_json([[sample.id, {key: _plain(key, sample.values.get(key)) for key in keys}] for sample in samples])
 
 
 def _digests(samples: Iterable[Sample], keys: Sequence[str]) -> str:
     return digest_json(
         {
             sample.id: [
-                digest_file(value) if key in PATH_KEYS and isinstance(value, str) else value
+                digest_file(value) if key in PATH_KEYS and isinstance(value, str) else _plain(key, value)
                 for key in keys
                 if (value := sample.values.get(key)) is not None
             ]
             for sample in samples
         }
     )
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Return a sample value as JSON: itself, or its content; a value without one counts by its type alone."""
+    try:
+        return content(key, value)
+    except UnkeyedError:
+        return type(value).__name__
 
 
 def _attempt(make: Callable[[], str]) -> str | None:
