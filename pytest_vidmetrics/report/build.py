@@ -1,0 +1,96 @@
+"""A report on disk: one file, or a folder with its media beside it. Whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.files import write_atomic
+from pytest_vidmetrics.gates.record import GateRecord, RunRecord
+from pytest_vidmetrics.report.curves import Curve, curves_of
+from pytest_vidmetrics.report.page import page
+from pytest_vidmetrics.report.shelf import InFolder, InPage, Media, shelve
+from pytest_vidmetrics.report.view import RunView, view
+
+BUDGET_MIB = 24.0
+INDEX = "index.html"
+_MARK = b'<meta name="generator" content="pytest-vidmetrics '
+
+Details = Callable[[GateRecord, str], Mapping[str, Any] | None]
+"""What the store kept of one clip's score for one gate: gate and clip id to its details, or ``None``."""
+
+
+def write_report(
+    target: Path,
+    record: RunRecord,
+    root: Path,
+    *,
+    record_name: str,
+    budget_mib: float = BUDGET_MIB,
+    details: Details | None = None,
+    others: Mapping[str, RunRecord] | None = None,
+) -> None:
+    """Write the report of a run to ``target``: a file that ends in ``.html``, else a folder with ``index.html``.
+
+    ``root`` is where the paths of the record start; ``record_name`` what printed commands call the record;
+    ``others`` are runs whose clips are shown beside those of the same id, by name. Raises ``OSError`` and
+    :class:`~pytest_vidmetrics.core.errors.VidmetricsError`; what was there is then untouched.
+    """
+    seen = view(record, others)
+    by_id = {gate.gate: gate for gate in record.gates}
+    budget = round(budget_mib * 2**20)
+    if target.suffix.lower() == ".html":
+        inside = InPage(budget)
+        media = shelve(seen.clips, root, inside)
+        text = page(seen, media, _curves(seen, media, by_id, details), inside.parts, record=record_name)
+        write_atomic(target, text.encode())
+        return
+    _check_replaceable(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name[:32]}.") as name:
+        made = Path(name) / "report"
+        made.mkdir()
+        media = shelve(seen.clips, root, InFolder(budget, made))
+        curves = _curves(seen, media, by_id, details)
+        text = page(seen, media, curves, {}, record=record_name, in_folder=True)
+        (made / INDEX).write_text(text, encoding="utf-8")
+        if target.exists():
+            target.rename(Path(name) / "before")
+        made.rename(target)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise ``VidmetricsError`` unless ``target`` is free, an empty folder, or a report."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise VidmetricsError(f"{target} is a file: name a folder, or a file that ends in .html")
+    index = target / INDEX
+    if not any(target.iterdir()) or (index.is_file() and _MARK in index.read_bytes()[:8192]):
+        return
+    raise VidmetricsError(f"{target} holds other files than a report: name a new folder")
+
+
+def _curves(
+    seen: RunView, media: Media, gates: Mapping[str, GateRecord], details: Details | None
+) -> dict[int, Sequence[Curve]]:
+    """Return the curves of the clips that have a player."""
+    if details is None:
+        return {}
+    found: dict[int, Sequence[Curve]] = {}
+    for i, (clip, entries) in enumerate(zip(seen.clips, media.entries, strict=True)):
+        frames = len(entries.get("candidate", {}).get("times", ()))
+        if not frames:
+            continue
+        curves = [
+            curve
+            for score in clip.scores
+            if (kept := details(gates[seen.gates[score.gate].id], clip.id)) is not None
+            for curve in curves_of(score.gate, kept, frames)
+        ]
+        if curves:
+            found[i] = curves
+    return found

@@ -1,0 +1,167 @@
+"""One HTML page from what the report says: templates with automatic escaping, everything it needs inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pytest_vidmetrics import __version__
+from pytest_vidmetrics.report.curves import Curve
+from pytest_vidmetrics.report.numbers import number, percent, plot_of, signed
+from pytest_vidmetrics.report.shelf import Media
+from pytest_vidmetrics.report.view import NOT_JUDGED, GateView, RunView
+
+SCRIPTS = ("data.js", "side.js", "player.js", "curves.js", "clips.js", "approve.js", "main.js")
+STYLES = ("report.css",)
+
+
+def page(
+    run: RunView,
+    media: Media,
+    curves: Mapping[int, Sequence[Curve]],
+    parts: Mapping[str, tuple[str, str]],
+    *,
+    record: str,
+    in_folder: bool = False,
+) -> str:
+    """Return the whole page.
+
+    ``parts`` are media inside of it, by id; ``record`` is the name of the record's file, for the commands that it
+    prints. With ``in_folder`` media are files beside it.
+    """
+    script, style = _static(SCRIPTS), _static(STYLES)
+    return (
+        _templates()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            rows=[gate for gate in run.gates if gate.verdict.status not in NOT_JUDGED],
+            groups=_groups(run.gates),
+            media=media,
+            parts=parts,
+            record=record,
+            data=_json(_data(run, media, curves, record)),
+            script=Markup(script),
+            style=Markup(style),
+            policy=_policy(script, style, in_folder=in_folder),
+            version=__version__,
+            plot_of=plot_of,
+        )
+    )
+
+
+def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], record: str) -> dict[str, Any]:
+    """Return what the scripts read, as short as it goes: there may be ten thousand clips."""
+    cases = list(dict.fromkeys(clip.case for clip in run.clips))
+    shown = {
+        i: entries for i, entries in enumerate(media.entries) if any(one["kind"] != "none" for one in entries.values())
+    }
+    notes = {
+        i: {side: entry["note"] for side, entry in entries.items()}
+        for i, entries in enumerate(media.entries)
+        if i not in shown and any(not entry["note"].startswith("not in this report") for entry in entries.values())
+    }
+    return {
+        "record": record,
+        "sides": run.sides,
+        "cases": cases,
+        "gates": [
+            {
+                "id": gate.id,
+                "label": gate.label,
+                "unit": gate.unit,
+                "status": gate.verdict.status,
+                "sign": 1 if gate.higher_is_better else -1,
+                "red": gate.is_red,
+            }
+            for gate in run.gates
+        ],
+        "clips": [
+            [
+                clip.id,
+                cases.index(clip.case),
+                clip.prompt,
+                [[score.gate, _short(score.was), _short(score.now)] for score in clip.scores],
+                [clip.files.get(side) for side in run.sides],
+                list(clip.problems),
+            ]
+            for clip in run.clips
+        ],
+        "media": shown,
+        "notes": notes,
+        "curves": {i: [asdict(one) for one in found] for i, found in curves.items()},
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _groups(gates: Sequence[GateView]) -> list[tuple[str, str, list[GateView]]]:
+    """Return gates that came to no verdict, by status and reason: a file that all need is named once."""
+    found: dict[tuple[str, str], list[GateView]] = {}
+    for gate in gates:
+        if gate.verdict.status in NOT_JUDGED:
+            found.setdefault((gate.verdict.status, gate.verdict.reason), []).append(gate)
+    return [(status, reason, listed) for (status, reason), listed in found.items()]
+
+
+def _json(value: Any) -> Markup:
+    """Return JSON that can stand inside of a script element, whatever its texts are."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _policy(script: str, style: str, *, in_folder: bool) -> str:
+    """Return the content security policy: this script, this style, no other source, no request."""
+    beside = " 'self' file:" if in_folder else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'sha256-{_sha256(script)}'",
+            f"style-src 'sha256-{_sha256(style)}'",
+            f"img-src data: blob:{beside}",
+            f"media-src data: blob:{beside}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+@cache
+def _static(names: tuple[str, ...]) -> str:
+    folder = resources.files(__package__).joinpath("static")
+    return "\n" + "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
+
+
+@cache
+def _templates() -> Environment:
+    made = Environment(
+        loader=PackageLoader(str(__package__), "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(number=number, signed=signed, pretty=_pretty)
+    made.globals.update(percent=percent)
+    return made
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)

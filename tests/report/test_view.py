@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_vidmetrics.core.scores import Problem
+from pytest_vidmetrics.core.verdict import Verdict
+from pytest_vidmetrics.report.numbers import number, percent, plot_of, signed
+from pytest_vidmetrics.report.view import view
+from tests.support.run_records import CASE, gate, record
+
+
+def test_gates_come_by_urgency_and_drop_what_all_ids_share():
+    seen = view(
+        record(
+            [
+                gate("a.fine", {"x": 1.0}, {"x": 1.0}, status="PASS"),
+                gate("b.worse", {"x": 0.0}, {"x": 1.0}, status="REGRESSED"),
+                gate("c.much_worse", {"x": 0.0}, {"x": 9.0}, status="REGRESSED"),
+                gate("d.broken", {}, {}, status="ERROR"),
+            ]
+        )
+    )
+    assert [one.label for one in seen.gates] == ["d.broken", "c.much_worse", "b.worse", "a.fine"]
+    assert seen.subject == CASE
+    assert seen.counts == {"ERROR": 1, "REGRESSED": 2, "PASS": 1}
+    assert [one.is_red for one in seen.gates] == [True, True, True, False]
+
+
+def test_ids_of_several_manifests_keep_what_tells_them_apart():
+    seen = view(record([gate("m", {"x": 1.0}, {}, case="a.toml::one"), gate("m", {"x": 1.0}, {}, case="a.toml::two")]))
+    assert {one.label for one in seen.gates} == {"one::m", "two::m"}
+    seen = view(record([gate("m", {"x": 1.0}, {}, case="a.toml::one"), gate("m", {"x": 1.0}, {}, case="b.toml::one")]))
+    assert {one.label for one in seen.gates} == {"a.toml::one::m", "b.toml::one::m"}
+    assert view(record([])).gates == ()
+
+
+def test_clips_come_worst_first_and_red_gates_weigh_more():
+    seen = view(
+        record(
+            [
+                gate("red", {"p": 5.0, "q": 9.0, "r": 10.0}, {"p": 10.0, "q": 10.0, "r": 10.0}),
+                gate("green", {"p": 10.0, "q": 10.0, "r": 1.0}, dict.fromkeys("pqr", 10.0), status="PASS"),
+                gate("falling", {"p": 1.0, "q": 1.0, "r": 1.0}, dict.fromkeys("pqr", 0.5), higher_is_better=False),
+            ]
+        )
+    )
+    assert [clip.id for clip in seen.clips] == ["p", "q", "r"]
+    worst = seen.clips[0].worst
+    assert worst is not None
+    assert (seen.gates[worst.gate].label, worst.harm) == ("red", 5.0)
+    assert [score.harm for score in seen.clips[2].scores if seen.gates[score.gate].label == "falling"] == [0.5]
+
+
+def test_a_clip_without_a_score_comes_first_with_its_reason():
+    lost = Problem("q", "failed", "clips/q.mp4: truncated")
+    seen = view(record([gate("m", {"p": 0.0}, {"p": 5.0}, problems=[lost])]))
+    assert [clip.id for clip in seen.clips] == ["q", "p"]
+    assert seen.clips[0].problems == ("m: failed: clips/q.mp4: truncated",)
+
+
+def test_files_and_prompts_are_those_of_the_case():
+    files = {
+        "x": {"video": "new/x.mp4", "reference": "ref/x.mp4", "text_prompt": "a cat"},
+        "y": {"audio": "new/y.wav", "reference_audio": "ref/y.wav"},
+    }
+    run = record([gate("m", {"x": 1.0, "y": 1.0}, {})], files)
+    before = record([gate("m", {"x": 1.0}, {})], {"x": {"video": "old/x.mp4"}})
+    seen = view(run, {"before": before})
+    clips = {clip.id: clip for clip in seen.clips}
+    assert clips["x"].files == {"candidate": "new/x.mp4", "reference": "ref/x.mp4", "before": "old/x.mp4"}
+    assert clips["x"].prompt == "a cat"
+    assert clips["y"].files == {"candidate": "new/y.wav", "reference": "ref/y.wav"}
+    assert seen.sides == ("candidate", "reference", "before")
+    # A record that lists no files knows the candidates all the same.
+    assert view(record([gate("m", {"x": 1.0}, {})])).clips[0].files == {"candidate": "clips/x.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (0.0, "0"), (36.729512, "36.73"), (-1.5e-7, "-1.5e-07"), (123456.0, "1.2346e+05")]
+)
+def test_numbers_have_five_digits(value, text):
+    assert number(value) == text
+
+
+def test_changes_have_signs_and_percents():
+    assert (signed(0.25), signed(-0.25), signed(0.0), signed(None)) == ("+0.25", "−0.25", "0", "–")
+    assert percent(-1.4241, 36.73) == "−3.9 %"
+    assert percent(0.3, 0.0325) == "+923 %"
+    assert percent(-0.0002, 1.0) == "−0.020 %"
+    assert (percent(1.0, 0.0), percent(None, 1.0), percent(1.0, None)) == ("", "", "")
+
+
+def test_intervals_share_one_scale():
+    drawn = plot_of(Verdict("REGRESSED", "", harm=0.5, margin=0.25, interval=(-0.25, 5.0)), "dB")
+    assert drawn is not None
+    assert drawn.zero == 50
+    assert drawn.margin == pytest.approx(50 + 50 / 3, abs=0.01)
+    assert drawn.harm == pytest.approx(50 + 100 / 3, abs=0.01)
+    assert (drawn.low, drawn.high) == (pytest.approx(50 - 50 / 3, abs=0.01), 100)
+    assert (drawn.cut_low, drawn.cut_high) == (False, True)
+    assert drawn.text == "harm 0.5 dB, margin 0.25, interval -0.25 to 5"
+    flat = plot_of(Verdict("PASS", "", harm=0.0, margin=0.0))
+    assert flat is not None
+    assert (flat.harm, flat.low) == (50, None)
+    assert plot_of(Verdict("MISSING", "", now=1.0)) is None
