@@ -53,7 +53,7 @@ class GateView:
     @property
     def is_red(self) -> bool:
         """Whether its test fails."""
-        return self.verdict.status not in PASSING
+        return self.verdict.status not in PASSING and self.verdict.status != "SKIPPED"
 
     @property
     def change(self) -> float | None:
