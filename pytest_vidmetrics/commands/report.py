@@ -1,0 +1,52 @@
+"""Make the HTML report of a run record: verdicts, and both clips side by side, in one file or a folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pytest_vidmetrics.core.errors import VidmetricsError
+
+HELP = "make the HTML report of a run record"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("record", type=Path, help="run record, made with --vidmetrics-report=FILE.json")
+    parser.add_argument(
+        "others", type=Path, nargs="*", help="records of other runs, whose clips are shown beside those of the same id"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="FILE.html, or a folder")
+    parser.add_argument("--root", type=Path, default=Path(), help="where the paths of the record start; default: here")
+    parser.add_argument("--budget", type=float, default=None, metavar="MIB", help="room for media; default: 24 MiB")
+    parser.add_argument("--cache", type=Path, default=None, help="folder with the result store; default: as in pytest")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report. Nothing is scored: values of each frame are those that the store kept."""
+    from pytest_vidmetrics.core.cache import get_cache_dir
+    from pytest_vidmetrics.engine.store import FileStore
+    from pytest_vidmetrics.gates.record import read_record
+    from pytest_vidmetrics.report.build import BUDGET_MIB, write_report
+    from pytest_vidmetrics.report.kept import Kept
+
+    budget = BUDGET_MIB if args.budget is None else args.budget
+    if not 0 <= budget < 4096:
+        raise VidmetricsError(f"--budget is a number of MiB from 0 to 4096, not {budget:g}")
+    record = read_record(args.record)
+    others = {path.stem: read_record(path) for path in args.others}
+    if len(others) < len(args.others) or {"candidate", "reference"} & others.keys():
+        raise VidmetricsError("the records of other runs need names of their own: rename one")
+    store = FileStore((args.cache or get_cache_dir()) / "store")
+    write_report(
+        args.output,
+        record,
+        args.root,
+        record_name=str(args.record),
+        budget_mib=budget,
+        details=Kept(store, record, args.root).details,
+        others=others,
+    )
+    sys.stdout.write(f"report written to {args.output}\n")
+    return 0
