@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("record", type=Path, help="run record, made with --vidmetrics-report=FILE.json")
     parser.add_argument(
-        "gates", nargs="+", metavar="GATE", help="its baseline file, with or without .json, its id, or the end of either"
+        "gates",
+        nargs="+",
+        metavar="GATE",
+        help="its baseline file, with or without .json, its id, or the end of either",
     )
     parser.add_argument("--baseline-dir", type=Path, default=Path("baselines"), help="default: baselines")
     parser.add_argument("--allow-ci-update", action="store_true", help="write also where CI is set")

@@ -10,15 +10,24 @@ from typing import Any
 _MOST = 3
 """Curves of one gate and clip; some metrics keep many lists."""
 _LABELS = {"per_frame": "each frame", "frame_results": "each frame"}
+_EVERY_SECOND = frozenset({"pair_differences"})
+"""Lists with one value for each frame between two others: the frames 1, 3, 5 and so on."""
+_HARM = frozenset({"pair_differences", "per_pair_mae"})
+"""Lists whose large values are the bad ones, whatever is good for the score."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One list of values: ``values[i]`` belongs to frame ``first + i`` of the candidate."""
+    """One list of values: ``values[i]`` belongs to frame ``first + i * step`` of the candidate.
+
+    ``high_is_bad`` is ``None`` where the direction is that of the gate.
+    """
 
     gate: int
     name: str
     first: int
+    step: int
+    high_is_bad: bool | None
     values: tuple[float | None, ...]
 
 
@@ -31,8 +40,13 @@ def curves_of(gate: int, details: Mapping[str, Any], frames: int) -> list[Curve]
     found = []
     for name, value in details.items():
         values = _numbers(value)
-        if values is not None and len(values) > 1 and len(values) in (frames, frames - 1):
-            found.append(Curve(gate, _LABELS.get(name, name.replace("_", " ")), frames - len(values), values))
+        if values is None or len(values) < 2:
+            continue
+        label, bad = _LABELS.get(name, name.replace("_", " ")), True if name in _HARM else None
+        if name in _EVERY_SECOND and len(values) == (frames - 1) // 2:
+            found.append(Curve(gate, label, 1, 2, bad, values))
+        elif len(values) in (frames, frames - 1):
+            found.append(Curve(gate, label, frames - len(values), 1, bad, values))
     return found[:_MOST]
 
 

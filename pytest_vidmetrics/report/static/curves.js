@@ -49,8 +49,9 @@ class Curves {
     const known = curve.values.filter((value) => value !== null);
     const low = Math.min(...known);
     const high = Math.max(...known);
-    const end = curve.first + curve.values.length;
-    const x = (i) => ((curve.first + i + 0.5) / end) * WIDTH;
+    const frame = (i) => curve.first + i * curve.step;
+    const end = Math.max(frame(curve.values.length - 1) + 1, this.player.count);
+    const x = (i) => ((frame(i) + 0.5) / end) * WIDTH;
     const y = (value) => HEIGHT - 5 - ((value - low) / (high - low || 1)) * (HEIGHT - 10);
     const label = `${gate.label}, ${curve.name}: ${digits(low)} to ${digits(high)} over ${known.length} frames`;
     const svg = chart(label, (place) => this.player.step(Math.floor(place * end) - this.player.frame));
@@ -64,7 +65,7 @@ class Curves {
       else line.push(`${x(i).toFixed(1)},${y(value).toFixed(1)}`);
     }
     draw();
-    const worst = curve.values.indexOf(gate.sign > 0 ? low : high) + curve.first;
+    const worst = frame(curve.values.indexOf((curve.high_is_bad ?? gate.sign < 0) ? high : low));
     if (this.worst === null) this.worst = worst;
     const box = element("div", "curve");
     const title = element("h4", "", `${label} ${gate.unit}. `);
@@ -79,7 +80,8 @@ class Curves {
 
   table(curve) {
     const details = element("details");
-    const text = element("p", "", curve.values.map((value, i) => `${curve.first + i}: ${digits(value)}`).join(", "));
+    const pairs = curve.values.map((value, i) => `${curve.first + i * curve.step}: ${digits(value)}`);
+    const text = element("p", "", pairs.join(", "));
     details.append(element("summary", "", "as numbers"), text);
     return details;
   }
