@@ -11,7 +11,6 @@ from pathlib import Path
 from pytest_vidmetrics.core.errors import VidmetricsError, closest
 
 HELP = "accept scores of a run record as baselines"
-CHANGED = ("REGRESSED", "IMPROVED", "MISSING", "STALE")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Make the HTML report of a run record: verdicts, and both clips side by side, in one file or a folder."""
+"""Make the HTML report of a run record, in one file or a folder, or its summary in Markdown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.files import write_atomic
 
 HELP = "make the HTML report of a run record"
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "others", type=Path, nargs="*", help="records of other runs, whose clips are shown beside those of the same id"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="FILE.html, or a folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="FILE.html, FILE.md, or a folder")
     parser.add_argument("--root", type=Path, default=Path(), help="where the paths of the record start; default: here")
     parser.add_argument("--budget", type=float, default=None, metavar="MIB", help="room for media; default: 24 MiB")
     parser.add_argument("--cache", type=Path, default=None, help="folder with the result store; default: as in pytest")
@@ -30,11 +31,17 @@ def run(args: argparse.Namespace) -> int:
     from pytest_vidmetrics.gates.record import read_record
     from pytest_vidmetrics.report.build import BUDGET_MIB, write_report
     from pytest_vidmetrics.report.kept import Kept
+    from pytest_vidmetrics.report.summary import summary_of
+    from pytest_vidmetrics.report.view import view
 
     budget = BUDGET_MIB if args.budget is None else args.budget
     if not 0 <= budget < 4096:
         raise VidmetricsError(f"--budget is a number of MiB from 0 to 4096, not {budget:g}")
     record = read_record(args.record)
+    if args.output.suffix.lower() == ".md":
+        write_atomic(args.output, summary_of(view(record)).encode())
+        sys.stdout.write(f"summary written to {args.output}\n")
+        return 0
     others = {path.stem: read_record(path) for path in args.others}
     if len(others) < len(args.others) or {"candidate", "reference"} & others.keys():
         raise VidmetricsError("the records of other runs need names of their own: rename one")

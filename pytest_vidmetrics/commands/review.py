@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_vidmetrics.core.errors import BaselineError, VidmetricsError
+from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.wording import number, printable
-from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.accept import CHANGED, accepted
 from pytest_vidmetrics.gates.folder import BaselineFolder
-from pytest_vidmetrics.gates.record import RUN_FACTS, GateRecord, RunRecord
+from pytest_vidmetrics.gates.record import GateRecord, RunRecord
 
 HELP = "accept or reject changed scores, one by one"
-_CHANGED = ("REGRESSED", "IMPROVED", "MISSING", "STALE")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +43,7 @@ def review(record: RunRecord, folder: BaselineFolder, ask: Callable[[str], str],
     something was rejected or left open. Raises ``BaselineError`` before the first question for a gate whose baseline
     would not lie in the folder.
     """
-    changed = {key: gate for key, gate in sorted(record.by_file().items()) if gate.verdict.status in _CHANGED}
+    changed = {key: gate for key, gate in sorted(record.by_file().items()) if gate.verdict.status in CHANGED}
     for key in changed:
         folder.file(key)
     say(f"{len(changed)} of {len(record.gates)} gates changed\n")
@@ -59,7 +57,7 @@ def review(record: RunRecord, folder: BaselineFolder, ask: Callable[[str], str],
         if answer == "q":
             break
         if answer == "a":
-            written = folder.write(key, _accepted(folder, key, gate, record))
+            written = folder.write(key, accepted(folder, gate, record.environment))
             open_gates -= 1
             say(printable(f"  written: {written}\n"))
     return 1 if open_gates else 0
@@ -74,18 +72,6 @@ def _answer(ask: Callable[[str], str], say: Callable[[str], Any]) -> str:
             return "q"
         if answer in ("a", "r", "q"):
             return answer
-
-
-def _accepted(folder: BaselineFolder, key: str, gate: GateRecord, record: RunRecord) -> Baseline:
-    """Return the baseline to write: as ``--update-baselines`` does, with the noise measured for the same metric."""
-    assert gate.scores is not None, "only gates with a score are asked about"
-    assert gate.recorded_by is not None, "only gates that say whose they are are asked about"
-    old = None
-    with contextlib.suppress(BaselineError):  # a damaged one is replaced
-        old = folder.read(key)
-    noise = old.noise if old is not None and old.scores.metric == gate.scores.metric else None
-    environment = {key: value for key, value in record.environment.items() if key not in RUN_FACTS}
-    return Baseline.of(gate.scores, gate.recorded_by, environment, noise)
 
 
 def _describe(key: str, gate: GateRecord) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,6 @@ class Kept:
             self._metrics[gate.gate] = None
             if gate.scores is not None:
                 params = gate.scores.metric.get("params", {})
-                try:
+                with contextlib.suppress(KeyError, TypeError, ValueError, VidmetricsError):
                     self._metrics[gate.gate] = registry.get_metric(str(gate.scores.metric.get("name")), **params)
-                except (KeyError, TypeError, ValueError, VidmetricsError):
-                    pass
         return self._metrics[gate.gate]
