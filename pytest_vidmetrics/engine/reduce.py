@@ -69,7 +69,7 @@ def reduce(
         seen,
         metric={**seen.metric, **({"conditions": conditions} if conditions else {})},
         missing=missing,
-        remarks=metric.remarks(results),
+        remarks=(*corpus.remarks, *metric.remarks(results)),
     )
 
 
@@ -93,7 +93,8 @@ def _reduce_set(metric: SetMetric, corpus: Corpus, found: Outcomes, named_only: 
     if not corpus.references:
         digest = details.get("ref_set")
     score = result.score if result is not None else None
-    return _corpus_score(metric, corpus, samples, score, problems, digest, details)
+    seen = _corpus_score(metric, corpus, samples, score, problems, digest, details)
+    return replace(seen, remarks=corpus.remarks)
 
 
 def _score(
