@@ -31,4 +31,4 @@ def accepted(folder: BaselineFolder, gate: GateRecord, environment: Mapping[str,
         old = folder.read(gate.file)
     noise = old.noise if old is not None and old.scores.metric == gate.scores.metric else None
     facts = {key: value for key, value in environment.items() if key not in RUN_FACTS}
-    return Baseline.of(gate.scores, gate.recorded_by, facts, noise)
+    return Baseline.of(gate.scores, gate.recorded_by, facts, noise, gate.policy)

@@ -33,7 +33,12 @@ _TEXT: tuple[tuple[str, str, str, str], ...] = (
         "N",
         "record the noise of N scorings, or of a list of checkpoints",
     ),
-    ("--vidmetrics-report", "vidmetrics_report", "FILE", "write every gate's numbers to FILE.json"),
+    (
+        "--vidmetrics-report",
+        "vidmetrics_report",
+        "FILE",
+        "write every gate's numbers to FILE.json, or a page for reviewers to FILE.html or DIR",
+    ),
 )
 _SWITCHES: tuple[tuple[str, str, str], ...] = (
     ("--update-baselines", "vidmetrics_update_baselines", "record the scores of the selected gates as baselines"),
@@ -185,8 +190,10 @@ def _check(settings: Settings, *, allow_ci: bool) -> None:
         )
     if settings.calibrate and settings.judge:
         raise pytest.UsageError("--vidmetrics-calibrate scores clips, --vidmetrics-judge computes nothing: choose one")
-    if settings.report is not None and settings.report.suffix != ".json":
-        raise pytest.UsageError(f"--vidmetrics-report={settings.report}: the file name must end in .json")
+    if settings.report is not None and settings.report.suffix not in (".json", ".html", ""):
+        raise pytest.UsageError(
+            f"--vidmetrics-report={settings.report}: expected FILE.json, FILE.html, or a folder without a suffix"
+        )
     if settings.cohort is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", settings.cohort):
         raise pytest.UsageError(f"--vidmetrics-cohort={settings.cohort}: expected letters, digits, '_', '.' and '-'")
     known = ("auto", "cpu", "cuda")

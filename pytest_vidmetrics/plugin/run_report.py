@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import datetime
 import subprocess
+import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pytest_vidmetrics.core.work import Work
-from pytest_vidmetrics.gates.record import GateRecord, RunRecord, write_record
+from pytest_vidmetrics.gates.record import GateRecord, RunRecord, read_record, write_record
 from pytest_vidmetrics.plugin.judged import Judged
 from pytest_vidmetrics.plugin.session import Run
 
 
 def write_report(path: Path, run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str]) -> None:
-    """Write the record of a run. Raises ``OSError`` and ``VidmetricsError``."""
+    """Write the record of a run (``FILE.json``), or its page for reviewers (``FILE.html``, or a folder).
+
+    Raises ``OSError`` and ``VidmetricsError``.
+    """
     root = run.config.rootpath
     facts = {
         **run.environment,
@@ -25,7 +29,18 @@ def write_report(path: Path, run: Run, judged: Sequence[Judged], work: Work, dev
     }
     cases = {one.outcome.gate.rpartition("::")[0]: one.outcome.clips for one in judged if one.outcome.clips}
     record = RunRecord(tuple(map(_gate, judged)), facts, work, cases)
-    write_record(path, record, root)
+    if path.suffix == ".json":
+        write_record(path, record, root)
+        return
+    from pytest_vidmetrics.report.build import write_report as write_page
+    from pytest_vidmetrics.report.kept import Kept
+
+    with tempfile.TemporaryDirectory(prefix="vidmetrics-") as folder:
+        # The page is made from a record that was written and read: what is shown is what a record can hold.
+        written = Path(folder) / "run.json"
+        write_record(written, record, root)
+        read = read_record(written)
+    write_page(path, read, root, record_name="run.json", details=Kept(run.store, read, root).details)
 
 
 def _gate(one: Judged) -> GateRecord:

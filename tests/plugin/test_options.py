@@ -85,7 +85,7 @@ def test_a_judge_without_all_shards_is_red(bench: Bench) -> None:
     [
         ("--vidmetrics-shard=5/4", "*expected K/N with 1 <= K <= N*"),
         ("--vidmetrics-device=gpu", "*expected auto, cpu, cuda or cuda:N*"),
-        ("--vidmetrics-report=out.txt", "*must end in .json*"),
+        ("--vidmetrics-report=out.txt", "*expected FILE.json, FILE.html, or a folder*"),
         ("--vidmetrics-cohort=../h100", "*expected letters, digits*"),
     ],
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import html
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.scores import Problem
@@ -47,6 +47,7 @@ def test_long_runs_stay_below_the_limit_and_say_what_is_missing():
     assert int(cut[1]) + text.count("**REGRESSED**") == 1000
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_foreign_text_is_shown_and_does_nothing(name):
     run = record([gate("m", {"x": 0.0}, {"x": 1.0}, notes=(name,))], {"x": {"video": "v", "text_prompt": name}})
