@@ -45,19 +45,22 @@ def reduce(
     results: dict[str, MetricResult] = {}
     problems: list[Problem] = []
     missing: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     for sample in corpus.samples:
         result = found.samples[sample.id].result or MetricResult.failed(metric.name, "no result")
         if result.score is not None:
             results[sample.id] = result
         elif result.is_unanswered:
             missing[sample.id] = result.reason
+        elif metric.left_out(result):
+            left_out[sample.id] = result.reason
         else:
             problems.append(Problem(sample.id, result.status, result.reason))
     if len(missing) > metric.max_missing * len(corpus.samples):
         problems += [Problem(id, "failed", reason) for id, reason in missing.items()]
         missing = {}
     score = metric.corpus_score(results) if results else None
-    if results and score is None:
+    if score is None and (results or left_out):
         problems.append(Problem("corpus", "failed", "the score of this corpus is undefined"))
     scores = metric.influences(results) if keeps_influence(type(metric)) else None
     if scores is None:
@@ -69,8 +72,16 @@ def reduce(
         seen,
         metric={**seen.metric, **({"conditions": conditions} if conditions else {})},
         missing=missing,
-        remarks=(*corpus.remarks, *metric.remarks(results)),
+        remarks=(*corpus.remarks, *metric.remarks(results), *_said(left_out, len(corpus.samples))),
     )
+
+
+def _said(left_out: Mapping[str, str], of: int) -> tuple[str, ...]:
+    """Return the remark on clips that have no score and are left out, by id with the reason."""
+    if not left_out:
+        return ()
+    first, reason = min(left_out.items())
+    return (f"{len(left_out)} of {of} clips have no score and are left out, such as {first}: {reason}",)
 
 
 def _reduce_set(metric: SetMetric, corpus: Corpus, found: Outcomes, named_only: bool, threads: int) -> CorpusScore:
@@ -158,7 +169,7 @@ def _corpus_score(
         binary=metric.binary,
         is_set=keeps_influence(type(metric)),
         is_mean=takes_mean(type(metric)),
-        chooses=type(metric).counted is not BaseMetric.counted,
+        chooses=chooses(type(metric)),
         may_miss=metric.max_missing > 0,
         counts_failures=metric.counts_failures,
         noise_floor=metric.noise_floor,
@@ -173,6 +184,11 @@ def _corpus_score(
 def keeps_influence(cls: type[BaseMetric]) -> bool:
     """Whether a metric's numbers by clip are influences on the score, not scores."""
     return cls.is_set_metric or issubclass(cls, CompositeMetric) or cls.influences is not BaseMetric.influences
+
+
+def chooses(cls: type[BaseMetric]) -> bool:
+    """Whether a metric itself chooses which clips make up its corpus score."""
+    return cls.counted is not BaseMetric.counted or cls.left_out is not BaseMetric.left_out
 
 
 def takes_mean(cls: type[BaseMetric]) -> bool:

@@ -141,6 +141,14 @@ class BaseMetric:
         """Return those of a corpus's scored results, by sample id, that make up its score: all unless overridden."""
         return results
 
+    def left_out(self, result: MetricResult) -> bool:
+        """Whether a clip that has no score belongs to the corpus all the same, whose score is defined without it.
+
+        No clip is unless overridden: what has no score is a fault of the corpus. Those left out are counted and said.
+        """
+        del result
+        return False
+
     def remarks(self, results: Mapping[str, MetricResult]) -> tuple[str, ...]:
         """Return what a reviewer of the corpus score should know, one sentence each."""
         del results

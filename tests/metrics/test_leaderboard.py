@@ -13,7 +13,6 @@ from pytest_vidmetrics.metrics.vbench import totals
 
 ROWS = json.loads((Path(__file__).parents[1] / "data" / "vbench" / "vbench_totals.json").read_text())["rows"]
 NAMES = ("vbench.quality", "vbench.semantic", "vbench.total")
-MISSING = ["color", "multiple_objects", "object_class", "spatial_relationship"]
 
 
 def made(name: str) -> CompositeMetric:
@@ -49,30 +48,27 @@ def test_dynamic_degree_counts_half():
     assert slopes["vbench.aesthetic_quality"] == pytest.approx(1 / 6.5)
 
 
-def test_what_this_version_lacks_is_named():
-    assert absent_text(made("vbench.quality")) == ""
-    for name in ("vbench.semantic", "vbench.total"):
-        text = absent_text(made(name))
-        assert [dimension for dimension in MISSING if f"vbench.{dimension}" in text] == MISSING
-        assert "vbench.human_action" not in text
-
-
-def test_naming_one_that_is_absent_says_so():
-    with pytest.raises(
-        KeyError, match=r"'vbench\.color': this version does not provide it.*vbench\.semantic and vbench\.t"
-    ):
-        registry.metric_class("vbench.color")
-    with pytest.raises(KeyError, match=r"unknown metric 'vbench[.]scen'"):
-        registry.metric_class("vbench.scen")
-
-
-def test_the_group_holds_twelve_dimensions_and_three_scores():
+def test_all_sixteen_dimensions_and_the_three_scores_are_provided():
     names = registry.expand(["vbench"])
-    assert len(names) == 15
-    assert set(NAMES) < set(names)
-    assert not {f"vbench.{dimension}" for dimension in MISSING} & set(names)
+    assert set(names) == {*NAMES, *(f"vbench.{name}" for name in totals.DIMENSIONS)}
+    assert len(names) == 19
     assert set(with_parts(["vbench.total"])) == set(names) - {"vbench.quality", "vbench.semantic"}
-    assert present(made("vbench.quality")) == tuple(f"vbench.{name}" for name in totals.QUALITY)
+    for name in NAMES:
+        assert absent_text(made(name)) == ""
+        assert present(made(name)) == made(name).parts
+
+
+def test_a_part_that_is_absent_is_named(monkeypatch):
+    class Half(CompositeMetric):
+        parts = ("common.psnr", "mine.gone")
+
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+    registry.register("mine.half")(Half)
+    assert absent_text(Half) == "mine.half needs mine.gone, which this version does not have"
+    with pytest.raises(KeyError, match=r"'mine\.gone': this version does not provide it, so that mine\.half cannot"):
+        registry.metric_class("mine.gone")
+    with pytest.raises(KeyError, match=r"unknown metric 'vbench[.]scen'; did you mean 'vbench[.]scene'"):
+        registry.metric_class("vbench.scen")
 
 
 def test_weights_are_those_of_the_parts():

@@ -23,8 +23,15 @@ class Both(CompositeMetric):
     def combine(self, scores):
         return scores["common.ssim"] + scores["vbench.temporal_flickering"]
 
+class Half(Both):
+    parts = ("common.ssim", "mine.gone")
+
+    def combine(self, scores):
+        return sum(scores.values())
+
 def pytest_vidmetrics_register_metrics(registry):
     registry.register("mine.both")(Both)
+    registry.register("mine.half")(Half)
 """
 MANIFEST = """\
 schema = 1
@@ -78,15 +85,20 @@ def test_a_broken_clip_is_an_error_of_the_composite(both: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("semantic", "vbench.color"), ("quality", "vbench.aesthetic_quality: a and 3 more")]
+    ("name", "verdict", "reason"),
+    [
+        ("mine.half", "UNAVAILABLE", "mine.half needs mine.gone, which this version does not have"),
+        ("vbench.quality", "UNAVAILABLE", "vbench.aesthetic_quality: a and 3 more"),
+        ("vbench.semantic", "ERROR", "vbench.object_class: a and 19 more: skipped: the sample has no auxiliary_info"),
+    ],
 )
-def test_a_total_that_cannot_be_given_is_unavailable_and_red(bench: Bench, name: str, reason: str) -> None:
-    bench.manifest(MANIFEST.replace("mine.both", f"vbench.{name}"))
-    result = bench.run()
-    assert verdicts(result) == {f"vbench.{name}": "UNAVAILABLE"}, result.stdout.str()
+def test_a_total_that_cannot_be_given_says_why_and_is_red(both: Bench, name: str, verdict: str, reason: str) -> None:
+    both.manifest(MANIFEST.replace("mine.both", name))
+    result = both.run()
+    assert verdicts(result) == {name: verdict}, result.stdout.str()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"*{reason}*"])
-    if name == "semantic":
+    if name != "vbench.quality":
         result.stdout.fnmatch_lines(["work: 0 decoded, 0 computed, *"])
 
 
@@ -96,8 +108,8 @@ def test_a_whole_group_says_how_much_of_it_was_not_judged(bench: Bench) -> None:
     assert verdicts(result)["vbench.total"] == "SKIPPED"
     result.stdout.fnmatch_lines(
         [
-            "skipped: 14 of 15 gates were NOT JUDGED; -rs prints the reasons",
-            "SKIPPED*vbench.total needs vbench.object_class, *vbench.spatial_relationship, which this version *",
+            "skipped: 18 of 19 gates were NOT JUDGED; -rs prints the reasons",
+            "SKIPPED*weights dino-vitb16 *",
         ]
     )
 

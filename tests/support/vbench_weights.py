@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from tests.support import tag2text_weights
+from tests.support import grit_weights, tag2text_weights
 from tests.support.oracle_fill import fill_state_dict
 
 _DATA = Path(__file__).parents[1] / "data" / "vbench"
@@ -17,8 +17,19 @@ _VISION = ("vision_model.", "visual_projection.")
 _DAMPED = ("module.update_block.flow_head.conv2.",)
 
 PROMPT = "a person is riding a bike"
-SAMPLE = {"text_prompt": PROMPT, "auxiliary_info": {"appearance_style": "cyberpunk", "scene": "alley"}}
-"""What the dimensions need beside the clip."""
+BESIDE = {"object_a": "car", "object_b": "bird", "relationship": "on the left of"}
+SAMPLE = {
+    "text_prompt": PROMPT,
+    "auxiliary_info": {
+        "appearance_style": "cyberpunk",
+        "scene": "alley",
+        "object_class": {"object": "car"},
+        "multiple_objects": {"object": "car and bird"},
+        "color": "white",
+        "spatial_relationship": BESIDE,
+    },
+}
+"""What the dimensions need beside the clip; the prompt names no object that could have a colour."""
 
 
 def _filled(name: str, prefixes: tuple[str, ...] = ("",)) -> dict[str, torch.Tensor]:
@@ -32,7 +43,7 @@ def _filled(name: str, prefixes: tuple[str, ...] = ("",)) -> dict[str, torch.Ten
 def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
     """Write every file and return the environment variables that name them.
 
-    Transformers have all their layers with ``full`` (7 GB in all), else two or three; the others are always whole.
+    Transformers have all their layers with ``full`` (8 GB in all), else two or three; the others are always whole.
     """
     depth = "" if full else "_shallow"
     states = {
@@ -55,8 +66,10 @@ def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
     ranks = json.loads((_DATA / "viclip_tokenizer.json").read_text())["expected"]["merge_ranks_touched"]
     merges.write_text("\n".join(["#version: 0.2", *sorted(ranks, key=lambda pair: ranks[pair]), ""]), "utf-8")
     tag2text = tag2text_weights.full_state() if full else tag2text_weights.narrow_state()
+    grit = grit_weights.full_state() if full else grit_weights.shallow_state()
     return {
         **found,
         **tag2text_weights.write_weights(folder / "tag2text", tag2text),
+        **grit_weights.write_weights(folder / "grit", grit),
         "VIDMETRICS_CLIP_MERGES": str(merges),
     }

@@ -112,9 +112,12 @@ def aggregate(name: str, results: Sequence[MetricResult], compat: Compat = "upst
 
     ``compat="upstream"`` is what one process of upstream reports: both consistencies weight a clip by its frames
     and ``appearance_style`` is the mean over all frames. ``"fixed"`` is the mean over clips for every dimension.
-    Raises ``ValueError`` when there is no result or when one has no score.
+    Clips in which ``color`` found no coloured object are left out. Raises ``ValueError`` when there is no result or
+    when another one has no score.
     """
     key = dimension_of(name)
+    if key == "color":
+        results = [one for one in results if one.score is not None or one.details.get("object_frames") != 0]
     scores = [result.score for result in results if result.score is not None]
     if not results or len(scores) < len(results):
         reasons = sorted({result.reason for result in results if result.score is None})

@@ -138,6 +138,15 @@ TAG2TEXT_TAGS = Weights(
     licence="Apache-2.0",
     override="VIDMETRICS_TAG2TEXT_TAGS",
 )
+GRIT_B = Weights(
+    "grit_b_densecap_objectdet.pth",
+    "OpenGVLab/VBench_Used_Models",
+    "grit_b_densecap_objectdet.pth",
+    sha256="53b6e9b3fd948eac55b574c9b6f94ad0743dff46ba449df7ac2d33009ee92ef1",
+    size=417_381_733,
+    licence="MIT",
+    override="VIDMETRICS_GRIT",
+)
 AMT_S = Weights(
     "amt-s.pth",
     "lalala125/AMT",
