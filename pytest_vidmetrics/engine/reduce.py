@@ -72,16 +72,21 @@ def reduce(
         seen,
         metric={**seen.metric, **({"conditions": conditions} if conditions else {})},
         missing=missing,
-        remarks=(*corpus.remarks, *metric.remarks(results), *_said(left_out, len(corpus.samples))),
+        remarks=(
+            *corpus.remarks,
+            *metric.remarks(results),
+            *_without_score(left_out, len(corpus.samples), "and are left out"),
+            *_without_score(missing, len(corpus.samples), "and are missing"),
+        ),
     )
 
 
-def _said(left_out: Mapping[str, str], of: int) -> tuple[str, ...]:
-    """Return the remark on clips that have no score and are left out, by id with the reason."""
-    if not left_out:
+def _without_score(clips: Mapping[str, str], total: int, why: str) -> tuple[str, ...]:
+    """Name the first of the clips that have no score, with the reason; nothing when there are none."""
+    if not clips:
         return ()
-    first, reason = min(left_out.items())
-    return (f"{len(left_out)} of {of} clips have no score and are left out, such as {first}: {reason}",)
+    first, reason = min(clips.items())
+    return (f"{len(clips)} of {total} clips have no score {why}; first: {first}: {reason}",)
 
 
 def _reduce_set(metric: SetMetric, corpus: Corpus, found: Outcomes, named_only: bool, threads: int) -> CorpusScore:

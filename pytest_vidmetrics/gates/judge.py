@@ -16,7 +16,7 @@ from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, reg
 from pytest_vidmetrics.gates.digits import rounded
 from pytest_vidmetrics.gates.margin import Margin, blind, margin_of, widened
 from pytest_vidmetrics.gates.sight import detection_limit, too_blind
-from pytest_vidmetrics.gates.stale import common, differences
+from pytest_vidmetrics.gates.stale import answered, common, differences
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.stats.intervals import Interval
@@ -31,7 +31,7 @@ def judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None
     """
     if verdict := blocked(config, observed, has_baseline=baseline is not None):
         return verdict
-    observed = rounded(observed)
+    observed, baseline = answered(rounded(observed), baseline)
     try:
         with warnings.catch_warnings():  # of numbers that overflow: what comes out of them is not used
             warnings.simplefilter("ignore", RuntimeWarning)

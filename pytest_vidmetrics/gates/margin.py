@@ -31,7 +31,8 @@ def margin_of(policy: Policy, observed: CorpusScore, baseline: Baseline) -> Marg
     """Return the largest of the margins that apply.
 
     Given ones (``abs``, ``rel``), the measured noise and the metric's noise floor always do. Where none is given and
-    no noise was measured, so does what neutral changes need at this number of samples.
+    no noise was measured, so does what neutral changes need at this number of samples. A share of failures may grow as
+    far as the exact binomial bound allows.
     """
     choices: dict[str, float] = {"the metric's noise floor": observed.noise_floor}
     if policy.abs is not None:
@@ -40,6 +41,11 @@ def margin_of(policy: Policy, observed: CorpusScore, baseline: Baseline) -> Marg
         choices[f"rel = {policy.rel:g} of the baseline"] = policy.rel * abs(baseline.score)
     if baseline.noise is not None:
         choices[f"{policy.sigma:g} sigma of measured noise"] = policy.sigma * baseline.noise.sigma
+    if observed.counts_failures:
+        from pytest_vidmetrics.stats.binary import allowed_share
+
+        allowed = allowed_share(baseline.score, observed.n, alpha=policy.alpha)
+        choices[f"the exact binomial bound of a share of {number(baseline.score)}"] = allowed - baseline.score
     if len(choices) == 1:
         choices |= _by_default(observed, baseline)
     # The last of equal ones: what somebody gave or measured is named rather than a floor of the same size.

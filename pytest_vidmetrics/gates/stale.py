@@ -111,3 +111,18 @@ def _diff(name: str, old: Any, new: Any) -> list[str]:
         keys = sorted(old.keys() | new.keys())
         return [line for key in keys for line in _diff(f"{name}.{key}", old.get(key), new.get(key))]
     return [] if old == new else [f"{name}: recorded {shown(old)}, now {shown(new)}"]
+
+
+def answered(observed: CorpusScore, recorded: Baseline | None) -> tuple[CorpusScore, Baseline | None]:
+    """Return both sides without the samples that a judge gave no answer about on either of them.
+
+    Nothing changes for metrics that need every sample, where other samples are listed, or where none is left.
+    """
+    if recorded is None or not (observed.may_miss and observed.is_mean):
+        return observed, recorded
+    was = recorded.scores
+    both = [id for id in observed.samples if id in was.samples]
+    same = was.sample_ids == observed.sample_ids and was.reference == observed.reference
+    if not same or not both or len(both) == len(observed.samples) == len(was.samples):
+        return observed, recorded
+    return _of_ids(observed, both), replace(recorded, scores=_of_ids(was, both))

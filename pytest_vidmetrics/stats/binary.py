@@ -45,3 +45,18 @@ def mcnemar_worse(wins: int, losses: int) -> float:
     from scipy import special
 
     return float(special.bdtrc(losses - 1, wins + losses, 0.5)) if losses else 1.0
+
+
+def allowed_share(share: float, n: int, *, alpha: float = 0.05) -> float:
+    """Return the largest share of ``n`` that is not significantly more than ``share``, by the exact binomial test.
+
+    A count above it would come about with probability ``alpha`` at most if each had probability ``share``.
+    Raises ``ValueError`` for a share outside [0, 1] or fewer than one.
+    """
+    if not 0 <= share <= 1 or n < 1:
+        raise ValueError(f"expected a share in [0, 1] of at least 1, got {share} of {n}")
+    if not share:
+        return 0.0
+    from scipy import special  # slow to import, and few runs get here
+
+    return next(count for count in range(n + 1) if special.bdtr(count, n, share) >= 1 - alpha) / n
