@@ -40,7 +40,7 @@ def test_the_score_is_that_of_the_others_and_the_number_left_out_is_said() -> No
     found = observed(a=1.0, b=-1.0, c=2.0, d=-2.0)
     assert (found.score, dict(found.samples), found.problems) == (1.5, {"a": 1.0, "c": 2.0}, ())
     assert found.chooses
-    assert found.remarks == ("2 of 4 clips have no score and are left out, such as b: negative",)
+    assert found.remarks == ("2 of 4 clips have no score and are left out; first: b: negative",)
 
 
 def test_a_clip_without_what_the_metric_needs_is_a_fault_all_the_same() -> None:

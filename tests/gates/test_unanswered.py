@@ -60,7 +60,7 @@ def test_a_pair_without_an_answer_is_left_out_on_both_sides() -> None:
     assert found.status == "PASS"
     assert found.harm == pytest.approx(0.0)
     assert found.n == 4
-    assert any("1 of 5 clips have no score; first: clip04: unparsed" in note for note in found.notes)
+    assert any("1 of 5 clips have no score and are missing; first: clip04: unparsed" in note for note in found.notes)
     back = verdict(metric, now, was, abs=0.001)
     assert (back.status, back.n) == ("PASS", 4)
 
