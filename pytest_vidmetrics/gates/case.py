@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ from pytest_vidmetrics.core.errors import ManifestError
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
 
 SUFFIXES = (".vidmetrics.toml", ".vidmetrics.yaml", ".vidmetrics.yml", ".vidmetrics.json")
-NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pytest_vidmetrics.core.order import in_order
 from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id, folded, whole_name
 from pytest_vidmetrics.gates.case import Case
 from pytest_vidmetrics.gates.files import check_clips, fill_in
+from pytest_vidmetrics.gates.own_dataset import own_corpus
 from pytest_vidmetrics.gates.scenarios import scenario_corpus
 from pytest_vidmetrics.media.formats import list_clips
 from pytest_vidmetrics.metrics import registry
@@ -37,7 +38,8 @@ class _Prompt:
 def dataset_corpus(case: Case, checkpoint: str | None = None) -> Corpus:
     """Map the entries of a published list to the files of the case's folder.
 
-    For ``"physics_iq"`` see :func:`.scenarios.scenario_corpus`. For ``"vbench"`` a file is named
+    For ``"physics_iq"`` see :func:`.scenarios.scenario_corpus`, for datasets of users
+    :func:`.own_dataset.own_corpus`. For ``"vbench"`` a file is named
     ``<prompt>-<number>`` with numbers from 0: 25 of them for a prompt of temporal flickering, else 5. Only prompts
     of the dimensions that the case lists are expected. Each clip goes to the metrics of its prompt's dimensions and
     to every metric outside of VBench.
@@ -58,6 +60,8 @@ def dataset_corpus(case: Case, checkpoint: str | None = None) -> Corpus:
         )
     if case.dataset == "physics_iq":
         return scenario_corpus(case, folder, checkpoint)
+    if case.dataset != "vbench":
+        return own_corpus(case, folder)
     return _prompt_corpus(case, folder)
 
 

@@ -29,7 +29,7 @@ def rounded(observed: CorpusScore) -> CorpusScore:
 
 
 def digits(value: float, floor: float) -> float:
-    """Return ``value`` to a hundredth of ``floor`` or finer, and to ten significant digits at most."""
+    """Return ``value`` to a thousandth of ``floor`` or finer, and to ten significant digits at most."""
     if not math.isfinite(value):
         return value
     places = _places(floor)
@@ -46,7 +46,7 @@ def _places(floor: float) -> int:
     """Return how many places behind the point numbers with this noise floor keep."""
     if not (0.0 < floor < math.inf):
         return _ALL
-    return min(_ALL, 2 - math.floor(math.log10(floor)))
+    return min(_ALL, 3 - math.floor(math.log10(floor)))
 
 
 def close(old: Mapping[str, float], new: Mapping[str, float], floor: float) -> bool:

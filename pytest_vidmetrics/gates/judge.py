@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
@@ -27,11 +28,18 @@ _WORST = 20
 def judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None, *, looked_for: str = "") -> Verdict:
     """Decide one gate, in the order in which a doubt outranks a number.
 
-    Both sides are compared with the digits that baselines keep. ``looked_for`` says where a baseline would be.
+    Both sides are compared with the digits that baselines keep; the verdict says the score as it was observed.
+    ``looked_for`` says where a baseline would be.
     """
     if verdict := blocked(config, observed, has_baseline=baseline is not None):
         return verdict
-    observed, baseline = answered(rounded(observed), baseline)
+    kept, baseline = answered(rounded(observed), baseline)
+    whole = len(kept.samples) == len(observed.samples)
+    # What is shown is the score as it was computed, unless some samples do not count.
+    return replace(_judge(config, kept, baseline, looked_for), now=observed.score if whole else kept.score)
+
+
+def _judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None, looked_for: str) -> Verdict:
     try:
         with warnings.catch_warnings():  # of numbers that overflow: what comes out of them is not used
             warnings.simplefilter("ignore", RuntimeWarning)

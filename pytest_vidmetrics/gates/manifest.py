@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.errors import UnavailableError, closest
+from pytest_vidmetrics.core.names import LONGEST, name_fault, word_fault
 from pytest_vidmetrics.core.policy import Policy, policy_fault
 from pytest_vidmetrics.core.types import SampleValues
-from pytest_vidmetrics.gates.case import NAME, Case, Location, Manifest
+from pytest_vidmetrics.core.wording import shown
+from pytest_vidmetrics.gates.case import Case, Location, Manifest, manifest_stem
 from pytest_vidmetrics.gates.files import PathReader, has_parts
 from pytest_vidmetrics.gates.manifest_syntax import Lines, read_tree
 from pytest_vidmetrics.gates.values import fault
@@ -37,7 +39,6 @@ _CASE_KEYS = (
     "dataset",
     "dataset_root",
 )
-_DATASETS = ("vbench", "physics_iq")
 _MEDIA = ("video", "reference", "audio", "reference_audio")
 
 
@@ -46,12 +47,14 @@ def load_manifest(path: Path) -> Manifest:
 
     Raises :class:`~pytest_vidmetrics.core.errors.ManifestError` whose message starts with ``file:line``.
     """
-    tree, lines = read_tree(path)
     top = Location(path, 1)
+    if problem := name_fault(manifest_stem(path), LONGEST):
+        raise top.error(f"the manifest's name {shown(path.name)}: {problem}")
+    tree, lines = read_tree(path)
     _known(tree, ("schema", "case"), lines, (), path)
     if type(tree.get("schema")) is not int or tree["schema"] != SCHEMA:
         line = Location(path, lines.get(("schema",), 1))
-        raise line.error(f"this version reads schema = {SCHEMA}, got {tree.get('schema', 'none')!r}")
+        raise line.error(f"this version reads schema = {SCHEMA}, got {shown(tree.get('schema', 'none'))}")
     cases = tree.get("case")
     if not isinstance(cases, dict) or not cases:
         raise top.error("a manifest needs at least one [case.NAME] table")
@@ -77,7 +80,7 @@ def _known(tree: Mapping[str, Any], allowed: Collection[str], lines: Lines, at: 
         if key not in allowed:
             where = Location(path, lines.get((*at, key), lines.get(at, 1)))
             place = f" in [{'.'.join(at)}]" if at else ""
-            raise where.error(f"unknown key {key!r}{place}{closest(key, allowed)}")
+            raise where.error(f"unknown key {shown(key)}{place}{closest(key, allowed)}")
 
 
 def sample_keys() -> set[str]:
@@ -92,8 +95,8 @@ def sample_keys() -> set[str]:
 def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
     at = ("case", name)
     where = Location(path, lines.get(at, 1))
-    if not NAME.fullmatch(name):
-        raise where.error(f"the case name {name!r} may hold letters, digits, '.', '_' and '-' only")
+    if problem := word_fault(name):
+        raise where.error(f"the case name {shown(name)}: {problem}")
     if not isinstance(body, dict):
         raise where.error(f"[case.{name}] must be a table, got {type(body).__name__}")
     keys = sample_keys()
@@ -123,10 +126,22 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         clips_per_item=check.count(body, "clips_per_item", 1),
         checkpoint=check.string(body, "checkpoint"),
         cluster=check.string(body, "cluster"),
-        dataset=check.choice(body, "dataset", (*_DATASETS, None), None),
+        dataset=_dataset(body, check),
         dataset_root=check.string(body, "dataset_root"),
         lines={key: line for key, line in lines.items() if key[:2] == at},
     )
+
+
+def _dataset(body: Mapping[str, Any], check: _Checker) -> str | None:
+    """Return the name of a registered dataset: those of this package and those of users."""
+    from pytest_vidmetrics.datasets.base import list_datasets
+
+    name = check.string(body, "dataset")
+    if name is not None and name not in (known := list_datasets()):
+        raise check.at("dataset").error(
+            f"unknown dataset {shown(name)}{closest(name, known)} (known: {', '.join(known)})"
+        )
+    return name
 
 
 def _broadcast(body: Mapping[str, Any], check: _Checker, keys: Collection[str]) -> dict[str, Any]:
@@ -147,7 +162,9 @@ def _pair(body: Mapping[str, Any], check: _Checker) -> str:
             raise check.at("pair").error(f"pair = {value!r} is not a pattern of names: {error}") from error
     elif value not in ("stem", "set"):
         hint = closest(str(value), ("stem", "set"))
-        raise check.at("pair").error(f"pair must be one of stem, set, or a pattern with {{id}}, got {value!r}{hint}")
+        raise check.at("pair").error(
+            f"pair must be one of stem, set, or a pattern with {{id}}, got {shown(value)}{hint}"
+        )
     return str(value)
 
 
@@ -172,18 +189,20 @@ def _configs(body: Mapping[str, Any], check: _Checker) -> dict[str, tuple[str, d
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for gate, table in check.tables(body, "metric"):
         where = check.at("metric", gate)
-        if not NAME.fullmatch(gate):
-            raise where.error(f"the gate name {gate!r} may hold letters, digits, '.', '_' and '-' only")
+        if problem := word_fault(gate):
+            raise where.error(f"the gate name {shown(gate)}: {problem}")
         params = {key: value for key, value in table.items() if key != "use"}
         metric = table.get("use", gate)
         if not isinstance(metric, str) or metric not in registry.list_metrics():
-            raise where.error(f"unknown metric {metric!r}{registry.hint(str(metric), registry.list_metrics())}")
+            raise where.error(f"unknown metric {shown(metric)}{registry.hint(str(metric), registry.list_metrics())}")
         try:
             registry.get_metric(metric, **params)
-        except (TypeError, ValueError) as error:
-            raise where.error(str(error)) from error
         except UnavailableError:
             pass  # a missing library is the gate's verdict, not a fault of the manifest
+        except (TypeError, ValueError) as error:
+            raise where.error(str(error)) from error
+        except Exception as error:
+            raise where.error(f"{metric} cannot be made with these: {type(error).__name__}: {error}") from error
         found[gate] = (metric, params)
     return found
 
@@ -202,7 +221,7 @@ def _marks(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
     marks = check.strings(body, "marks") if "marks" in body else ()
     for mark in marks:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", mark):
-            raise check.at("marks").error(f"{mark!r} is not the name of a mark")
+            raise check.at("marks").error(f"{shown(mark)} is not the name of a mark")
         if mark in _NO_MARKS:
             raise check.at("marks").error(f"the mark {mark!r} takes arguments, which a manifest cannot give")
         if mark == "xfail":
@@ -216,11 +235,11 @@ def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) ->
     for gate, table in check.tables(body, "gate"):
         if gate not in gates and gate != "default":
             known = [*gates, "default"]
-            raise check.at("gate", gate).error(f"the case has no gate {gate!r}{closest(gate, known)}")
+            raise check.at("gate", gate).error(f"the case has no gate {shown(gate)}{closest(gate, known)}")
         check.known(table, fields, ("gate", gate))
         for key, value in table.items():
-            if fault := policy_fault(key, value):
-                raise check.at("gate", gate, key).error(fault)
+            if problem := policy_fault(key, value):
+                raise check.at("gate", gate, key).error(problem)
         policies[gate] = Policy(**table)
     return policies
 
@@ -250,7 +269,7 @@ class _Checker:
         value = body[key]
         listed = [value] if isinstance(value, str) else value
         if not isinstance(listed, list) or not listed or not all(isinstance(item, str) for item in listed):
-            raise self.at(key).error(f"{key} must be text or a list of texts, got {value!r}")
+            raise self.at(key).error(f"{key} must be text or a list of texts, got {shown(value)}")
         if not all(item.strip() for item in listed):
             raise self.at(key).error(f"{key} holds an empty text")
         return tuple(listed)
@@ -258,7 +277,7 @@ class _Checker:
     def string(self, body: Mapping[str, Any], key: str) -> str | None:
         value = body.get(key)
         if value is not None and not isinstance(value, str):
-            raise self.at(key).error(f"{key} must be text, got {value!r}")
+            raise self.at(key).error(f"{key} must be text, got {shown(value)}")
         if value is not None and not value.strip():
             raise self.at(key).error(f"{key} is empty; leave the key out")
         return value
@@ -266,7 +285,7 @@ class _Checker:
     def count(self, body: Mapping[str, Any], key: str, default: int, *, at: tuple[str, ...] = ()) -> int:
         value = body.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.at(*at, key).error(f"{key} must be a whole number of at least 1, got {value!r}")
+            raise self.at(*at, key).error(f"{key} must be a whole number of at least 1, got {shown(value)}")
         return value
 
     def choice(
@@ -281,11 +300,11 @@ class _Checker:
         value = body.get(key, default)
         if value not in allowed:
             raise self.at(*at, key).error(
-                f"{key} must be one of {', '.join(allowed)}, got {value!r}{closest(str(value), allowed)}"
+                f"{key} must be one of {', '.join(allowed)}, got {shown(value)}{closest(str(value), allowed)}"
             )
         return value
 
     def selectable(self, name: str, key: str, configs: Collection[str]) -> None:
         choices = [*registry.selectable(), *configs]
         if name not in choices:
-            raise self.at(key).error(f"unknown metric {name!r}{registry.hint(name, choices)}")
+            raise self.at(key).error(f"unknown metric {shown(name)}{registry.hint(name, choices)}")

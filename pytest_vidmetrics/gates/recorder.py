@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_vidmetrics.core.names import name_fault
 from pytest_vidmetrics.core.samples import clean_id
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.gates.case import manifest_stem
-from pytest_vidmetrics.gates.names import name_fault
 
 Kind = Literal["manifest", "check"]
 _LAYOUTS: dict[Kind, tuple[str, str, str]] = {

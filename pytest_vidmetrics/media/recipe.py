@@ -6,7 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Changes whenever the same file may decode to other pixels."""
 
 PIXEL_FORMAT = "rgb24"

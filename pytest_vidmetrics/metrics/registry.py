@@ -10,7 +10,9 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from pytest_vidmetrics.core.errors import UnavailableError, closest
+from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError, closest
+from pytest_vidmetrics.core.names import word_fault
+from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.metrics.base import BaseMetric
 
 ENTRY_POINT_GROUP = "pytest_vidmetrics.metrics"
@@ -25,8 +27,10 @@ M = TypeVar("M", bound=type[BaseMetric])
 def register(name: str) -> Callable[[M], M]:
     """Class decorator that makes a metric known as ``name``.
 
-    Raises ``ValueError`` when another class already has the name.
+    Raises ``ValueError`` when another class already has the name, and for a name that no baseline file can have.
     """
+    if problem := word_fault(name):
+        raise ValueError(f"the metric name {shown(name)}: {problem}")
 
     def add(cls: M) -> M:
         known = _registry.get(name)
@@ -56,7 +60,13 @@ def discover() -> None:
             importlib.import_module(f"{package.__name__}.{module.name}")
     points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
     for point in sorted(points, key=lambda found: found.name):
-        point.load()
+        try:
+            point.load()
+        except Exception as error:
+            raise VidmetricsError(
+                f"the metrics of the entry point {point.name!r} ({point.value}) cannot be loaded: "
+                f"{type(error).__name__}: {error}"
+            ) from error
     _discovered = True
 
 

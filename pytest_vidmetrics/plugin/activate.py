@@ -22,7 +22,9 @@ def prepare(config: Config, settings: Settings) -> None:
     Raises ``pytest.UsageError`` for an unknown metric, for variables that name no shard, for a store or baseline
     folder that cannot be written, and for a GPU that is not there.
     """
+    from pytest_vidmetrics.core.errors import VidmetricsError
     from pytest_vidmetrics.core.processors import wait_passively
+    from pytest_vidmetrics.core.wording import printable
     from pytest_vidmetrics.metrics import registry
     from pytest_vidmetrics.plugin.ahead import LoadingAhead
     from pytest_vidmetrics.plugin.controller import Controller
@@ -33,8 +35,12 @@ def prepare(config: Config, settings: Settings) -> None:
     if (variable := wait_passively(os.environ)) is not None:
         config.add_cleanup(functools.partial(os.environ.__delitem__, variable))
     settings = sharded(settings)
-    config.hook.pytest_vidmetrics_register_metrics(registry=registry)
-    choices = registry.selectable()
+    try:
+        config.hook.pytest_vidmetrics_register_metrics(registry=registry)
+        choices = registry.selectable()
+    except (Exception, SystemExit) as error:
+        text = error if isinstance(error, VidmetricsError) else f"{type(error).__name__}: {error}"
+        raise pytest.UsageError(printable(f"the metrics cannot be registered: {text}")) from error
     for name in settings.selection or ():
         if name not in choices:
             raise pytest.UsageError(

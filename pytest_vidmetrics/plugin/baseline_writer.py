@@ -32,8 +32,10 @@ class BaselineWriter:
                 written += 1
             except BaselineError as error:
                 self.problems.append(str(error))
-        if written or not self.problems:
+        if written:
             self.lines.append(f"{counted(written, 'baseline')} written below {self.shown}")
+        elif not self.problems:
+            self.lines.append("no baseline was written")
         return written
 
     def delete_surplus(self, used: Used) -> None:

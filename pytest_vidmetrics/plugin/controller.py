@@ -103,7 +103,7 @@ class Controller:
         if self.settings.report is not None:
             problems += self._report(self.settings.report)
         self.lines += [f"ERROR: {problem}" for problem in problems]
-        if problems and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self, writer: BaselineWriter, *, stopped: bool) -> None:

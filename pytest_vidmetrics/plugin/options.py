@@ -107,21 +107,42 @@ class Settings:
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 
 
-def _value(config: Config, dest: str) -> Any:
+def _value(config: Config, flag: str, dest: str) -> tuple[Any, str]:
+    """Return an option's value, from the command line or else from the ini file, and how messages name it."""
     chosen = config.getoption(dest)
-    return chosen if chosen is not None else config.getini(dest)
+    if chosen is not None:
+        return chosen, flag
+    try:
+        return config.getini(dest), f"the ini option {dest}"
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"the ini option {dest}: {error}") from error
+
+
+def _text(config: Config, flag: str, dest: str) -> str | None:
+    """Return a text option. One that is given and empty is a mistake: a variable of the shell that is not set."""
+    value, name = _value(config, flag, dest)
+    if value is None:
+        return None
+    from pytest_vidmetrics.core.wording import encodable, printable, shown
+
+    if not isinstance(value, str):
+        raise pytest.UsageError(f"{name}: expected text, got {shown(value)}")
+    if dest == "vidmetrics" and not value.replace(",", "").strip():
+        raise pytest.UsageError(
+            f"{name}={value} names no metric, and nothing would be compared: give metrics or groups, or 'all'"
+        )
+    if not value.strip():
+        raise pytest.UsageError(f"{name} is empty: give it a value, or leave it out")
+    if value != printable(encodable(value), keep=""):
+        raise pytest.UsageError(f"{name}={shown(value)}: expected text without control characters, in UTF-8")
+    return value
 
 
 def read_settings(config: Config) -> Settings:
     """Return the settings of a run. Raises ``pytest.UsageError`` for a value that makes no sense."""
-    text = {dest: _value(config, dest) or None for _, dest, _, _ in _TEXT}
-    switch = {dest: bool(_value(config, dest)) for _, dest, _ in _SWITCHES}
+    text = {dest: _text(config, flag, dest) for flag, dest, _, _ in _TEXT}
+    switch = {dest: bool(_value(config, flag, dest)[0]) for flag, dest, _ in _SWITCHES}
     names = tuple(name.strip() for name in (text["vidmetrics"] or "").split(",") if name.strip())
-    if not names and config.getoption("vidmetrics") is not None:
-        raise pytest.UsageError(
-            f"--vidmetrics={config.getoption('vidmetrics')} names no metric, and nothing would be compared: "
-            "give metrics or groups, or 'all'"
-        )
     settings = Settings(
         selection=names or None,
         baseline_dir=config.rootpath / (text["vidmetrics_baseline_dir"] or "baselines"),
@@ -143,6 +164,18 @@ def read_settings(config: Config) -> Settings:
     return settings
 
 
+def whole_number(text: str) -> int | None:
+    """Return the number that a text of up to nine ASCII digits is; ``None`` for any other, such as ``"²"``."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
+def cut(text: str) -> str:
+    """Return a given value as a message may show it."""
+    from pytest_vidmetrics.core.wording import printable
+
+    return printable(text if len(text) <= 60 else text[:57] + "...", keep="")
+
+
 def _path(config: Config, text: str | None) -> Path | None:
     return config.invocation_params.dir / Path(text).expanduser() if text else None
 
@@ -151,21 +184,23 @@ def _calibration(text: str | None) -> tuple[str, ...] | int | None:
     if text is None:
         return None
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    runs = int(text) if text.isdigit() else len(names)
-    if runs < 2 or len(set(names)) < len(names):
+    number = whole_number(text)
+    runs = len(names) if number is None else number
+    if runs < 2 or len(set(names)) < len(names) or (len(names) == 1 and text.strip().isdigit() and number is None):
         raise pytest.UsageError(
-            f"--vidmetrics-calibrate={text}: expected a number of at least 2, or a list of different checkpoints"
+            f"--vidmetrics-calibrate={cut(text)}: expected a number of at least 2, or a list of different checkpoints"
         )
-    return runs if text.isdigit() else names
+    return names if number is None else number
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     given, _, parts = text.partition("/")
-    if not (given.isdigit() and parts.isdigit() and 1 <= int(given) <= int(parts)):
-        raise pytest.UsageError(f"--vidmetrics-shard={text}: expected K/N with 1 <= K <= N, as in 1/4")
-    return int(given), int(parts)
+    k, n = whole_number(given), whole_number(parts)
+    if k is None or n is None or not 1 <= k <= n:
+        raise pytest.UsageError(f"--vidmetrics-shard={cut(text)}: expected K/N with 1 <= K <= N, as in 1/4")
+    return k, n
 
 
 def check_writes(settings: Settings) -> None:
@@ -194,8 +229,10 @@ def _check(settings: Settings, *, allow_ci: bool) -> None:
         raise pytest.UsageError(
             f"--vidmetrics-report={settings.report}: expected FILE.json, FILE.html, or a folder without a suffix"
         )
-    if settings.cohort is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", settings.cohort):
-        raise pytest.UsageError(f"--vidmetrics-cohort={settings.cohort}: expected letters, digits, '_', '.' and '-'")
+    if settings.cohort is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,50}", settings.cohort):
+        raise pytest.UsageError(
+            f"--vidmetrics-cohort={cut(settings.cohort)}: expected letters, digits, '_', '.' and '-', 50 at most"
+        )
     known = ("auto", "cpu", "cuda")
-    if settings.device not in known and not settings.device.removeprefix("cuda:").isdigit():
-        raise pytest.UsageError(f"--vidmetrics-device={settings.device}: expected auto, cpu, cuda or cuda:N")
+    if settings.device not in known and whole_number(settings.device.removeprefix("cuda:")) is None:
+        raise pytest.UsageError(f"--vidmetrics-device={cut(settings.device)}: expected auto, cpu, cuda or cuda:N")

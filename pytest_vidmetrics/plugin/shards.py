@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vidmetrics.plugin.options import Settings, check_writes
+from pytest_vidmetrics.plugin.options import Settings, check_writes, cut, whole_number
 
 # Where a job of a cluster or of a CI service finds its place: (index, first index, total).
 _SHARD_VARIABLES = (("SLURM_PROCID", 0, "SLURM_NTASKS"), ("CI_NODE_INDEX", 1, "CI_NODE_TOTAL"))
@@ -25,17 +25,15 @@ def sharded(settings: Settings) -> Settings:
         return settings
     for index, first, total in _SHARD_VARIABLES:
         here, all_ = os.environ.get(index, ""), os.environ.get(total, "")
-        if not (here.isdigit() and all_.isdigit() and int(all_) > 1):
+        if not here or not all_ or all_ == "1" or (index == "SLURM_PROCID" and not _in_srun(all_)):
             continue
-        if index == "SLURM_PROCID" and not _in_srun(all_):
-            continue
-        part = int(here) - first + 1
-        source = f"{index}={here}, {total}={all_}"
-        if not 1 <= part <= int(all_):
+        number, count = whole_number(here), whole_number(all_)
+        source = f"{index}={cut(here)}, {total}={cut(all_)}"
+        if number is None or count is None or not 1 <= number - first + 1 <= count:
             raise pytest.UsageError(
                 f"{source} name no shard; give --vidmetrics-shard=K/N, or 1/1 to judge everything here"
             )
-        found = replace(settings, shard=(part, int(all_)), shard_from=source)
+        found = replace(settings, shard=(number - first + 1, count), shard_from=source)
         check_writes(found)
         return found
     return settings
@@ -48,6 +46,6 @@ def _in_srun(total: str) -> bool:
     step of its own; one submitted from within ``srun`` inherits that step, and its number of tasks gives it away.
     """
     step = os.environ.get("SLURM_STEP_ID", "")
-    return (
-        step.isdigit() and int(step) < _FIRST_RESERVED_STEP and os.environ.get("SLURM_STEP_NUM_TASKS", total) == total
-    )
+    # SLURM's own steps have numbers of ten digits.
+    ours = whole_number(step) is not None or (step.isascii() and step.isdigit() and len(step) == 10)
+    return ours and int(step) < _FIRST_RESERVED_STEP and os.environ.get("SLURM_STEP_NUM_TASKS", total) == total

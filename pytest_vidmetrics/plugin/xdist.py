@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.processors import THREADS, available
 from pytest_vidmetrics.plugin.controller import Controller
-from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.options import Settings, whole_number
 from pytest_vidmetrics.plugin.reports import WORKER_COLLECTED, Collected
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ class Workers:
 
 def auto_workers(settings: Settings) -> int | None:
     """Return the number of visible GPUs for ``-n auto``; without any, leave the answer to xdist: the cores."""
-    asked = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "")
-    return int(asked) if asked.isdigit() else len(devices_of(settings)) or None
+    asked = whole_number(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", ""))
+    return asked if asked is not None else len(devices_of(settings)) or None
 
 
 def devices_of(settings: Settings) -> list[str]:
     """Return the GPUs that this run may use: one, where ``--vidmetrics-device`` names one."""
     names = [] if settings.device == "cpu" else visible_devices(os.environ)
-    _, named, number = settings.device.partition(":")
-    return names[int(number) : int(number) + 1] if named and number.isdecimal() else names
+    number = whole_number(settings.device.partition(":")[2])
+    return names if number is None else names[number : number + 1]
 
 
 def worker_environment(

@@ -135,7 +135,7 @@ def test_compare_reads_records_and_folders_and_fails_like_a_gate(bench: Bench, c
 
 def test_compare_judges_as_the_run_did(bench: Bench, capsys, monkeypatch) -> None:
     """With the margins, the rule and the clusters that the second record holds."""
-    rows = [{"id": name, "prompt": name in "ab"} for name in bench.clips]
+    rows = [{"id": name, "prompt": "one" if name in "ab" else "two"} for name in bench.clips]
     (bench.root / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     text = MANIFEST.replace("metrics =", 'samples = "rows.jsonl"\ncluster = "prompt"\nmetrics =')
     bench.manifest(text.replace("abs = 0.001", 'abs = 0.01\nalpha = 0.1\ndecide = "lenient"'))

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vidmetrics.gates.baseline import Noise, read_baseline, write_baseline
+from pytest_vidmetrics.gates.baseline import Noise
+from pytest_vidmetrics.gates.folder import BaselineFolder
 from tests.plugin.conftest import MANIFEST, Bench, verdicts
 
 LISTED = '"common.psnr", "vbench.temporal_flickering"'
@@ -170,10 +171,10 @@ def test_notes_of_red_gates_stand_with_their_failures_only(bench: Bench) -> None
 
 def test_noise_above_the_margin_given_is_noted_on_a_green_run(bench: Bench) -> None:
     bench.record()
-    path = bench.baselines / "common.psnr.json"
-    recorded = read_baseline(path)
+    folder, key = BaselineFolder(bench.root / "baselines", bench.root), "bench/demo/common.psnr.json"
+    recorded = folder.read(key)
     assert recorded is not None
-    write_baseline(path, replace(recorded, noise=Noise(100.0, 3, "scoring")).to_json())
+    folder.write(key, replace(recorded, noise=Noise(100.0, 3, "scoring")))
     bench.degrade("a")
     result = bench.run("-k", "psnr")
     assert verdicts(result) == {"common.psnr": "PASS"}

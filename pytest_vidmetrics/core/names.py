@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 from pytest_vidmetrics.core.wording import printable
 
-LONGEST = 200
-"""Bytes of a name. File systems hold 255; a cohort, a suffix and a temporary file's own letters are added."""
+LONGEST = 180
+"""Bytes of a case, gate, check or manifest. File systems hold 255: a cohort, a suffix and a temporary file's own
+letters are added."""
+_WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _RESERVED = frozenset(
     ["con", "prn", "aux", "nul", *(f"{word}{digit}" for word in ("com", "lpt") for digit in "0123456789")]
 )
+
+
+def word_fault(name: str) -> str:
+    """Return why ``name`` cannot name a case, a gate or a metric, as a sentence; empty when it can."""
+    if not _WORD.fullmatch(name):
+        return "a name may hold letters, digits, '.', '_' and '-' only"
+    if name.casefold().endswith(".json"):
+        return "a name must not end in '.json': the file of a baseline would look like a folder"
+    return name_fault(name, LONGEST)
 
 
 def name_fault(name: str, longest: int = 255) -> str:
