@@ -74,7 +74,7 @@ def test_a_tilted_picture_is_refused(tmp_path):
 
 
 def test_the_decoder_has_a_name():
-    assert DECODER_ID.startswith("pyav-rgb24-1-swscale-")
+    assert DECODER_ID.startswith("pyav-rgb24-2-swscale-")
 
 
 @pytest.mark.parametrize(
