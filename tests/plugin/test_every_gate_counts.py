@@ -80,7 +80,7 @@ THIEVES = {
 def test_a_gate_that_somebody_takes_away_makes_the_run_red_and_is_named(bench: Bench, thief: str) -> None:
     bench.record()
     bench.degrade("a")
-    bench.manifest(MANIFEST + '\n[case.demo.gate."vbench.temporal_flickering"]\nabs = 9\n')
+    bench.manifest(MANIFEST + '\n[case.demo.gate."vbench.temporal_flickering"]\nabs = 9\nreason = "noise"\n')
     bench.pytester.makeconftest(THIEVES[thief])
     result = bench.run("-k", "not score") if "skipped" not in thief else bench.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED

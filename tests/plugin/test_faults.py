@@ -47,7 +47,7 @@ class Half:
         half and die()
 
 if WORKER:
-    files.os = SimpleNamespace(fdopen=lambda *rest: Half(os.fdopen(*rest)), fsync=os.fsync)
+    files.os = SimpleNamespace(**{**vars(os), "fdopen": lambda *rest: Half(os.fdopen(*rest))})
 """
     },
     "between scoring and gate": {

@@ -77,7 +77,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file_leaves_no_half(
             return getattr(self.stream, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "os", SimpleNamespace(fdopen=lambda *rest: Full(os.fdopen(*rest)), fsync=os.fsync))
+        patch.setattr(files, "os", SimpleNamespace(**{**vars(os), "fdopen": lambda *rest: Full(os.fdopen(*rest))}))
         result = bench.run("--vidmetrics-cache=fresh", "--update-baselines")
     assert result.ret == 1
     assert set(verdicts(result).values()) == {"ERROR"}
@@ -96,7 +96,7 @@ def test_a_full_disk_while_baselines_are_written_keeps_the_old_ones(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "os", SimpleNamespace(fdopen=os.fdopen, fsync=full))
+        patch.setattr(files, "os", SimpleNamespace(**{**vars(os), "fsync": full}))
         result = bench.run("--update-baselines")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["ERROR: cannot write the baseline *No space left on device*"])
