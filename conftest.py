@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 # huggingface_hub reads these once, at import; no test may look for a network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# What a busy machine takes longer for is not wrong: no test fails by the clock.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 pytest_plugins = ["pytester"]
