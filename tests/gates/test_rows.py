@@ -168,8 +168,8 @@ def test_a_renamed_key_must_be_there_and_meet_no_other(tmp_path) -> None:
     ("value", "message"),
     [
         ("fps = 0", "fps must be"),
-        ("fps = nan", "fps must be"),
-        ("text_prompt = 2024-01-02", "text_prompt must be text"),
+        ("fps = nan", "case.a.fps must be"),
+        ("text_prompt = 2024-01-02", "case.a.text_prompt is a date"),
     ],
 )
 def test_values_of_a_case_are_typed_too(tmp_path, value, message) -> None:
