@@ -12,6 +12,7 @@ from typing import Literal
 
 from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.order import in_order
+from pytest_vidmetrics.core.wording import some
 from pytest_vidmetrics.gates.case import Case, Location
 from pytest_vidmetrics.media.formats import Listing, clip_name, kind_of, list_clips
 
@@ -254,8 +255,3 @@ def check_clips(case: Case, folder: Path, missing: list[str], surplus: list[str]
     parts += [f"{len(surplus)} files belong to no {owner}: {some(surplus)}"] if surplus else []
     if parts:
         raise case.at("dataset").error(f"{'; '.join(parts)} (in {folder})")
-
-
-def some(ids: list[str], limit: int = 5) -> str:
-    """Return the first names of a list and how many more there are."""
-    return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")

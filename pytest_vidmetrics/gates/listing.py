@@ -10,8 +10,9 @@ from typing import Any
 
 from pytest_vidmetrics.core.order import in_order
 from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id, folded, whole_name
+from pytest_vidmetrics.core.wording import some
 from pytest_vidmetrics.gates.case import Case, Location
-from pytest_vidmetrics.gates.files import Files, Found, PathReader, files_of, has_parts, some
+from pytest_vidmetrics.gates.files import Files, Found, PathReader, files_of, has_parts
 from pytest_vidmetrics.gates.manifest import sample_keys
 from pytest_vidmetrics.gates.rows import Row, read_rows
 from pytest_vidmetrics.gates.values import fault

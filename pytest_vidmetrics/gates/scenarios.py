@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id
+from pytest_vidmetrics.core.wording import some
 from pytest_vidmetrics.gates.case import Case
-from pytest_vidmetrics.gates.files import check_clips, fill_in, some
+from pytest_vidmetrics.gates.files import check_clips, fill_in
 from pytest_vidmetrics.media.formats import list_clips
 
 if TYPE_CHECKING:
