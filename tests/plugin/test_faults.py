@@ -47,7 +47,9 @@ class Half:
         half and die()
 
 if WORKER:
-    files.os = SimpleNamespace(**{**vars(os), "fdopen": lambda *rest: Half(os.fdopen(*rest))})
+    files.os = SimpleNamespace(
+        **{**vars(os), "fdopen": lambda *rest: (Half if "w" in rest[1] else lambda stream: stream)(os.fdopen(*rest))}
+    )
 """
     },
     "between scoring and gate": {
