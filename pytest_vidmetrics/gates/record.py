@@ -86,13 +86,18 @@ class RunRecord(Wire):
         return {gate.file: gate for gate in self.gates}
 
 
-def write_record(path: Path, record: RunRecord, root: Path) -> None:
-    """Write the record whole or not at all; paths below ``root`` are written relative to it. Raises ``OSError``."""
+def portable(record: RunRecord, root: Path) -> RunRecord:
+    """Return a record whose gates are sorted and whose paths below ``root`` are relative to it."""
     gates = tuple(_portable(gate, f"{root}/") for gate in sorted(record.gates, key=lambda gate: gate.gate))
     cases = {
         case: {id: _below(values, f"{root}/") for id, values in clips.items()} for case, clips in record.cases.items()
     }
-    tree = replace(record, gates=gates, cases=cases).to_wire()
+    return replace(record, gates=gates, cases=cases)
+
+
+def write_record(path: Path, record: RunRecord, root: Path) -> None:
+    """Write the record whole or not at all; paths below ``root`` are written relative to it. Raises ``OSError``."""
+    tree = portable(record, root).to_wire()
     text = json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomic(path, text.encode(), durable=True)
 

@@ -62,7 +62,7 @@ def pytest_configure(config: Config) -> None:
 def _asked(config: Config, settings: Settings) -> bool:
     """Whether an option or an argument of the command line concerns this plugin."""
     named = (str(argument).split("::", maxsplit=1)[0].endswith(_SUFFIXES) for argument in config.args)
-    acts = bool(settings.writes) or settings.prune or settings.report is not None
+    acts = bool(settings.writes) or settings.prune or settings.report is not None or settings.summary is not None
     return acts or settings.selection is not None or any(named)
 
 

@@ -66,7 +66,7 @@ class BaselineChecks:
 
     def _say(self, name: str, seat: Seat, config: MetricConfig, observed: CorpusScore, settled: Settled) -> None:
         """Add this check to what the test's report carries."""
-        told = self.settings.report is not None and observed.score is not None
+        told = self.settings.tells and observed.score is not None
         outcome = Outcome(
             kind="check",
             gate=self._label(name),

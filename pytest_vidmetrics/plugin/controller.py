@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.wording import counted, some
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.gates.baseline import Baseline
@@ -21,7 +20,7 @@ from pytest_vidmetrics.plugin.baseline_writer import BaselineWriter
 from pytest_vidmetrics.plugin.facts import ItemFacts, facts_of
 from pytest_vidmetrics.plugin.judged import Judged
 from pytest_vidmetrics.plugin.reports import Collected, ItemReports
-from pytest_vidmetrics.plugin.run_report import device_fact, write_report
+from pytest_vidmetrics.plugin.run_report import device_fact, tell
 from pytest_vidmetrics.plugin.session import Run
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ class Controller:
         self.devices: set[str] = set()
         self.work = Work()
         self.lines: list[str] = []
+        self.annotations: list[str] = []
 
     @property
     def collected(self) -> Collected:
@@ -78,7 +78,11 @@ class Controller:
             self.files[file.casefold()] = file
         outcome = "failed" if own in self.failed else report.outcome
         known = {one.outcome.gate: one for one in self.judged.get(own, ()) if report.when == "teardown"}
-        found = [known.get(one.gate) or Judged(one, outcome, hasattr(report, "wasxfail")) for one in facts.outcomes]
+        file, line = report.location[0], (report.location[1] or 0) + 1
+        found = [
+            known.get(one.gate) or Judged(one, outcome, hasattr(report, "wasxfail"), file=file, line=line)
+            for one in facts.outcomes
+        ]
         self.judged[own] = found
         records = [(one.file, one.record) for one in facts.outcomes if one.record is not None]
         if own not in self.failed and report.passed and records:
@@ -100,8 +104,10 @@ class Controller:
             writer.name_surplus(self._used(), everything=self._collects_everything())
         self.lines += writer.lines
         problems += writer.problems
-        if self.settings.report is not None:
-            problems += self._report(self.settings.report)
+        said = tell(self.run, self.gates, self.work, self.devices)
+        self.lines += said.lines
+        self.annotations += said.annotations
+        problems += said.problems
         self.lines += [f"ERROR: {problem}" for problem in problems]
         if problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -249,14 +255,6 @@ class Controller:
         adjusted = {id(one): p for one, p in zip(tested, ps, strict=True)}
         for own, found in self.judged.items():
             self.judged[own] = [replace(one, p_holm=adjusted.get(id(one))) for one in found]
-
-    def _report(self, path: Path) -> list[str]:
-        try:
-            write_report(path, self.run, self.gates, self.work, self.devices)
-        except (OSError, ValueError, TypeError, VidmetricsError) as error:
-            return [f"cannot write the report {path}: {getattr(error, 'strerror', None) or error}"]
-        self.lines.append(f"report written to {self.shown(path)}")
-        return []
 
     def shown(self, path: Path) -> str:
         """Return a path as messages show it: below the root when it lies there."""

@@ -76,7 +76,7 @@ class GateItem(DataItem):
             raise RefusalError(text + str(verdict.details.get("traceback", "")))
 
     def _outcome(self, run: Run, settled: Settled) -> Outcome:
-        told = run.settings.report is not None and self.observed is not None and self.observed.score is not None
+        told = run.settings.tells and self.observed is not None and self.observed.score is not None
         return Outcome(
             kind="gate",
             gate=shown_id(self),

@@ -9,12 +9,17 @@ from pytest_vidmetrics.plugin.facts import Outcome
 
 @dataclass(frozen=True)
 class Judged:
-    """``report`` is the outcome of the test; ``p_holm`` the p-value when all gates of the run are judged together."""
+    """``report`` is the outcome of the test; ``p_holm`` the p-value when all gates of the run are judged together.
+
+    ``file`` and ``line`` are where the test stands: its manifest, or its test function.
+    """
 
     outcome: Outcome
     report: str
     xfail: bool = False
     p_holm: float | None = None
+    file: str = ""
+    line: int = 1
 
     @property
     def is_dodged(self) -> bool:

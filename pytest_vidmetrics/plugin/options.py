@@ -39,6 +39,18 @@ _TEXT: tuple[tuple[str, str, str, str], ...] = (
         "FILE",
         "write every gate's numbers to FILE.json, or a page for reviewers to FILE.html or DIR",
     ),
+    (
+        "--vidmetrics-report-budget",
+        "vidmetrics_report_budget",
+        "MIB",
+        "room for media in a page of --vidmetrics-report (default: 24)",
+    ),
+    (
+        "--vidmetrics-summary",
+        "vidmetrics_summary",
+        "FILE.md",
+        "write a summary in Markdown, worst first (default: what $GITHUB_STEP_SUMMARY names, where it is set)",
+    ),
 )
 _SWITCHES: tuple[tuple[str, str, str], ...] = (
     ("--update-baselines", "vidmetrics_update_baselines", "record the scores of the selected gates as baselines"),
@@ -71,7 +83,10 @@ def add_options(parser: Parser) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the options, ini values and environment of one run come down to."""
+    """What the options, ini values and environment of one run come down to.
+
+    ``step_summary`` is the file of a CI step, which is appended to where no ``summary`` is named.
+    """
 
     selection: tuple[str, ...] | None
     baseline_dir: Path
@@ -82,6 +97,9 @@ class Settings:
     shard: tuple[int, int] | None
     shard_from: str
     report: Path | None
+    report_budget: float | None
+    summary: Path | None
+    step_summary: Path | None
     calibrate: tuple[str, ...] | int | None
     update: bool
     extend: bool
@@ -93,6 +111,11 @@ class Settings:
     def part(self) -> tuple[int, int] | None:
         """The part of the samples that this run scores, without judging; ``None`` for all of them (1/1 too)."""
         return self.shard if self.shard is not None and self.shard[1] > 1 else None
+
+    @property
+    def tells(self) -> bool:
+        """Whether scores of single clips are to be reported."""
+        return any(path is not None for path in (self.report, self.summary, self.step_summary))
 
     @property
     def writes(self) -> str:
@@ -153,6 +176,9 @@ def read_settings(config: Config) -> Settings:
         shard=None if switch["vidmetrics_judge"] else _shard(text["vidmetrics_shard"]),
         shard_from="--vidmetrics-shard",
         report=_path(config, text["vidmetrics_report"]),
+        report_budget=_budget(text["vidmetrics_report_budget"]),
+        summary=_path(config, text["vidmetrics_summary"]),
+        step_summary=None if text["vidmetrics_summary"] else _step_summary(),
         calibrate=_calibration(text["vidmetrics_calibrate"]),
         update=switch["vidmetrics_update_baselines"],
         extend=switch["vidmetrics_extend_baselines"],
@@ -178,6 +204,22 @@ def cut(text: str) -> str:
 
 def _path(config: Config, text: str | None) -> Path | None:
     return config.invocation_params.dir / Path(text).expanduser() if text else None
+
+
+def _step_summary() -> Path | None:
+    """Return the file in which GitHub Actions shows what a step has to say."""
+    named = os.environ.get("GITHUB_STEP_SUMMARY", "").strip()
+    return Path(named) if named else None
+
+
+def _budget(text: str | None) -> float | None:
+    try:
+        budget = None if text is None else float(text)
+    except ValueError:
+        budget = -1.0
+    if budget is not None and not 0 <= budget < 4096:
+        raise pytest.UsageError(f"--vidmetrics-report-budget={cut(str(text))}: expected a number of MiB from 0 to 4096")
+    return budget
 
 
 def _calibration(text: str | None) -> tuple[str, ...] | int | None:

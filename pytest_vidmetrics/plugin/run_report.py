@@ -1,37 +1,85 @@
-"""The run record of ``--vidmetrics-report``: what the controller knows, with the facts of the run."""
+"""What a run leaves behind for people: its record, the page for reviewers, the summary, annotations of a workflow."""
 
 from __future__ import annotations
 
 import datetime
+import os
 import subprocess
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.files import write_atomic
 from pytest_vidmetrics.core.work import Work
-from pytest_vidmetrics.gates.record import GateRecord, RunRecord, read_record, write_record
+from pytest_vidmetrics.gates.record import GateRecord, RunRecord, portable, read_record, write_record
 from pytest_vidmetrics.plugin.judged import Judged
 from pytest_vidmetrics.plugin.session import Run
 
 
-def write_report(path: Path, run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str]) -> None:
+@dataclass
+class Told:
+    """What to say of the files that were written; ``problems`` make the run fail."""
+
+    lines: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    annotations: list[str] = field(default_factory=list)
+
+
+def tell(run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str]) -> Told:
+    """Write what the settings ask for. What cannot be written is a problem; the summary of a CI step is a courtesy."""
+    told, settings, root = Told(), run.settings, run.config.rootpath
+    annotates = os.environ.get("GITHUB_ACTIONS") == "true" and bool(judged)
+    if not settings.tells and not annotates:
+        return told
+    try:
+        record = _record(run, judged, work, devices)
+    except VidmetricsError as error:  # of a hook that adds facts
+        told.problems.append(f"cannot report this run: {error}")
+        return told
+
+    def write(path: Path, what: str, make: Callable[[], None], faults: list[str]) -> None:
+        try:
+            make()
+        except (OSError, ValueError, TypeError, VidmetricsError) as error:
+            faults.append(f"cannot write the {what} {path}: {getattr(error, 'strerror', None) or error}")
+        else:
+            told.lines.append(f"{what} written to {path.relative_to(root) if path.is_relative_to(root) else path}")
+
+    if (report := settings.report) is not None:
+        write(report, "report", lambda: write_report(report, run, record), told.problems)
+    if (summary := settings.summary) is not None:
+        write(summary, "summary", lambda: write_atomic(summary, _summary(record, root)), told.problems)
+    elif (step := settings.step_summary) is not None and judged:
+        write(step, "summary of this step", lambda: _append(step, _summary(record, root)), told.lines)
+    if annotates:
+        told.annotations = _annotations(record, root, {one.outcome.gate: one for one in judged})
+    return told
+
+
+def _record(run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str]) -> RunRecord:
+    facts = {
+        **run.environment,
+        **({"checkpoint": run.settings.checkpoint} if run.settings.checkpoint else {}),
+        **({"commit": commit} if (commit := commit_of(run.config.rootpath)) else {}),
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **device_fact(devices),
+    }
+    cases = {one.outcome.gate.rpartition("::")[0]: one.outcome.clips for one in judged if one.outcome.clips}
+    return RunRecord(tuple(map(_gate, judged)), facts, work, cases)
+
+
+def write_report(path: Path, run: Run, record: RunRecord) -> None:
     """Write the record of a run (``FILE.json``), or its page for reviewers (``FILE.html``, or a folder).
 
     Raises ``OSError`` and ``VidmetricsError``.
     """
     root = run.config.rootpath
-    facts = {
-        **run.environment,
-        **({"checkpoint": run.settings.checkpoint} if run.settings.checkpoint else {}),
-        **({"commit": commit} if (commit := commit_of(root)) else {}),
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **device_fact(devices),
-    }
-    cases = {one.outcome.gate.rpartition("::")[0]: one.outcome.clips for one in judged if one.outcome.clips}
-    record = RunRecord(tuple(map(_gate, judged)), facts, work, cases)
     if path.suffix == ".json":
         write_record(path, record, root)
         return
+    from pytest_vidmetrics.report.build import BUDGET_MIB
     from pytest_vidmetrics.report.build import write_report as write_page
     from pytest_vidmetrics.report.kept import Kept
 
@@ -40,7 +88,36 @@ def write_report(path: Path, run: Run, judged: Sequence[Judged], work: Work, dev
         written = Path(folder) / "run.json"
         write_record(written, record, root)
         read = read_record(written)
-    write_page(path, read, root, record_name="run.json", details=Kept(run.store, read, root).details)
+    budget = BUDGET_MIB if run.settings.report_budget is None else run.settings.report_budget
+    kept = Kept(run.store, read, root)
+    write_page(path, read, root, record_name="run.json", budget_mib=budget, details=kept.details)
+
+
+def _summary(record: RunRecord, root: Path) -> bytes:
+    from pytest_vidmetrics.report.summary import summary_of
+    from pytest_vidmetrics.report.view import view
+
+    return summary_of(view(portable(record, root))).encode()
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab") as stream:
+        stream.write(data)
+
+
+def _annotations(record: RunRecord, root: Path, judged: dict[str, Judged]) -> list[str]:
+    """Return the annotations of red gates, with the paths of their files from the root of the workflow's clone."""
+    from pytest_vidmetrics.report.annotations import annotations_of
+    from pytest_vidmetrics.report.view import GateView, view
+
+    workspace = os.environ.get("GITHUB_WORKSPACE", "")
+    clone = workspace if workspace and root.is_relative_to(workspace) else str(root)
+
+    def place_of(gate: GateView) -> tuple[str, int]:
+        one = judged[gate.id]
+        return os.path.relpath(root / one.file, clone), one.line
+
+    return annotations_of(view(portable(record, root)), place_of)
 
 
 def _gate(one: Judged) -> GateRecord:

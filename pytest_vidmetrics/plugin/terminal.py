@@ -38,7 +38,7 @@ class TerminalWriter:
         if gates:
             for line in self._about(gates):
                 terminalreporter.line(printable(line, keep=""))
-        for line in [*lines, self._next(gates)]:
+        for line in [*lines, self._next(gates), *self.controller.annotations]:
             if line:
                 terminalreporter.line(printable(line, keep=""))
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.scores import Problem
+from pytest_vidmetrics.report.annotations import annotations_of
 from pytest_vidmetrics.report.summary import LIMIT, summary_of
 from pytest_vidmetrics.report.view import view
 from tests.support.run_records import gate, record
@@ -58,3 +59,17 @@ def test_foreign_text_is_shown_and_does_nothing(name):
     flat = " ".join(name.split())
     if len(flat) <= 120:
         assert html.unescape(re.sub(r"\\(.)", r"\1", said)) == flat
+
+
+def test_annotations_name_the_line_and_are_escaped():
+    case = "bench/a.toml::t2v"
+    gates = [gate(f"m{i:02d}", {"x": 0.0}, {"x": 1.0}, case=case) for i in range(12)]
+    gates.append(gate("fine", {"x": 1.0}, {"x": 1.0}, case=case, status="PASS"))
+    found = annotations_of(view(record(gates)), lambda one: ("bench/a,b.toml", 7))
+    assert found[0] == (
+        "::error file=bench/a%2Cb.toml,line=7,title=REGRESSED%3A m00::"
+        "regressed because of a test%0A1 -> 0 (−100 %25), n 1"
+    )
+    assert len(found) == 11
+    assert found[-1] == "::notice::2 more gates are red; the summary names them"
+    assert not any("\n" in line for line in found)
