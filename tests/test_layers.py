@@ -16,6 +16,7 @@ PACKAGE = Path(pytest_vidmetrics.__file__).parent
 LAYERS = (
     "plugin",
     "commands",
+    "eval",
     "report",
     "gates",
     "datasets",

@@ -1,0 +1,5 @@
+"""``fastvideo.eval.datasets.vbench``: the prompts of VBench."""
+
+from __future__ import annotations
+
+from pytest_vidmetrics.datasets.vbench import VBenchPromptDataset as VBenchPromptDataset
