@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytest_vidmetrics.eval.metrics.common.fvd.extractors import load_extractor
+from pytest_vidmetrics.eval.metrics.common.fvd.metric import FVDMetric
 
 import pytest_vidmetrics.eval.metrics
 from pytest_vidmetrics.eval import (
@@ -36,8 +38,6 @@ from pytest_vidmetrics.eval.io import (
     glob_videos,
     load_video,
 )
-from pytest_vidmetrics.eval.metrics.common.fvd.extractors import load_extractor
-from pytest_vidmetrics.eval.metrics.common.fvd.metric import FVDMetric
 from pytest_vidmetrics.eval.pool import VideoPool
 from pytest_vidmetrics.eval.registry import missing_dependencies, resolve_group
 from pytest_vidmetrics.eval.worker import EvalWorker
