@@ -22,6 +22,12 @@ from pytest_vidmetrics.metrics.composite import CompositeMetric
 if TYPE_CHECKING:
     import numpy as np
 
+_CANDIDATE = ("video", "audio")
+"""Sample keys of what is under test: it may change, all else that a metric reads may not."""
+
+_SHORT = 16
+"""Hexadecimal digits of a digest by clip: enough to tell changes, and a baseline stays small."""
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -71,6 +77,7 @@ def reduce(
     return replace(
         seen,
         metric={**seen.metric, **({"conditions": conditions} if conditions else {})},
+        inputs=_inputs(corpus.samples, metric),
         missing=missing,
         remarks=(
             *corpus.remarks,
@@ -199,6 +206,23 @@ def chooses(cls: type[BaseMetric]) -> bool:
 def takes_mean(cls: type[BaseMetric]) -> bool:
     """Whether a metric's corpus score is the mean of its clips' scores."""
     return not keeps_influence(cls) and cls.corpus_score is BaseMetric.corpus_score
+
+
+def _inputs(samples: Sequence[Sample], metric: BaseMetric) -> dict[str, str]:
+    """Return a short digest by id of what the metric reads of a sample beside the candidate: so what must not change.
+
+    Empty where a file is gone: that sample's own outcome says so.
+    """
+    keys = sorted({*metric.required_keys(), *metric.reads} - set(_CANDIDATE))
+    found: dict[str, str] = {}
+    for sample in samples:
+        values = completed(sample.values)
+        try:
+            held = {key: _plain(key, values[key]) for key in keys if values.get(key) is not None}
+        except OSError:
+            return {}
+        found[sample.id] = digest_json(held)[:_SHORT]
+    return found
 
 
 def _reference_digest(samples: Sequence[Sample], metric: BaseMetric) -> str | None:

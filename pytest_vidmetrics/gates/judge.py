@@ -139,7 +139,7 @@ def _on_common_samples(config: MetricConfig, observed: CorpusScore, baseline: Ba
     return (
         f"on the {counted(both.observed.n, 'sample')} of both: {part.status}, {part.reason} "
         f"(baseline {number(part.baseline)}, now {number(part.now)}, interval of the harm {interval(part.interval)})",
-        f"--extend-baselines adds {both.text()} to the baseline and keeps the recorded values",
+        f"--extend-baselines takes that over ({both.text()}) and keeps the recorded values of the others",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.verdict import Verdict
-from pytest_vidmetrics.core.wording import number
+from pytest_vidmetrics.core.wording import counted, number
 from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.judge import blocked, judge, recorded
 from pytest_vidmetrics.gates.margin import widened
@@ -108,11 +108,12 @@ class Gate:
             return Settled(stale, found.key, found.cohort, baseline=old)
         verdict = judge(self.config, both.observed, both.recorded)
         if not verdict.passed:
-            reason = f"not extended, the common samples are worse: {verdict.reason}"
+            reason = f"not extended, the {counted(both.observed.n, 'sample')} of both sides say: {verdict.reason}"
             return Settled(replace(verdict, reason=reason), found.key, found.cohort, baseline=old)
         new = Baseline.of(extended(old, observed), self.seat.owner, self.environment, old.noise, self.config.policy)
         facts: dict[str, Any] = {"metric": self.config.metric, "baseline": old.score, "now": new.score, "n": new.n}
-        verdict = Verdict("UPDATED", f"the baseline is extended: {both.text()}", **facts)
+        text = f"the baseline is extended: {both.text()}"
+        verdict = Verdict("UPDATED", text, notes=(text, *observed.remarks), **facts)
         return Settled(verdict, self.seat.target(self.seat.cohort), self.seat.cohort or COMMON, new, old)
 
     def _calibrate(self, found: Found, old: Baseline, noise: Noise, observed: CorpusScore) -> Settled:

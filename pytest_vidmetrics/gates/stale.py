@@ -18,11 +18,16 @@ def differences(recorded: Baseline, observed: CorpusScore) -> list[str]:
     was = recorded.scores
     lines = _conditions(was, observed)
     others = was.samples.keys() != observed.samples.keys() and not observed.chooses
-    listed = bool(was.inputs and observed.inputs)
+    changed = _changed(was, observed)
+    reference = was.reference != observed.reference
     if was.sample_ids != observed.sample_ids or others:
-        lines += _sample_lines(was, observed)
-    if was.reference != observed.reference and not (listed and _same_inputs(was, observed)):
-        lines.append("reference set: the reference clips have other content")
+        lines += _sample_lines(was, observed, changed)
+        reference = reference and not (was.inputs and observed.inputs)  # it is among what each sample was scored with
+    elif changed and not reference:
+        lines += _sample_lines(was, observed, changed)
+    if reference:
+        which = f": {some(changed, 3)}" if changed else ""
+        lines.append(f"reference set: the reference clips have other content{which}")
     return lines
 
 
@@ -33,53 +38,54 @@ def _conditions(was: CorpusScore, now: CorpusScore) -> list[str]:
     return lines
 
 
-def _sample_lines(was: CorpusScore, now: CorpusScore) -> list[str]:
+def _changed(was: CorpusScore, now: CorpusScore) -> list[str]:
+    """Return the samples of both sides with other prompts, values or references; none where that is not known."""
+    return [id for id in sorted(was.inputs.keys() & now.inputs.keys()) if was.inputs[id] != now.inputs[id]]
+
+
+def _sample_lines(was: CorpusScore, now: CorpusScore, changed: list[str]) -> list[str]:
     before, after = (was.inputs or was.samples).keys(), (now.inputs or now.samples).keys()
-    changed = [id for id in sorted(before & after) if was.inputs.get(id, "") != now.inputs.get(id, "")]
     groups = (
         (sorted(before - after), "gone"),
         (sorted(after - before), "new"),
-        (changed if was.inputs and now.inputs else [], "with other prompts, values or references"),
+        (changed, "with other prompts, values or references"),
     )
     text = "; ".join(f"{len(ids)} {word} ({some(ids, 3)})" for ids, word in groups if ids)
     return [f"sample set: {text or 'other prompts or values that the metric reads'}"]
 
 
-def _same_inputs(was: CorpusScore, now: CorpusScore) -> bool:
-    """Whether all samples that both sides have were scored with the same prompts, values and references."""
-    return all(now.inputs[id] == digest for id, digest in was.inputs.items() if id in now.inputs)
-
-
 @dataclass(frozen=True)
 class Common:
-    """The samples that a baseline and an observation share, where nothing else differs; ids that one side lacks."""
+    """The samples that a baseline and an observation share, where the metric is the same; ids of the other samples.
+
+    ``changed`` are on both sides, with other prompts, values or references: as samples they are not the same.
+    """
 
     recorded: Baseline
     observed: CorpusScore
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    changed: tuple[str, ...]
 
     def text(self) -> str:
-        """Return what was added and removed, in words."""
-        parts = [
-            f"{counted(len(ids), 'sample')} {word}"
-            for ids, word in ((self.added, "added"), (self.removed, "removed"))
-            if ids
-        ]
-        return " and ".join(parts)
+        """Return what was added, removed and changed, in words."""
+        groups = ((self.added, "added"), (self.removed, "removed"), (self.changed, "changed"))
+        parts = [f"{counted(len(ids), 'sample')} {word} ({some(ids, 3)})" for ids, word in groups if ids]
+        return " and ".join((", ".join(parts[:-1]), parts[-1])) if parts[1:] else "".join(parts)
 
 
 def common(recorded: Baseline, observed: CorpusScore) -> Common | None:
-    """Return the common part of two scores when only samples were added or removed, or ``None``.
+    """Return the common part of two scores when only samples were added, removed or changed, or ``None``.
 
     Only for metrics whose score is the mean over the samples: the score of a set is not that of its parts.
     """
     was = recorded.scores
-    if not (was.inputs and observed.inputs and observed.is_mean and not observed.chooses):
+    if not (was.inputs and observed.inputs and observed.is_mean and not observed.chooses) or _conditions(was, observed):
         return None
-    if _conditions(was, observed) or not _same_inputs(was, observed) or was.inputs.keys() == observed.inputs.keys():
+    if was.inputs == observed.inputs:
         return None
-    both = [id for id in observed.samples if id in was.samples]
+    changed = _changed(was, observed)
+    both = [id for id in observed.samples if id in was.samples and id not in changed]
     if not both:
         return None
     return Common(
@@ -87,19 +93,23 @@ def common(recorded: Baseline, observed: CorpusScore) -> Common | None:
         _of_ids(observed, both),
         tuple(sorted(observed.inputs.keys() - was.inputs.keys())),
         tuple(sorted(was.inputs.keys() - observed.inputs.keys())),
+        tuple(changed),
     )
 
 
 def extended(recorded: Baseline, observed: CorpusScore) -> CorpusScore:
-    """Return the observation with the recorded values of the samples that were recorded before."""
-    samples = {id: recorded.samples.get(id, value) for id, value in observed.samples.items()}
+    """Return the observation with the recorded values of the samples that are listed as they were recorded."""
+    was = recorded.scores
+    kept = {id: value for id, value in was.samples.items() if was.inputs.get(id) == observed.inputs.get(id)}
+    samples = {**observed.samples, **kept}
     return rounded(replace(observed, samples=samples, score=_mean(samples)))
 
 
 def _of_ids(scores: CorpusScore, ids: list[str]) -> CorpusScore:
     samples = {id: scores.samples[id] for id in ids}
     clusters = {id: scores.clusters[id] for id in ids} if scores.clusters else {}
-    return replace(scores, samples=samples, score=_mean(samples), clusters=clusters, sample_ids="", reference=None)
+    facts: dict[str, Any] = {"samples": samples, "clusters": clusters, "inputs": {}}
+    return replace(scores, score=_mean(samples), sample_ids="", reference=None, **facts)
 
 
 def _mean(samples: Mapping[str, float]) -> float:

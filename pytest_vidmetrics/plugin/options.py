@@ -57,7 +57,7 @@ _SWITCHES: tuple[tuple[str, str, str], ...] = (
     (
         "--extend-baselines",
         "vidmetrics_extend_baselines",
-        "add new samples to baselines whose other samples did not get worse, and drop those that are gone",
+        "where samples were added, removed or changed and the others did not get worse: take that over",
     ),
     ("--prune-baselines", "vidmetrics_prune_baselines", "delete baselines that no gate of a full run uses"),
     ("--vidmetrics-judge", "vidmetrics_judge", "judge what the store holds, compute nothing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -97,3 +98,28 @@ def test_what_a_set_metric_returns_must_fit_a_report(given: Any, reason: str) ->
     observed = score_corpus(OfSets(given), corpus, Rows())
     assert observed.score is None
     assert reason in [problem.reason for problem in observed.problems]
+
+
+class Reads(Plain):
+    requires = ("video", "text_prompt")
+    reads = ("image_path",)
+    requires_reference = True
+
+
+def test_what_clips_were_scored_with_is_known_by_clip_and_holds_no_name(tmp_path: Path) -> None:
+    def inputs(metric: BaseMetric, folder: str = "one", **change: str) -> Mapping[str, str]:
+        texts = {"video": "v", "reference": "r", "image_path": "i"} | change
+        paths = {key: tmp_path / folder / key for key in texts if key != "text_prompt"}
+        values: dict[str, Any] = {"score": 1.0, "frames": 1, "text_prompt": texts.get("text_prompt", "a dog")}
+        for key, path in paths.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(texts[key])
+            values[key] = str(path)
+        return seen(metric, Corpus((Sample("a", values), CORPUS.samples[1]))).inputs
+
+    first = inputs(Reads())
+    assert first.keys() == {"a", "b"}
+    assert inputs(Reads(), "two", video="another candidate") == first
+    for key in ("reference", "image_path", "text_prompt"):
+        assert inputs(Reads(), f"with {key}", **{key: "other"})["a"] != first["a"], key
+    assert inputs(Plain(), reference="not read") == inputs(Plain())
