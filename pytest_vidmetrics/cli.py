@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         if found.name.startswith("_"):
             continue
         module = importlib.import_module(f"{commands.__name__}.{found.name}")
-        sub = subparsers.add_parser(found.name, help=module.HELP, description=module.__doc__)
+        sub = subparsers.add_parser(found.name.replace("_", "-"), help=module.HELP, description=module.__doc__)
         module.add_arguments(sub)
         sub.set_defaults(run=module.run)
     return parser

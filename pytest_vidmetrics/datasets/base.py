@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar, overload
 
+from pytest_vidmetrics.core.entry_points import load_all
 from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.samples import cut_bytes, folded
 from pytest_vidmetrics.datasets.naming import (
@@ -21,6 +22,7 @@ from pytest_vidmetrics.datasets.naming import (
     trailing_number,
 )
 
+ENTRY_POINT_GROUP = "pytest_vidmetrics.datasets"
 _MAX_NAME = 100
 _HASH = 8
 _registry: dict[str, type[PromptDataset]] = {}
@@ -144,10 +146,11 @@ def register_dataset(name: str) -> Callable[[D], D]:
 
 
 def _discover() -> None:
-    """Import every module of this package: those of the datasets register them."""
+    """Import every module of this package and of installed third parties: those of the datasets register them."""
     package = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{package}.{module.name}")
+    load_all(ENTRY_POINT_GROUP, "datasets")
 
 
 def list_datasets() -> list[str]:

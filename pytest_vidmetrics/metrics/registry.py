@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError, closest
+from pytest_vidmetrics.core.entry_points import load_all
+from pytest_vidmetrics.core.errors import UnavailableError, closest
 from pytest_vidmetrics.core.names import word_fault
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -58,15 +58,7 @@ def discover() -> None:
         package = importlib.import_module(f"pytest_vidmetrics.metrics.{family}")
         for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
             importlib.import_module(f"{package.__name__}.{module.name}")
-    points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    for point in sorted(points, key=lambda found: found.name):
-        try:
-            point.load()
-        except Exception as error:
-            raise VidmetricsError(
-                f"the metrics of the entry point {point.name!r} ({point.value}) cannot be loaded: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+    load_all(ENTRY_POINT_GROUP, "metrics")
     _discovered = True
 
 

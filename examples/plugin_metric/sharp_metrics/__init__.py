@@ -1,0 +1,1 @@
+"""Metrics and prompts of an example package."""
