@@ -167,7 +167,7 @@ def test_axes_share_one_pass_and_are_told_apart(published: str, clip: str) -> No
     assert found.score == found.details["CE"] != found.details["PQ"]
     assert other.identity() != metric.identity()
     assert other._network is metric._network  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="axis is one of CE, CU, PC, PQ"):
+    with pytest.raises(ValueError, match="axis must be one of CE, CU, PC, PQ"):
         get_metric("audio.audiobox_aesthetics", axis="pq")
 
 

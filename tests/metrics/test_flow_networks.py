@@ -171,7 +171,7 @@ def test_the_network_is_part_of_the_identity() -> None:
         "raft-things.pth",
         "dpflow-things-2012b5d6.ckpt",
     ]
-    with pytest.raises(ValueError, match="model_name is one of raft_large, dpflow"):
+    with pytest.raises(ValueError, match="model_name must be one of raft_large, dpflow"):
         get_metric(GT, model_name="farneback").weights_files()
     with pytest.raises(ValueError, match="ckpt of raft_large"):
         get_metric(GT, ckpt="sintel").weights_files()

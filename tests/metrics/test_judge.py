@@ -290,9 +290,9 @@ def test_what_is_secret_or_local_is_no_part_of_the_identity() -> None:
     [
         ({"k": 3}, "k is an even number of calls"),
         ({"k": 0}, "k is an even number"),
-        ({"client": "gemini"}, "client is one of"),
-        ({"send": "url"}, "send is one of"),
-        ({"response_format": "xml"}, "response_format is one of"),
+        ({"client": "gemini"}, "client must be one of"),
+        ({"send": "url"}, "send must be one of"),
+        ({"response_format": "xml"}, "response_format must be one of"),
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"timeout_s": 0.0}, "timeout_s"),
         ({"client": "recorded"}, "belong together"),

@@ -194,7 +194,7 @@ def test_one_frame_and_the_group() -> None:
 
 
 def test_aggregate_of_nothing() -> None:
-    with pytest.raises(ValueError, match="compat is"):
+    with pytest.raises(ValueError, match="compat must be"):
         PhysicsIQ(compat="mean")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no scored samples"):
         PhysicsIQ.aggregate([])

@@ -265,9 +265,9 @@ def test_thin_digits_and_other_likelier_digits_are_named(actor: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"compat": "vbench"}, "compat is"),
-        ({"dtype": "float16"}, "dtype is"),
-        ({"attention": "flash"}, "attention is"),
+        ({"compat": "vbench"}, "compat must be one of"),
+        ({"dtype": "float16"}, "dtype must be one of"),
+        ({"attention": "flash"}, "attention must be one of"),
         ({"infer_fps": 0}, "infer_fps"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"seeds": -1}, "seeds"),

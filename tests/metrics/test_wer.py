@@ -213,7 +213,7 @@ def test_missing_files_are_named_with_the_command(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"backend": "ear"}, "backend is one of"),
+        ({"backend": "ear"}, "backend must be one of"),
         ({"compat": "old"}, "compat is"),
         ({"max_new_tokens": 0}, "at least 1"),
     ],

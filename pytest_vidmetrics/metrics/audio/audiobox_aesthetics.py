@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.audio.waveform import waveform
@@ -54,8 +55,7 @@ class AudioboxAesthetics(BaseMetric):
     )
 
     def __init__(self, axis: Axis = "PQ", weights: str | None = None) -> None:
-        if axis not in _AXES:
-            raise ValueError(f"axis is one of {', '.join(_AXES)}, not {axis!r}")
+        one_of("axis", axis, _AXES)
         self.axis: Axis = axis
         self.weights = weights
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.waveform import peak_normalise, waveform
@@ -74,11 +75,9 @@ class ClapScore(BaseMetric):
         seconds: float | None = None,
         max_tokens: int = 77,
     ) -> None:
-        if compat not in ("fastvideo", "av-benchmark"):
-            raise ValueError(f"compat is 'fastvideo' or 'av-benchmark', not {compat!r}")
+        one_of("compat", compat, ("fastvideo", "av-benchmark"))
         long_audio = long_audio or ("fusion" if compat == "fastvideo" else "windows")
-        if long_audio not in ("fusion", "windows"):
-            raise ValueError(f"long_audio is 'fusion' or 'windows', not {long_audio!r}")
+        one_of("long_audio", long_audio, ("fusion", "windows"))
         if compat == "av-benchmark" and long_audio == "fusion":
             raise ValueError("the network of av-benchmark does not fuse: long_audio must be 'windows'")
         if seconds is not None and not 0 < seconds < float("inf"):

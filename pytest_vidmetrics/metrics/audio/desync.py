@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.desync_inputs import (
@@ -83,8 +84,7 @@ class Desync(BaseMetric):
         weights: str | None = None,
         chunk_size: int = 2,
     ) -> None:
-        if compat not in ("fastvideo", "av-benchmark"):
-            raise ValueError(f"compat is 'fastvideo' or 'av-benchmark', not {compat!r}")
+        one_of("compat", compat, ("fastvideo", "av-benchmark"))
         if seconds is not None and not seconds >= NEEDED_SECONDS:
             raise ValueError(f"seconds is at least {NEEDED_SECONDS}, not {seconds}: the network compares that much")
         if src_fps is not None and not (math.isfinite(src_fps) and src_fps > 0):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.waveform import oddities, waveform
@@ -72,10 +73,8 @@ class ImageBindScore(BaseMetric):
         weights: str | None = None,
         chunk_size: int = 5,
     ) -> None:
-        if compat not in ("fastvideo", "av-benchmark"):
-            raise ValueError(f"compat is 'fastvideo' or 'av-benchmark', not {compat!r}")
-        if channels not in ("first", "mean"):
-            raise ValueError(f"channels is 'first' or 'mean', not {channels!r}")
+        one_of("compat", compat, ("fastvideo", "av-benchmark"))
+        one_of("channels", channels, ("first", "mean"))
         for name, value in (("seconds", seconds), ("src_fps", src_fps)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is a positive number, not {value}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat
@@ -44,8 +45,7 @@ class KernelAudioDistance(SoundSetMetric):
         cache_path: str | None = None,
         cache_mode: CacheMode = "read_write",
     ) -> None:
-        if kernel not in ("gaussian", "polynomial"):
-            raise ValueError(f"kernel must be 'gaussian' or 'polynomial', got {kernel!r}")
+        one_of("kernel", kernel, ("gaussian", "polynomial"))
         if bandwidth is not None and (kernel != "gaussian" or not bandwidth > 0.0):
             raise ValueError(f"bandwidth must be above 0, and is one of the Gaussian kernel, got {bandwidth!r}")
         super().__init__(compat, protocol, weights, cache_path, cache_mode)

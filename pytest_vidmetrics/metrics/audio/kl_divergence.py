@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_metric import PasstMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
@@ -57,8 +58,7 @@ class KLDivergence(PasstMetric):
         collect: Literal["mean", "max"] = "mean",
         weights: str | None = None,
     ) -> None:
-        if collect not in ("mean", "max"):
-            raise ValueError(f"collect must be 'mean' or 'max', got {collect!r}")
+        one_of("collect", collect, ("mean", "max"))
         self.rules = choose(PROTOCOLS, compat, protocol)
         self.compat = compat
         self.protocol = dict(protocol) if protocol else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import closest
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         """Check the rules."""
-        if self.windows not in ("first", "all"):
-            raise ValueError(f"windows must be 'first' or 'all', got {self.windows!r}")
+        one_of("windows", self.windows, ("first", "all"))
         for rule in ("peak_normalise", "remove_mean"):
             if type(getattr(self, rule)) is not bool:
                 raise ValueError(f"{rule} must be true or false, got {getattr(self, rule)!r}")
@@ -102,8 +102,7 @@ def choose(named: Mapping[str, Protocol], compat: str, changes: Mapping[str, Any
 
     Raises ``ValueError`` for another name, another rule, or rules that contradict each other.
     """
-    if compat not in named:
-        raise ValueError(f"compat must be one of {', '.join(named)}, got {compat!r}")
+    one_of("compat", compat, named)
     known = [field.name for field in fields(Protocol)]
     for rule in changes or {}:
         if rule not in known:

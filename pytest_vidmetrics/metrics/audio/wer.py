@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import NoAudioStreamError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
@@ -79,10 +80,8 @@ class WordErrorRate(BaseMetric):
         compat: Compat = "fixed",
         max_new_tokens: int = 256,
     ) -> None:
-        if backend not in _BACKENDS:
-            raise ValueError(f"backend is one of {', '.join(_BACKENDS)}, not {backend!r}")
-        if compat not in ("fixed", "fastvideo"):
-            raise ValueError(f"compat is 'fixed' or 'fastvideo', not {compat!r}")
+        one_of("backend", backend, _BACKENDS)
+        one_of("compat", compat, ("fixed", "fastvideo"))
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
         self.backend: Backend = backend

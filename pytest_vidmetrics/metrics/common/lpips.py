@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -47,8 +48,7 @@ class LPIPS(BaseMetric):
     )
 
     def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", chunk_size: int = 8) -> None:
-        if net not in _NETS:
-            raise ValueError(f"net must be one of {', '.join(_NETS)}, got {net!r}")
+        one_of("net", net, _NETS)
         self.net: Literal["alex", "vgg", "squeeze"] = net
         self.chunk_size = chunk_size
 

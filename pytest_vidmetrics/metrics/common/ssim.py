@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
@@ -54,10 +55,8 @@ class SSIM(BaseMetric):
         channels: Literal["rgb", "luma"] = "rgb",
         chunk_size: int = 1,
     ) -> None:
-        if window not in ("valid", "zero_padded"):
-            raise ValueError(f"window must be 'valid' or 'zero_padded', got {window!r}")
-        if channels not in ("rgb", "luma"):
-            raise ValueError(f"channels must be 'rgb' or 'luma', got {channels!r}")
+        one_of("window", window, ("valid", "zero_padded"))
+        one_of("channels", channels, ("rgb", "luma"))
         self.window, self.channels, self.chunk_size = window, channels, chunk_size
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.metrics.asked import Attention, Dtype, asker_of, check_computing, checkpoint
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.judge.calls import Answer, Caller, CallError, Client, Request, Shown
 from pytest_vidmetrics.metrics.judge.http_client import KEY_VARIABLE, HttpClient, ResponseFormat, Send, Server
@@ -87,8 +89,8 @@ class PairwiseJudge(BaseMetric):
         temperature: float = 0.4,
         max_tokens: int = 4096,
         response_format: ResponseFormat = "json_schema",
-        dtype: Literal["bfloat16", "float32"] = "bfloat16",
-        attention: Literal["sdpa", "eager"] = "sdpa",
+        dtype: Dtype = "bfloat16",
+        attention: Attention = "sdpa",
         revision: str | None = None,
         base_url: str | None = None,
         key_variable: str = KEY_VARIABLE,
@@ -99,11 +101,10 @@ class PairwiseJudge(BaseMetric):
     ) -> None:
         if k < 2 or k % 2:
             raise ValueError(f"k is an even number of calls, so that both orders are shown equally often: got {k}")
-        _one_of("client", client, ("openai", "qwen", "recorded"))
-        _one_of("send", send, ("video", "frames"))
-        _one_of("response_format", response_format, ("json_schema", "json_object", "none"))
-        _one_of("dtype", dtype, ("bfloat16", "float32"))
-        _one_of("attention", attention, ("sdpa", "eager"))
+        one_of("client", client, ("openai", "qwen", "recorded"))
+        one_of("send", send, ("video", "frames"))
+        one_of("response_format", response_format, ("json_schema", "json_object", "none"))
+        check_computing(dtype, attention)
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0, got {temperature!r}: equal calls would be one call")
         if not timeout_s > 0 or retries < 0 or pause_s < 0 or frames_sent < 1 or max_tokens < 1:
@@ -118,8 +119,8 @@ class PairwiseJudge(BaseMetric):
         self.temperature = temperature
         self.max_tokens = max_tokens
         self.response_format: ResponseFormat = response_format
-        self.dtype: Literal["bfloat16", "float32"] = dtype
-        self.attention: Literal["sdpa", "eager"] = attention
+        self.dtype: Dtype = dtype
+        self.attention: Attention = attention
         self.revision = revision
         self.base_url = base_url
         self.key_variable = key_variable
@@ -136,8 +137,7 @@ class PairwiseJudge(BaseMetric):
     def weights_files(self) -> tuple[Weights, ...]:
         """Return the checkpoint of a local judge, or the recording."""
         if self.client == "qwen":
-            name = self.model.rstrip("/").rsplit("/", 1)[-1].lower()
-            return (Weights(name, self.model, revision=self.revision),)
+            return (checkpoint(self.model, self.revision),)
         if self.recording is not None:
             return (Weights("recording", str(Path(self.recording).expanduser().absolute())),)
         return ()
@@ -159,9 +159,7 @@ class PairwiseJudge(BaseMetric):
 
             return RecordedClient.read(resolve(self.weights_files()[0], self.name), self.model, self.name)
         if self.client == "qwen":
-            from pytest_vidmetrics.networks.qwen.asking import Asker
-
-            asker = Asker(self.weights_files()[0], self.device, self.dtype, self.attention, self.name)
+            asker = asker_of(self, self.weights_files()[0], self.dtype, self.attention)
             asker.check()
             return QwenClient(asker, self.model, self.max_tokens)
         server = Server.of(self.base_url, self.key_variable, self.name)
@@ -317,8 +315,3 @@ def _digest(frames: Any) -> str:
     from pytest_vidmetrics.media.pixels import frame_digest
 
     return hashlib.sha256("".join(frame_digest(frame) for frame in frames).encode()).hexdigest()
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
@@ -49,10 +50,8 @@ class _FlowMetric(BaseMetric):
         precision: Literal["float16", "float32"] = "float16",
         store_fields: bool = True,
     ) -> None:
-        if protocol not in ("v2", "fastvideo"):
-            raise ValueError(f"protocol is 'v2' or 'fastvideo', not {protocol!r}")
-        if precision not in ("float16", "float32"):
-            raise ValueError(f"precision is 'float16' or 'float32', not {precision!r}")
+        one_of("protocol", protocol, ("v2", "fastvideo"))
+        one_of("precision", precision, ("float16", "float32"))
         self.protocol: Literal["v2", "fastvideo"] = protocol
         self.min_mag = min_mag
         self.max_mag_pct = max_mag_pct

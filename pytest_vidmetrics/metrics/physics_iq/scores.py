@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -43,8 +44,7 @@ class _Comparison(BaseMetric):
         threshold: float = 10,
         alpha: float = 0.3,
     ) -> None:
-        if video_time_selection not in ("first", "last"):
-            raise ValueError(f"video_time_selection is 'first' or 'last', not {video_time_selection!r}")
+        one_of("video_time_selection", video_time_selection, ("first", "last"))
         if int(target_fps * duration_seconds) < 1:
             raise ValueError("target_fps * duration_seconds must be at least one frame")
         self.target_fps = target_fps
@@ -156,8 +156,7 @@ class PhysicsIQ(_Comparison):
         compat: Literal["upstream", "pooled"] = "upstream",
     ) -> None:
         super().__init__(target_fps, duration_seconds, video_time_selection, threshold, alpha)
-        if compat not in ("upstream", "pooled"):
-            raise ValueError(f"compat is 'upstream' or 'pooled', not {compat!r}")
+        one_of("compat", compat, ("upstream", "pooled"))
         self.compat: Literal["upstream", "pooled"] = compat
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:

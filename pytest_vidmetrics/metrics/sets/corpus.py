@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.sets import reference_files
@@ -39,8 +40,7 @@ class CorpusMetric(SetMetric):
 
     def check_mode(self, cache_mode: str) -> None:
         """Raise ``ValueError`` for a ``cache_mode`` that there is not."""
-        if cache_mode not in reference_files.MODES:
-            raise ValueError(f"cache_mode must be one of {', '.join(reference_files.MODES)}, got {cache_mode!r}")
+        one_of("cache_mode", cache_mode, reference_files.MODES)
 
     def read_named(self, path: Path, key: str, dimension: int) -> References:
         """Return the references of a file that the user named. Raises ``ValueError`` for other features."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.hashing import digest_json
@@ -154,8 +155,7 @@ def choose(extractor: str, protocol: str | Mapping[str, Any] | None) -> Protocol
 
     Raises ``ValueError`` for an unknown extractor, protocol or rule, and for a protocol of another extractor.
     """
-    if extractor not in _DEFAULTS:
-        raise ValueError(f"extractor must be one of {', '.join(_DEFAULTS)}, got {extractor!r}")
+    one_of("extractor", extractor, _DEFAULTS)
     changes = dict(protocol) if isinstance(protocol, Mapping) else {}
     name = (changes.pop("base", None) if isinstance(protocol, Mapping) else protocol) or _DEFAULTS[extractor]
     known = [key for key, value in PROTOCOLS.items() if value.extractor == extractor]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics import registry
@@ -61,8 +62,7 @@ class FrameWeightedMetric(VBenchMetric):
     """
 
     def __init__(self, compat: Compat = "upstream", chunk_size: int = 16) -> None:
-        if compat not in ("upstream", "fixed"):
-            raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
+        one_of("compat", compat, ("upstream", "fixed"))
         self.compat: Compat = compat
         self.chunk_size = chunk_size
 

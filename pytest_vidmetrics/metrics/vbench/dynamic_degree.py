@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
@@ -49,8 +50,7 @@ class DynamicDegree(VBenchMetric):
     _network: Network[RaftThings] = Network("raft-things.pth", ".flow.raft:read", RAFT_THINGS)
 
     def __init__(self, compat: Compat = "upstream", chunk_size: int = 4) -> None:
-        if compat not in ("upstream", "fixed"):
-            raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
+        one_of("compat", compat, ("upstream", "fixed"))
         self.compat: Compat = compat
         self.chunk_size = chunk_size
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
@@ -43,8 +44,7 @@ class ImagingQuality(VBenchMetric):
 
     def __init__(self, preprocess: Preprocess = "longer", chunk_size: int = 4) -> None:
         modes = ("longer", "shorter", "shorter_centercrop", "none")
-        if preprocess not in modes:
-            raise ValueError(f"preprocess must be one of {', '.join(modes)}, got {preprocess!r}")
+        one_of("preprocess", preprocess, modes)
         self.preprocess: Preprocess = preprocess
         self.chunk_size = chunk_size
 

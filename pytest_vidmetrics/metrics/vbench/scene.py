@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
@@ -53,8 +54,7 @@ class Scene(VBenchMetric):
     )
 
     def __init__(self, compat: Compat = "upstream", chunk_size: int = 8) -> None:
-        if compat not in ("upstream", "fixed"):
-            raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
+        one_of("compat", compat, ("upstream", "fixed"))
         self.compat: Compat = compat
         self.chunk_size = chunk_size
 

@@ -7,16 +7,18 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.metrics.asked import AskedMetric, Attention, Dtype, check_computing
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.scene import scene_words
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.networks.qwen.asking import Asker, Said
+    from pytest_vidmetrics.networks.qwen.asking import Said
 
 Compat = Literal["fixed", "fastvideo"]
 
@@ -39,7 +41,7 @@ _WORD = re.compile(r"\w+")
 
 
 @register("vbench.scene_vlm")
-class SceneVlm(VBenchMetric):
+class SceneVlm(AskedMetric, VBenchMetric):
     """1 when AVoCaDO's caption of the clip names the scene that the prompt asks for, else 0.
 
     The scene is ``auxiliary_info["scene"]``; a sample without one is skipped, a blank one is an error. The caption is
@@ -56,16 +58,16 @@ class SceneVlm(VBenchMetric):
     Source: FastVideo @2f3d4074 ``vbench.scene``; AVoCaDO (a Qwen2.5-Omni-7B).
     """
 
+    published: ClassVar[Weights] = Weights(
+        "avocado", MODEL, size=17_863_627_776, licence="Apache-2.0", override="VIDMETRICS_AVOCADO"
+    )
     dimension: ClassVar[str] = "scene"
     by_name_only: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("video", "auxiliary_info")
     reads: ClassVar[tuple[str, ...]] = ("fps",)
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     binary: ClassVar[bool] = True
-    backbone: ClassVar[str | None] = "qwen"
-    needs_gpu: ClassVar[bool] = True
     noise_source: ClassVar[str] = "greedy captions of one machine are equal; one kind of GPU to another: not measured"
-    dependencies: ClassVar[tuple[str, ...]] = ("transformers", "jinja2")
 
     def __init__(
         self,
@@ -73,23 +75,19 @@ class SceneVlm(VBenchMetric):
         max_tokens: int = 512,
         compat: Compat = "fixed",
         revision: str | None = None,
-        dtype: Literal["bfloat16", "float32"] = "bfloat16",
-        attention: Literal["sdpa", "eager"] = "sdpa",
+        dtype: Dtype = "bfloat16",
+        attention: Attention = "sdpa",
     ) -> None:
-        if compat not in ("fixed", "fastvideo"):
-            raise ValueError(f"compat is 'fixed' or 'fastvideo', not {compat!r}")
-        if dtype not in ("bfloat16", "float32"):
-            raise ValueError(f"dtype is 'bfloat16' or 'float32', not {dtype!r}")
-        if attention not in ("sdpa", "eager"):
-            raise ValueError(f"attention is 'sdpa' or 'eager', not {attention!r}")
+        one_of("compat", compat, ("fixed", "fastvideo"))
+        check_computing(dtype, attention)
         if max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
         self.model_name = model_name
         self.max_tokens = max_tokens
         self.compat: Compat = compat
         self.revision = revision
-        self.dtype: Literal["bfloat16", "float32"] = dtype
-        self.attention: Literal["sdpa", "eager"] = attention
+        self.dtype = dtype
+        self.attention = attention
 
     def identity(self) -> dict[str, Any]:
         """Return the parameters, the digest of the question, and the version of what turns a clip into an answer."""
@@ -97,30 +95,6 @@ class SceneVlm(VBenchMetric):
 
         protocol = {"question": digest_json([SYSTEM, QUESTION])[:16], "recipe": RECIPE}
         return {**super().identity(), "protocol": protocol}
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the checkpoint."""
-        published = self.model_name == MODEL
-        name = self.model_name.rstrip("/").rsplit("/", 1)[-1]
-        return (
-            Weights(
-                name.lower(),
-                self.model_name,
-                revision=self.revision,
-                size=17_863_627_776 if published else None,
-                licence="Apache-2.0" if published else "unknown",
-                override="VIDMETRICS_AVOCADO" if published else None,
-            ),
-        )
-
-    def setup(self) -> None:
-        """Check that the checkpoint is there. It is loaded for the first clip whose caption is not in the store."""
-        self._asker().check()
-
-    def _asker(self) -> Asker:
-        from pytest_vidmetrics.networks.qwen.asking import Asker
-
-        return Asker(self.weights_files()[0], self.device, self.dtype, self.attention, self.name)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip."""
@@ -154,12 +128,7 @@ class SceneVlm(VBenchMetric):
         chosen = frames.path_rule(len(video), float(rate), FPS)
         shown = Clip(video[list(chosen.indices)], most=sizes.AVOCADO_MOST)
         asked = Question((shown, QUESTION), SYSTEM)
-        return self._asker().ask(asked, Choice(self.max_tokens)), {"frames": list(chosen.indices), "fps": chosen.rate}
-
-    def conditions(self, results: Mapping[str, MetricResult]) -> dict[str, Any]:
-        """Return the kinds of device and the versions of torch that the captions come from."""
-        made = [result.details["made"] for result in results.values()]
-        return {key: sorted({one[key] for one in made}) for key in ("device", "torch")} if made else {}
+        return self.asker().ask(asked, Choice(self.max_tokens)), {"frames": list(chosen.indices), "fps": chosen.rate}
 
     def remarks(self, results: Mapping[str, MetricResult]) -> tuple[str, ...]:
         """Say how many captions were cut."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, closest
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
@@ -40,8 +41,7 @@ class SpatialRelationship(ObjectMetric):
 
     def __init__(self, compat: Compat = "upstream", chunk_size: int = FRAMES) -> None:
         super().__init__(chunk_size)
-        if compat not in ("upstream", "fixed"):
-            raise ValueError(f"compat must be 'upstream' or 'fixed', got {compat!r}")
+        one_of("compat", compat, ("upstream", "fixed"))
         self.compat: Compat = compat
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:

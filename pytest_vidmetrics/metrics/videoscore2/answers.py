@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
-from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
-from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.asked import AskedMetric, Attention, Dtype, check_computing
 from pytest_vidmetrics.metrics.videoscore2.prompt import question, question_digest
 from pytest_vidmetrics.metrics.videoscore2.reading import (
     DIGITS,
@@ -25,7 +25,7 @@ from pytest_vidmetrics.metrics.videoscore2.reading import (
 from pytest_vidmetrics.metrics.videoscore2.soft import Digits
 
 if TYPE_CHECKING:
-    from pytest_vidmetrics.networks.qwen.asking import Asker, Question, Said
+    from pytest_vidmetrics.networks.qwen.asking import Question, Said
     from pytest_vidmetrics.networks.qwen.frames import Chosen
 
 Compat = Literal["upstream", "fixed", "fastvideo"]
@@ -60,16 +60,16 @@ class Scored:
         return statistics.fmean(self.expectation(i) for i in range(len(DIMENSIONS)))
 
 
-class AnsweredMetric(BaseMetric):
+class AnsweredMetric(AskedMetric):
     """Base of the metrics that read the answers of VideoScore2; see :class:`.scores.VideoScore2` for the parameters."""
 
+    published: ClassVar[Weights] = Weights(
+        "videoscore2", MODEL, licence="Apache-2.0", override="VIDMETRICS_VIDEOSCORE2"
+    )
     requires: ClassVar[tuple[str, ...]] = ("video", "text_prompt")
     reads: ClassVar[tuple[str, ...]] = ("fps",)
     requires_reference: ClassVar[bool] = False
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
-    backbone: ClassVar[str | None] = "qwen"
-    needs_gpu: ClassVar[bool] = True
-    dependencies: ClassVar[tuple[str, ...]] = ("transformers", "jinja2")
     neutral: ClassVar[frozenset[str]] = frozenset({"max_missing"})
 
     def __init__(
@@ -82,16 +82,12 @@ class AnsweredMetric(BaseMetric):
         seeds: int = 0,
         compat: Compat = "upstream",
         revision: str | None = None,
-        dtype: Literal["bfloat16", "float32"] = "bfloat16",
-        attention: Literal["sdpa", "eager"] = "sdpa",
+        dtype: Dtype = "bfloat16",
+        attention: Attention = "sdpa",
         max_missing: float = 0.05,
     ) -> None:
-        if compat not in ("upstream", "fixed", "fastvideo"):
-            raise ValueError(f"compat is 'upstream', 'fixed' or 'fastvideo', not {compat!r}")
-        if dtype not in ("bfloat16", "float32"):
-            raise ValueError(f"dtype is 'bfloat16' or 'float32', not {dtype!r}")
-        if attention not in ("sdpa", "eager"):
-            raise ValueError(f"attention is 'sdpa' or 'eager', not {attention!r}")
+        one_of("compat", compat, ("upstream", "fixed", "fastvideo"))
+        check_computing(dtype, attention)
         if not infer_fps > 0:
             raise ValueError(f"infer_fps must be above 0, got {infer_fps!r}")
         if max_tokens < 1 or seeds < 0:
@@ -110,8 +106,8 @@ class AnsweredMetric(BaseMetric):
         self.seeds = seeds
         self.compat: Compat = compat
         self.revision = revision
-        self.dtype: Literal["bfloat16", "float32"] = dtype
-        self.attention: Literal["sdpa", "eager"] = attention
+        self.dtype = dtype
+        self.attention = attention
         self.max_missing = max_missing
 
     def identity(self) -> dict[str, Any]:
@@ -125,29 +121,6 @@ class AnsweredMetric(BaseMetric):
             "recipe": RECIPE,
         }
         return {**super().identity(), "protocol": protocol}
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the checkpoint."""
-        published = self.model_name == MODEL
-        name = self.model_name.rstrip("/").rsplit("/", 1)[-1]
-        return (
-            Weights(
-                name.lower(),
-                self.model_name,
-                revision=self.revision,
-                licence="Apache-2.0" if published else "unknown",
-                override="VIDMETRICS_VIDEOSCORE2" if published else None,
-            ),
-        )
-
-    def setup(self) -> None:
-        """Check that the checkpoint is there. It is loaded for the first clip whose answer is not in the store."""
-        self._asker().check()
-
-    def _asker(self) -> Asker:
-        from pytest_vidmetrics.networks.qwen.asking import Asker
-
-        return Asker(self.weights_files()[0], self.device, self.dtype, self.attention, self.name)
 
     def _chosen(self, sample: Mapping[str, Any]) -> Chosen:
         from pytest_vidmetrics.networks.qwen import frames
@@ -180,7 +153,7 @@ class AnsweredMetric(BaseMetric):
         from pytest_vidmetrics.networks.qwen.asking import Choice
 
         chosen = self._chosen(sample)
-        asked, asker = self._question(sample, chosen), self._asker()
+        asked, asker = self._question(sample, chosen), self.asker()
         temperature = self.temperature if self.do_sample or self.seeds else None
         found = []
         for replicate in range(max(1, self.seeds)):
@@ -219,12 +192,3 @@ def explained(fault: Fault, scored: list[Scored]) -> str:
         else ""
     )
     return f"{fault}: {what}{of}; it ends with {first.text[-_EXCERPT:]!r}"
-
-
-def conditions(results: Mapping[str, MetricResult]) -> dict[str, Any]:
-    """Return on which kinds of device and with which torch the answers were computed.
-
-    A judge of another kind of device is another judge: a token that flips moves a clip by a third of a step or more.
-    """
-    made = [result.details["made"] for result in results.values() if "made" in result.details]
-    return {key: sorted({one[key] for one in made}) for key in ("device", "torch")} if made else {}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
-from pytest_vidmetrics.metrics.videoscore2.answers import AnsweredMetric, conditions, explained, failure
+from pytest_vidmetrics.metrics.videoscore2.answers import AnsweredMetric, explained, failure
 
 
 @register("videoscore2.failures")
@@ -38,10 +38,6 @@ class VideoScore2Failures(AnsweredMetric):
         if fault:
             details["explained"] = explained(fault, scored)
         return MetricResult(self.name, float(fault is not None), details)
-
-    def conditions(self, results: Mapping[str, MetricResult]) -> dict[str, Any]:
-        """Return the kinds of device and the versions of torch that the answers come from."""
-        return conditions(results)
 
     def corpus_details(self, results: Mapping[str, MetricResult]) -> dict[str, Any]:
         """Return how often each fault occurred."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
-from pytest_vidmetrics.metrics.videoscore2.answers import AnsweredMetric, Scored, conditions, explained, failure
+from pytest_vidmetrics.metrics.videoscore2.answers import AnsweredMetric, Scored, explained, failure
 from pytest_vidmetrics.metrics.videoscore2.reading import DIMENSIONS, Read
 from pytest_vidmetrics.metrics.videoscore2.soft import Digits
 
@@ -72,10 +72,6 @@ class VideoScore2(AnsweredMetric):
 
     def _project(self) -> str:
         return "fastvideo" if self.compat == "fastvideo" else "upstream"
-
-    def conditions(self, results: Mapping[str, MetricResult]) -> dict[str, Any]:
-        """Return the kinds of device and the versions of torch that the answers come from."""
-        return conditions(results)
 
     def corpus_details(self, results: Mapping[str, MetricResult]) -> dict[str, Any]:
         """Return the mean expectation of each dimension and how often each digit was given."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 import torch
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.weights import Weights, weights_sha256
 from pytest_vidmetrics.networks import shared
@@ -42,8 +43,7 @@ class FlowModel:
     def __post_init__(self) -> None:
         """Check the names."""
         known = {"raft_large": ("things",), "dpflow": tuple(DPFLOW)}
-        if self.model_name not in known:
-            raise ValueError(f"model_name is one of {', '.join(known)}, not {self.model_name!r}")
+        one_of("model_name", self.model_name, known)
         if self.ckpt not in known[self.model_name]:
             raise ValueError(f"ckpt of {self.model_name} is one of {known[self.model_name]}, not {self.ckpt!r}")
 
