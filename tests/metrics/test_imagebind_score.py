@@ -278,8 +278,8 @@ def test_too_little_sound_is_a_skip_that_names_the_length() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"compat": "upstream"}, "compat is"),
-        ({"channels": "left"}, "channels is"),
+        ({"compat": "upstream"}, "compat must be one of"),
+        ({"channels": "left"}, "channels must be one of"),
         ({"seconds": 0}, "seconds is a positive number"),
         ({"src_fps": float("nan")}, "src_fps is a positive number"),
         ({"chunk_size": 0}, "chunk_size is at least 1"),

@@ -1,4 +1,4 @@
-"""One engine: `vidmetrics score`, a fixture of a test function and a gate give the same bits on the quickstart's clips."""
+"""One engine: `vidmetrics score`, a fixture and a gate give the same bits on clips of the quickstart."""
 
 from __future__ import annotations
 
