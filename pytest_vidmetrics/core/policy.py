@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from pytest_vidmetrics.core.clips import KINDS
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.core.wording import shown
 
@@ -18,7 +19,8 @@ class Policy(Wire):
     """How one gate decides. ``margin = max(abs, rel*|baseline|, sigma*noise, the metric's noise floor)``.
 
     Without ``abs``, ``rel`` and measured noise it is what neutral changes need. ``sees`` is a harm that the gate has to
-    be able to catch; ``reason`` says why it sees less than when its baseline was recorded.
+    be able to catch; ``reason`` says why it sees less than when its baseline was recorded. ``allow`` names in what
+    clips may differ from their references and from those of the baseline, see :data:`.clips.KINDS`.
     """
 
     abs: float | None = None
@@ -29,10 +31,11 @@ class Policy(Wire):
     min_n: int | None = None
     sees: float | None = None
     reason: str | None = None
+    allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` that names the first value that means nothing."""
-        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n", "sees", "reason"):
+        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n", "sees", "reason", "allow"):
             if fault := policy_fault(key, getattr(self, key)):
                 raise ValueError(fault)
 
@@ -48,6 +51,9 @@ def policy_fault(key: str, value: Any) -> str:
     if key == "reason":
         good = value is None or (isinstance(value, str) and value.strip() != "")
         return "" if good else f"reason must be text that is not empty, got {shown(value)}"
+    if key == "allow":
+        good = isinstance(value, (list, tuple)) and all(isinstance(one, str) and one in KINDS for one in value)
+        return "" if good else f"allow must be a list of some of {', '.join(KINDS)}, got {shown(value)}"
     if value is None and key in ("abs", "rel", "sees"):
         return ""
     if type(value) not in (int, float):

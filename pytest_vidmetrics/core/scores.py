@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_vidmetrics.core.clips import ClipFacts, Kind
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import Status
 from pytest_vidmetrics.core.wire import Wire
@@ -47,6 +48,12 @@ class CorpusScore(Wire):
     clusters: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Digests by sample of what it was scored with, its file aside: prompt, values, reference. Empty: not known."""
+    clips: Mapping[str, ClipFacts] = field(default_factory=dict)
+    """What the scored clips are beside their pixels, by sample; none where no clip was decoded for the score."""
+    reference_clips: Mapping[str, ClipFacts] = field(default_factory=dict)
+    """The same of the references, by the sample that they belong to."""
+    compares: tuple[Kind, ...] = ()
+    """In what a clip and its reference have to be alike for their comparison to mean anything."""
     binary: bool = False
     is_mean: bool = False
     chooses: bool = False

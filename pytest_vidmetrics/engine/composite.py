@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from pytest_vidmetrics.core.clips import ClipFacts
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.samples import Corpus
@@ -67,12 +68,22 @@ def combine(
         reference=None,
         is_set=True,
         chooses=any(part.chooses for part in parts.values()),
+        clips=_united(parts, "clips"),
+        reference_clips=_united(parts, "reference_clips"),
         noise_floor=math.fsum(abs(slope) * parts[name].noise_floor for name, slope in _slopes(metric, parts)),
         min_n=metric.min_n,
         problems=problems,
         remarks=tuple(f"{name}: {text}" for name, part in parts.items() for text in part.remarks),
         details=metric.describe(raw) if complete else {},
     )
+
+
+def _united(parts: Mapping[str, CorpusScore], facts: str) -> dict[str, ClipFacts]:
+    """Return the facts of all clips by id: those of the first part that looked at a clip."""
+    found: dict[str, ClipFacts] = {}
+    for part in parts.values():
+        found = {**getattr(part, facts), **found}
+    return dict(sorted(found.items()))
 
 
 def _too_few(part: CorpusScore) -> list[Problem]:

@@ -7,6 +7,7 @@ import gc
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.core.clips import ClipFacts
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.engine.identity import keys_read
 from pytest_vidmetrics.engine.inputs import as_video, check_frames
@@ -82,6 +83,7 @@ class HeldClip:
         self._uploaded: dict[tuple[str, int], torch.Tensor] = {}
         self._prepared: dict[tuple[FrameRequest, str, str], torch.Tensor] = {}
         self._seals: dict[int, tuple[torch.Tensor, tuple[int | None, int | None]]] = {}
+        self._constancy: dict[FrameRequest, str] = {}
 
     @classmethod
     def read(cls, value: Any, key: str, requests: list[FrameRequest], *, pin: bool = False) -> HeldClip:
@@ -118,6 +120,39 @@ class HeldClip:
             self._prepared[name] = found
         return self._prepared[name]
 
+    def facts(self, request: FrameRequest, rate: Any, reference: HeldClip | None) -> ClipFacts:
+        """Return what the clip is beside its pixels, for the frames that a metric looks at.
+
+        ``rate`` is the one that its sample states, if it is a number; ``reference`` is a clip that may show the same.
+        """
+        from pytest_vidmetrics.media.constancy import constancy
+
+        assert self.clip is not None, "only of a clip that could be read"
+        clip = self.clip
+        if request not in self._constancy:
+            self._constancy[request] = constancy(clip.select(request))
+        stated = float(rate) if isinstance(rate, int | float) and rate > 0 else None
+        seconds = clip.seconds if stated is None else clip.total / stated
+        return ClipFacts(
+            clip.total,
+            *clip.size,
+            _thousandths(stated or clip.fps),
+            _thousandths(seconds),
+            self._constancy[request],
+            copied=reference is not None and self._shows(reference, request),
+        )
+
+    def _shows(self, other: HeldClip, request: FrameRequest) -> bool:
+        """Whether the frames of a request are those of another clip. For most clips the first one tells."""
+        import torch
+
+        if other is self:
+            return True
+        assert self.clip is not None, "only of clips that could be read"
+        assert other.clip is not None, "only of clips that could be read"
+        mine, theirs = self.clip.select(request), other.clip.select(request)
+        return mine.shape == theirs.shape and all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
     def _on_device(self, request: FrameRequest, pixels: str, device: str, keep: bool) -> torch.Tensor:
         assert self.clip is not None
         clip, size = self.clip, request.size
@@ -137,6 +172,10 @@ class HeldClip:
             self.spoiled = f"{who} changed the frames of {key!r} in place"
         if not keep:
             del self._seals[id(frames)]
+
+
+def _thousandths(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _pinned(clip: Clip) -> Clip:

@@ -58,9 +58,10 @@ def stored(store: Store, key: str | None, metric: BaseMetric) -> Outcome | None:
     if key is None:
         return None
     if metric.is_set_metric and (rows := store.get_rows(key)) is not None:
-        return Outcome(rows=rows)
-    found = store.get_result(key)
-    return Outcome(found) if found is not None else None
+        clips = store.get_clips(key)
+        return None if clips is None else Outcome(rows=rows, clips=clips)
+    found = store.get_scored(key)
+    return None if found is None else Outcome(found[0], clips=found[1])
 
 
 def changed_since(plan: Plan, metric: BaseMetric | None = None) -> MetricResult | None:

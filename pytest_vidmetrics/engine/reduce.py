@@ -13,6 +13,7 @@ from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.faults import checked_result, ends_run, fault
 from pytest_vidmetrics.engine.identity import UnkeyedError, content, full_identity
+from pytest_vidmetrics.engine.likeness import with_clips
 from pytest_vidmetrics.engine.threads import reducing_threads
 from pytest_vidmetrics.engine.values import completed
 from pytest_vidmetrics.engine.work import Outcome
@@ -47,7 +48,8 @@ def reduce(
     metric from references in files that nobody named, ``threads`` is how many processors its reduction may use.
     """
     if isinstance(metric, SetMetric):
-        return _reduce_set(metric, corpus, found, named_only, threads)
+        seen = _reduce_set(metric, corpus, found, named_only, threads)
+        return with_clips(seen, metric, corpus, found.samples, found.references)
     results: dict[str, MetricResult] = {}
     problems: list[Problem] = []
     missing: dict[str, str] = {}
@@ -74,7 +76,7 @@ def reduce(
     reference = _reference_digest(corpus.samples, metric)
     seen = _corpus_score(metric, corpus, scores, score, problems, reference, metric.corpus_details(results))
     conditions = metric.conditions(results)
-    return replace(
+    seen = replace(
         seen,
         metric={**seen.metric, **({"conditions": conditions} if conditions else {})},
         inputs=_inputs(corpus.samples, metric),
@@ -86,6 +88,7 @@ def reduce(
             *_without_score(missing, len(corpus.samples), "and are missing"),
         ),
     )
+    return with_clips(seen, metric, corpus, found.samples, {})
 
 
 def _without_score(clips: Mapping[str, str], total: int, why: str) -> tuple[str, ...]:

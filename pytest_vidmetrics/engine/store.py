@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.core.clips import ClipFacts, Clips
 from pytest_vidmetrics.core.errors import StoreError
 from pytest_vidmetrics.core.files import write_atomic
 from pytest_vidmetrics.core.hashing import canonical_json
@@ -50,15 +51,28 @@ class Store(ABC):
 
     def get_result(self, key: str) -> MetricResult | None:
         """Return a result, or ``None``."""
-        body = self.get_json("results", key)
-        if body is None:
-            return None
-        return MetricResult(body["name"], body["score"], body["details"], body["status"])
+        found = self.get_scored(key)
+        return None if found is None else found[0]
 
-    def put_result(self, key: str, result: MetricResult) -> None:
+    def get_scored(self, key: str) -> tuple[MetricResult, Clips] | None:
+        """Return a result and the facts of the clips that it was scored from, or ``None``."""
+        body = self.get_json("results", key)
+        if body is None or (clips := _clips(body.get("clips"))) is None:
+            return None
+        return MetricResult(body["name"], body["score"], body["details"], body["status"]), clips
+
+    def put_result(self, key: str, result: MetricResult, clips: Clips | None = None) -> None:
         """Keep a result that would come out the same again; its details are JSON values."""
         body = {"name": result.name, "score": result.score, "details": result.details, "status": result.status}
-        self.put_json("results", key, body)
+        self.put_json("results", key, {**body, "clips": _wire(clips or {})})
+
+    def get_clips(self, key: str) -> Clips | None:
+        """Return the facts of the clips that feature rows were made from, or ``None``."""
+        return _clips(self.get_json("clips", key))
+
+    def put_clips(self, key: str, clips: Clips) -> None:
+        """Keep the facts of the clips that feature rows are made from. Before the rows: these are not used alone."""
+        self.put_json("clips", key, _wire(clips))
 
     def get_json(self, kind: str, key: str) -> Any:
         """Return a JSON body, or ``None`` when it is absent or damaged."""
@@ -178,6 +192,18 @@ class MemoryStore(Store):
             self._entries[kind, name] = data
             while self._bytes > self._max_bytes and len(self._entries) > 1:
                 self._bytes -= len(self._entries.popitem(last=False)[1])
+
+
+def _wire(clips: Clips) -> dict[str, Any]:
+    return {key: facts.to_wire() for key, facts in clips.items()}
+
+
+def _clips(tree: Any) -> Clips | None:
+    """Return facts from JSON, or ``None`` for an entry of another version, which counts as absent."""
+    try:
+        return {key: ClipFacts.from_wire(facts) for key, facts in tree.items()}
+    except (AttributeError, ValueError):
+        return None
 
 
 def _sha(data: bytes) -> str:

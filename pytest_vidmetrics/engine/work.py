@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.core.clips import Clips
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine.loading import HeldClip
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one metric yields for one clip: a result, or the feature rows of a set metric."""
+    """What one metric yields for one clip: a result, or the feature rows of a set metric.
+
+    ``clips`` are the facts of the clips that it looked at, by sample key.
+    """
 
     result: MetricResult | None = None
     rows: np.ndarray | None = None
+    clips: Clips = field(default_factory=dict)
 
     @property
     def problem(self) -> MetricResult | None:

@@ -6,10 +6,12 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from pytest_vidmetrics.core.clips import ClipFacts
 from pytest_vidmetrics.core.errors import DeviceLostError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_json
@@ -25,7 +27,7 @@ from pytest_vidmetrics.engine.pool import VideoPool
 from pytest_vidmetrics.engine.readiness import Instance, ReadyMetrics
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.threads import fitting_threads
-from pytest_vidmetrics.engine.values import source_of, times_key, timing
+from pytest_vidmetrics.engine.values import rate_key, source_of, times_key, timing
 from pytest_vidmetrics.engine.work import Counts, Job, Loaded, Outcome, Plan, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 from pytest_vidmetrics.networks.shared import sample_scope
@@ -220,9 +222,10 @@ class EvalWorker:
         if undeclared:
             self._tell_undeclared(metric, undeclared)
         elif key is not None and outcome.rows is not None:
+            self.store.put_clips(key, outcome.clips)
             self.store.put_rows(key, outcome.rows)
         elif key is not None and outcome.result is not None:
-            self.store.put_result(key, outcome.result)
+            self.store.put_result(key, outcome.result, outcome.clips)
         return outcome
 
     def _tell_undeclared(self, metric: BaseMetric, keys: set[str]) -> None:
@@ -271,6 +274,8 @@ class EvalWorker:
             held.check(frames, metric.name, key, keep=self.pre_upload)
         if spoiled := [held.spoiled for _, held, _ in handed if held.spoiled]:
             return Outcome(MetricResult.failed(metric.name, spoiled[0])), set(), False
+        if outcome.lasting:
+            outcome = replace(outcome, clips=_facts(metric, plan, {key: held for key, held, _ in handed}))
         return outcome, undeclared, ran_out
 
     def _raise_if_over(self, error: BaseException) -> None:
@@ -307,6 +312,15 @@ class EvalWorker:
             if isinstance(metric, SetMetric):
                 return Outcome(rows=checked_rows(metric.features(sample)))
             return Outcome(checked_result(metric.compute(sample)))
+
+
+def _facts(metric: BaseMetric, plan: Plan, handed: Mapping[str, HeldClip]) -> dict[str, ClipFacts]:
+    """Return the facts of the clips that a metric was given, by sample key."""
+    other = handed.get("reference") if "video" in handed else None
+    return {
+        key: held.facts(metric.frames(), plan.values.get(rate_key(key)), other if key == "video" else None)
+        for key, held in handed.items()
+    }
 
 
 def _implied(keys: Sequence[str], plan: Plan) -> Iterator[str]:

@@ -6,6 +6,7 @@ The layout, in this order, so that a diff shows first what a reviewer looks for:
      "score": 36.72952,                        one number a line, rounded to what the metric's noise floor justifies
      "interval": [33.51, 39.95],               95 % interval of the score on clips like these, for information
      "n": 16,
+     "clips": {"waves": {"frames": 24, …}, …},  length, rate and size of each clip, and whether it never changes
      "digest": "…",                            seal over everything but itself and the environment
      "direction": "higher",                    which way is better
      "environment": {"torch": "2.11.0", …},    for information
@@ -15,6 +16,7 @@ The layout, in this order, so that a diff shows first what a reviewer looks for:
      "policy": {"abs": 0.25, "decide": "point", …}, how it was judged: a wider margin needs a reason from then on
      "recorded_by": {"manifest": "../bench/wan.vidmetrics.toml", "case": "t2v", "gate": "common.psnr"},
      "reference": "…",                         digest of the reference clips
+     "reference_clips": {"waves": …, …},       what is in "clips", of the references that belong to a clip
      "sample_ids": "…",                        digest of the ids and of the values that the metric reads
      "samples": {"waves": 40.29570, …},        scores by clip, or each clip's influence on the score of a set
      "schema": 1
@@ -34,6 +36,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from pytest_vidmetrics.core.clips import ClipFacts
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.policy import Policy
@@ -131,6 +134,8 @@ class Baseline(Wire):
             "n": self.n,
             "samples": dict(scores.samples),
             "inputs": dict(scores.inputs),
+            "clips": {id: facts.brief() for id, facts in scores.clips.items()},
+            "reference_clips": {id: facts.brief() for id, facts in scores.reference_clips.items()},
             "sample_ids": scores.sample_ids,
             "reference": scores.reference,
             "noise": noise.to_wire() if noise else None,
@@ -281,6 +286,8 @@ def _parse(tree: Any) -> Baseline:
         paths={},
         sample_ids=_text(tree["sample_ids"], "sample_ids"),
         reference=None if tree["reference"] is None else _text(tree["reference"], "reference"),
+        clips=_clips(tree.get("clips", {})),
+        reference_clips=_clips(tree.get("reference_clips", {})),
         inputs={str(id): _text(value, f"the input of {id}") for id, value in tree["inputs"].items()},
     )
     return Baseline(
@@ -291,6 +298,11 @@ def _parse(tree: Any) -> Baseline:
         environment={str(key): str(value) for key, value in dict(tree.get("environment") or {}).items()},
         policy=None if tree.get("policy") is None else Policy.from_wire(tree["policy"], "policy"),
     )
+
+
+def _clips(tree: Mapping[str, Any]) -> dict[str, ClipFacts]:
+    """Return the facts of clips; none of a baseline that was recorded before they were kept."""
+    return {str(id): ClipFacts.from_wire(facts, f"the clip {id}") for id, facts in tree.items()}
 
 
 def _text(value: Any, what: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Case:
     clips_per_item: int = 1
     checkpoint: str | None = None
     cluster: str | None = None
+    allow: tuple[str, ...] = ()
+    """In what clips may differ, for every gate that does not say so itself."""
     dataset: str | None = None
     dataset_root: str | None = None
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
@@ -56,7 +58,8 @@ class Case:
 
     def policy(self, gate: str) -> Policy:
         """Return the policy of one gate, falling back to the case's ``default``."""
-        return self.policies.get(gate, self.policies.get("default", Policy()))
+        chosen = self.policies.get(gate, self.policies.get("default", Policy()))
+        return chosen if chosen.allow else replace(chosen, allow=self.allow)
 
     def part(self, name: str) -> MetricConfig:
         """Return the metric ``name`` with the parameters that the case gives the gate of that name, if any."""

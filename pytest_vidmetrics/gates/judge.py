@@ -12,7 +12,9 @@ from pytest_vidmetrics.core.policy import MetricConfig, Policy
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.verdict import ClipChange, Status, Verdict
 from pytest_vidmetrics.core.wording import counted, interval, number, some
+from pytest_vidmetrics.gates import comparable
 from pytest_vidmetrics.gates.baseline import Baseline, contradiction
+from pytest_vidmetrics.gates.comparable import no_improvement, unlike_baseline, unlike_reference
 from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, regression_p, settling_size
 from pytest_vidmetrics.gates.digits import rounded
 from pytest_vidmetrics.gates.margin import Margin, blind, margin_of, widened
@@ -75,6 +77,8 @@ def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) 
         return Verdict("ERROR", "no sample was scored", **facts)
     if observed.n < floor:
         return Verdict("ERROR", f"{observed.n} scored samples are too few: the gate needs at least {floor}", **facts)
+    if text := unlike_reference(config.policy, observed):
+        return Verdict("ERROR", text, now=observed.score, **{**facts, "notes": observed.remarks})
     return None
 
 
@@ -173,8 +177,15 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
     facts["sees"] = limit = detection_limit(policy, baseline, chosen, harms)
     status = _decide(policy.decide, harm, margin, harms)
     notes = _notes(policy, observed, baseline, chosen, harms)
+    if text := unlike_baseline(policy, observed, baseline):
+        return Verdict("ERROR", text, notes=notes, **facts)
     if status != "REGRESSED" and (fault := _less_sight(policy, observed, baseline, chosen, limit)):
         return Verdict("ERROR", fault, notes=notes, **facts)
+    if status == "IMPROVED":
+        why, wrong = no_improvement(observed, baseline)
+        better = f"better by {-harm:.6g}, which is not an improvement: {why}"
+        if why:
+            return Verdict("ERROR" if wrong else "PASS", better, notes=notes if wrong else (better, *notes), **facts)
     return Verdict(status, _sentence(status, harm, margin, source, harms), notes=notes, **facts)
 
 
@@ -196,7 +207,7 @@ def _notes(
     policy: Policy, observed: CorpusScore, baseline: Baseline, chosen: Margin, interval: Interval | None
 ) -> tuple[str, ...]:
     """Return what a reader should know besides the verdict: doubt, changed sides, margins that miss or were widened."""
-    margin, notes = chosen.value, list(observed.remarks)
+    margin, notes = chosen.value, [*observed.remarks, *comparable.notes(policy, observed, baseline)]
     if policy.reason is not None and (text := widened(policy, observed, baseline)):
         notes.append(f"{text}: {policy.reason}")
     notes += filter(None, (blind(chosen, observed),))

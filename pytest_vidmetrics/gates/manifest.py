@@ -34,6 +34,7 @@ _CASE_KEYS = (
     "marks",
     "fixtures",
     "clips_per_item",
+    "allow",
     "checkpoint",
     "cluster",
     "dataset",
@@ -126,6 +127,7 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         clips_per_item=check.count(body, "clips_per_item", 1),
         checkpoint=check.string(body, "checkpoint"),
         cluster=check.string(body, "cluster"),
+        allow=_allow(body, check),
         dataset=_dataset(body, check),
         dataset_root=check.string(body, "dataset_root"),
         lines={key: line for key, line in lines.items() if key[:2] == at},
@@ -232,6 +234,7 @@ def _marks(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
 def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) -> dict[str, Policy]:
     fields = {field.name for field in dataclasses.fields(Policy)}
     policies: dict[str, Policy] = {}
+    chosen: dict[str, Any]
     for gate, table in check.tables(body, "gate"):
         if gate not in gates and gate != "default":
             known = [*gates, "default"]
@@ -240,8 +243,17 @@ def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) ->
         for key, value in table.items():
             if problem := policy_fault(key, value):
                 raise check.at("gate", gate, key).error(problem)
-        policies[gate] = Policy(**table)
+        chosen = {key: tuple(value) if key == "allow" else value for key, value in table.items()}
+        policies[gate] = Policy(**chosen)
     return policies
+
+
+def _allow(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
+    """Return in what the clips of the case may differ from what they are compared with."""
+    value = body.get("allow", [])
+    if problem := policy_fault("allow", value):
+        raise check.at("allow").error(problem)
+    return tuple(value)
 
 
 class _Checker:

@@ -100,9 +100,10 @@ def common(recorded: Baseline, observed: CorpusScore) -> Common | None:
 def extended(recorded: Baseline, observed: CorpusScore) -> CorpusScore:
     """Return the observation with the recorded values of the samples that are listed as they were recorded."""
     was = recorded.scores
-    kept = {id: value for id, value in was.samples.items() if was.inputs.get(id) == observed.inputs.get(id)}
-    samples = {**observed.samples, **kept}
-    return rounded(replace(observed, samples=samples, score=_mean(samples)))
+    same = [id for id, digest in was.inputs.items() if digest == observed.inputs.get(id)]
+    samples = {**observed.samples, **{id: was.samples[id] for id in same if id in was.samples}}
+    clips = {**observed.clips, **{id: was.clips[id] for id in same if id in was.clips}}
+    return rounded(replace(observed, samples=samples, score=_mean(samples), clips=clips))
 
 
 def _of_ids(scores: CorpusScore, ids: list[str]) -> CorpusScore:

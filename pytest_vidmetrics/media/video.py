@@ -45,7 +45,8 @@ class Clip:
     in the clip (ascending), ``total`` how many frames the clip has, ``fps`` its mean frames per second (``None`` for
     images). ``times`` is ``None`` where frame ``i`` of the clip is shown at ``i / fps``; for a variable rate it holds
     when each frame begins, in seconds from the first, and when the last one ends. ``scaled`` holds the frames that the
-    decoder scaled, by size; ``None`` where there was no decoder that does.
+    decoder scaled, by size; ``None`` where there was no decoder that does. ``shown`` is the ``(width, height)`` of a
+    video as displayed.
     """
 
     frames: torch.Tensor
@@ -54,6 +55,19 @@ class Clip:
     fps: float | None
     times: tuple[float, ...] | None = None
     scaled: Mapping[tuple[int, int], Clip] | None = None
+    shown: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(width, height)`` of the clip, whatever sizes of it were read."""
+        return self.shown or (int(self.frames.shape[3]), int(self.frames.shape[2]))
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the clip is shown; ``None`` where nothing says its rate."""
+        if self.times is not None:
+            return self.times[-1]
+        return self.total / self.fps if self.fps else None
 
     @property
     def nbytes(self) -> int:
@@ -122,10 +136,11 @@ def read_clip(
         requests = tuple(replace(one, size=None) for one in requests)
     sizes = dict.fromkeys((None, *(one.size for one in requests)))
     numbers = {size: _wanted([one for one in requests if one.size == size], total) for size in sizes}
-    read = _decode(where, numbers, total)
+    read, shown = _decode(where, numbers, total)
     clips = {size: Clip(frames, numbers[size], total, clock.fps, clock.times) for size, frames in read.items()}
     scaled = {size: clip for size, clip in clips.items() if size is not None}
-    return replace(clips[None], scaled=None if where.suffix.lower() in UNSCALED_SUFFIXES else scaled)
+    unscaled = where.suffix.lower() in UNSCALED_SUFFIXES
+    return replace(clips[None], scaled=None if unscaled else scaled, shown=shown)
 
 
 def _of_array(path: Path, requests: Sequence[FrameRequest]) -> Clip:
@@ -182,11 +197,13 @@ class _Rows:
         return torch.from_numpy(self._out)
 
 
-def _decode(path: Path, wanted: Mapping[Size, tuple[int, ...]], total: int) -> dict[Size, torch.Tensor]:
-    """Return the wanted frames of each size."""
+def _decode(
+    path: Path, wanted: Mapping[Size, tuple[int, ...]], total: int
+) -> tuple[dict[Size, torch.Tensor], tuple[int, int]]:
+    """Return the wanted frames of each size, and ``(width, height)`` as displayed."""
     if not any(wanted.values()):
         raise ValueError("the request asks for no frames")
-    orientation = Orientation()
+    orientation, shown = Orientation(), (0, 0)
     number = 0
     with open_media(path, checked=True) as container:
         stream = video_stream(container, path)
@@ -198,6 +215,7 @@ def _decode(path: Path, wanted: Mapping[Size, tuple[int, ...]], total: int) -> d
                     # The matrix is the stream's. Reading a frame's side data ties the two into a reference cycle,
                     # so that every frame read would stay in memory until Python's collector runs.
                     orientation = orientation_of(frame, path)
+                    shown = orientation.size(frame.width, frame.height)
                     rows = {size: _Rows(path, wanted[size], _converter(stream, size, orientation)) for size in wanted}
                 for one in rows.values():
                     one.offer(number, frame, orientation)
@@ -205,7 +223,7 @@ def _decode(path: Path, wanted: Mapping[Size, tuple[int, ...]], total: int) -> d
                     break
     if not rows or not all(one.complete for one in rows.values()):
         raise MediaError(f"{path}: truncated or damaged: {total} frames declared, {number + 1} can be decoded")
-    return {size: one.tensor() for size, one in rows.items()}
+    return {size: one.tensor() for size, one in rows.items()}, shown
 
 
 def _converter(stream: VideoStream, size: Size, orientation: Orientation) -> Callable[[VideoFrame], Pixels]:

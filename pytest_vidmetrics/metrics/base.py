@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from pytest_vidmetrics.core.clips import KINDS, Kind
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
@@ -41,6 +42,9 @@ class BaseMetric:
     - ``version``: changes whenever the same input may give another score.
     - ``noise_floor``: differences up to this much between machines are noise (``noise_source`` says who measured).
     - ``neutral_shift``: how far changes that make nothing worse move the score; the default margin of its gates.
+    - ``compares``: in what ``video`` and ``reference`` have to be alike where a metric reads both, see
+      :data:`~pytest_vidmetrics.core.clips.KINDS`. All, for a metric that lays frame beside frame; a set metric reads
+      no pairs, and a metric that brings both to one rate and length itself names none.
     - ``max_missing``: the share of samples that a corpus score may do without where a judge gave no answer that can
       be read (:meth:`~pytest_vidmetrics.core.types.MetricResult.unanswered`). Such a sample is left out on both sides
       of a comparison, and named.
@@ -69,6 +73,7 @@ class BaseMetric:
     noise_floor: ClassVar[float] = 0.0
     noise_source: ClassVar[str] = ""
     neutral_shift: ClassVar[NeutralShift | None] = None
+    compares: ClassVar[tuple[Kind, ...]] = KINDS
     max_missing: float = 0.0
     counts_failures: ClassVar[bool] = False
     by_name_only: ClassVar[bool] = False
@@ -198,6 +203,7 @@ class SetMetric(Accumulating, BaseMetric):
     """
 
     is_set_metric: ClassVar[bool] = True
+    compares: ClassVar[tuple[Kind, ...]] = ()
     min_n: ClassVar[int] = 2
     parallel_reduction: ClassVar[bool] = True
     """Whether :meth:`score_sets` gains from several threads of the processor, as large matrix products do."""

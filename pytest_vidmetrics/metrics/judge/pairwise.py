@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.choice import one_of
+from pytest_vidmetrics.core.clips import Kind
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
@@ -68,6 +69,7 @@ class PairwiseJudge(BaseMetric):
     rubric: ClassVar[Rubric]
     requires: ClassVar[tuple[str, ...]] = ("video",)
     reads: ClassVar[tuple[str, ...]] = ("text_prompt", "action", "image_path")
+    compares: ClassVar[tuple[Kind, ...]] = ()
     by_name_only: ClassVar[bool] = True
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str] = "share of decided pairs won; 0.5 is equal"

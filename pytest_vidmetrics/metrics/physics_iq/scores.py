@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.choice import one_of
+from pytest_vidmetrics.core.clips import Kind
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -33,6 +34,7 @@ class _Comparison(BaseMetric):
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     reads: ClassVar[tuple[str, ...]] = ("fps", "reference_fps", "video_mask", "reference_mask")
+    compares: ClassVar[tuple[Kind, ...]] = ()
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
 
