@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from hypothesis import settings
@@ -20,3 +21,12 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of garbage collection.
+
+    Runs of pytest inside a test collect several times each, and 0.2 s of every collection are torch's objects.
+    """
+    gc.collect()
+    gc.freeze()
