@@ -19,7 +19,8 @@ import torch
 
 from pytest_vidmetrics.networks.clap import mel as clap_mel
 from pytest_vidmetrics.networks.imagebind import audio as imagebind_audio
-from pytest_vidmetrics.networks.mel import kaldi_bank, passt_mel
+from pytest_vidmetrics.networks.mel import kaldi_bank
+from pytest_vidmetrics.networks.passt_mel import passt_mel
 from pytest_vidmetrics.networks.synchformer import mel as synchformer_mel
 
 Samples = np.ndarray

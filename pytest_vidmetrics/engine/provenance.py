@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from typing import Any
 
+from pytest_vidmetrics.core.environment import software
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.weights import weights_sha256
 from pytest_vidmetrics.metrics.base import BaseMetric
-
-_PACKAGES = ("pytest-vidmetrics", "torch", "torchvision", "numpy", "scipy", "av", "transformers")
 
 
 def describe(metric: BaseMetric) -> dict[str, Any]:
@@ -37,14 +34,8 @@ def describe(metric: BaseMetric) -> dict[str, Any]:
     }
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, str]:
     """Return the decoder and the versions that a score was computed with."""
     from pytest_vidmetrics.media.video import DECODER_ID
 
-    versions: dict[str, str | None] = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return {"decoder": DECODER_ID, "python": platform.python_version(), "packages": versions}
+    return {"decoder": DECODER_ID, **software()}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from pytest_vidmetrics.core.clips import ClipFacts
+from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.errors import DeviceLostError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_json
@@ -79,7 +80,8 @@ class EvalWorker:
     @cached_property
     def device(self) -> str:
         """The torch device of this worker."""
-        return self._choose_device if isinstance(self._choose_device, str) else self._choose_device()
+        chosen = self._choose_device
+        return spelled(chosen if isinstance(chosen, str) else chosen())
 
     @property
     def loaded(self) -> list[BaseMetric]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pytest_vidmetrics.core.clips import KINDS, Kind
+from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
@@ -87,16 +88,16 @@ class BaseMetric:
     small_operations: ClassVar[bool] = False
     """Whether, without a network, it does too little at a time for several threads of the processor."""
 
-    _device: torch.device | str = "cpu"
+    _device: str = "cpu"
 
     @property
-    def device(self) -> torch.device | str:
+    def device(self) -> str:
         """Where the metric computes; ``"cpu"`` until :meth:`to` is called."""
         return self._device
 
     def to(self, device: torch.device | str) -> Self:
         """Set the device. Called before :meth:`setup`."""
-        self._device = device
+        self._device = spelled(device)
         return self
 
     def setup(self) -> None:

@@ -1,25 +1,17 @@
-"""The log-mel front end of PaSST, in float64 NumPy: the same numbers on every device and thread count.
+"""Banks of mel filters, in float64: each triangle a row over the bins of a power spectrum, 0 Hz to half the rate.
 
-Formulas: Kaldi's mel scale and triangles, pre-emphasis and scaling of Koutini et al. (arXiv 2110.05069).
+Three families: straight in mel (Kaldi), straight in hertz of height 1 (HTK), straight in hertz of equal area (Slaney).
 """
 
 from __future__ import annotations
-
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-SAMPLE_RATE = 32000
-_FFT, _HOP, _WINDOW = 1024, 320, 800
-_BANDS, _LOW_HZ, _HIGH_HZ = 128, 0.0, 15000.0
-_PREEMPHASIS = 0.97
-_AT_ONCE = 128
-"""Frames whose spectra stay in the cache: half the time of all at once."""
-_FLOOR = 1e-5
-_SHIFT, _SCALE = 4.5, 5.0
+_LINEAR_STEP, _KNEE_HZ = 200.0 / 3.0, 1000.0
+_KNEE_MEL, _LOG_STEP = _KNEE_HZ / _LINEAR_STEP, np.log(6.4) / 27.0
 
 
 def kaldi_bank(bands: int, fft: int, rate: int, low_hz: float, high_hz: float) -> Floats:
@@ -27,43 +19,46 @@ def kaldi_bank(bands: int, fft: int, rate: int, low_hz: float, high_hz: float) -
 
     Their height is 1. The last column (the Nyquist bin) is zero, as Kaldi leaves that bin out.
     """
-    edges = np.linspace(_mel(low_hz), _mel(high_hz), bands + 2)[:, None]
-    bins = _mel(np.arange(fft // 2) * rate / fft)[None, :]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.pad(np.maximum(0.0, np.minimum(rising, falling)), ((0, 0), (0, 1)))
+    edges = np.linspace(_kaldi_mel(low_hz), _kaldi_mel(high_hz), bands + 2)
+    return np.pad(_triangles(edges, _kaldi_mel(np.arange(fft // 2) * rate / fft)), ((0, 0), (0, 1)))
 
 
-def passt_mel(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Return the ``(128, 1 + (N - 1) // 320)`` float32 input of PaSST for ``(N,)`` samples at 32 kHz.
+def htk_bank(bands: int, fft: int, rate: int, low_hz: float, high_hz: float) -> Floats:
+    """Return ``(bands, fft // 2 + 1)`` triangles of height 1, straight in hertz.
 
-    ``y[t] = x[t + 1] - 0.97 x[t]``, power spectrum of centred frames (1024 bins, symmetric Hann of 800, hop 320,
-    reflected ends), mel bank 0 to 15000 Hz, ``(ln(m + 1e-5) + 4.5) / 5``. Digital silence gives -1.402585. Raises
-    ``ValueError`` for fewer than 514 samples, which cannot be reflected.
+    Their centres are equally spaced on ``2595 log10(1 + f / 700)``.
     """
-    exact = np.asarray(samples, dtype=np.float64)
-    if exact.ndim != 1 or len(exact) < _FFT // 2 + 2:
-        raise ValueError(f"the mel spectrogram needs at least {_FFT // 2 + 2} samples in one dimension: {exact.shape}")
-    emphasised = np.pad(exact[1:] - _PREEMPHASIS * exact[:-1], _FFT // 2, mode="reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(emphasised, _FFT)[::_HOP]
-    mel = np.empty((_BANDS, len(frames)))
-    for start in range(0, len(frames), _AT_ONCE):
-        spectrum = np.fft.rfft(frames[start : start + _AT_ONCE] * _window(), axis=1)
-        power = spectrum.real**2 + spectrum.imag**2
-        mel[:, start : start + _AT_ONCE] = _bank() @ power.T
-    return ((np.log(mel + _FLOOR) + _SHIFT) / _SCALE).astype(np.float32)
+    low, high = (2595.0 * np.log10(1.0 + hertz / 700.0) for hertz in (low_hz, high_hz))
+    edges = 700.0 * (10.0 ** (np.linspace(low, high, bands + 2) / 2595.0) - 1.0)
+    return _triangles(edges, np.linspace(0.0, rate / 2, fft // 2 + 1))
 
 
-def _mel(hertz: float | Floats) -> Floats:
+def slaney_bank(bands: int, fft: int, rate: int, low_hz: float, high_hz: float) -> Floats:
+    """Return ``(bands, fft // 2 + 1)`` triangles of equal area, straight in hertz.
+
+    Their centres are equally spaced on a scale that is linear below 1 kHz and logarithmic above.
+    """
+    low, high = _slaney_mel(np.array([low_hz, high_hz]))
+    edges = _slaney_hertz(np.linspace(low, high, bands + 2))
+    bank = _triangles(edges, np.linspace(0.0, rate / 2, fft // 2 + 1))
+    return bank * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+
+
+def _triangles(edges: Floats, bins: Floats) -> Floats:
+    """Return one row for each three neighbouring edges: up from the first to 1 at the second, down to the third."""
+    low, top, high = (edges[start : len(edges) - 2 + start, None] for start in range(3))
+    return np.maximum(0.0, np.minimum((bins - low) / (top - low), (high - bins) / (high - top)))
+
+
+def _kaldi_mel(hertz: float | Floats) -> Floats:
     return np.asarray(1127.0 * np.log1p(np.asarray(hertz, dtype=np.float64) / 700.0))
 
 
-@cache
-def _bank() -> Floats:
-    return kaldi_bank(_BANDS, _FFT, SAMPLE_RATE, _LOW_HZ, _HIGH_HZ)
+def _slaney_mel(hertz: Floats) -> Floats:
+    above = _KNEE_MEL + np.log(np.maximum(hertz, _KNEE_HZ) / _KNEE_HZ) / _LOG_STEP
+    return np.where(hertz < _KNEE_HZ, hertz / _LINEAR_STEP, above)
 
 
-@cache
-def _window() -> Floats:
-    margin = (_FFT - _WINDOW) // 2
-    return np.pad(np.hanning(_WINDOW), margin)
+def _slaney_hertz(mel: Floats) -> Floats:
+    above = _KNEE_HZ * np.exp((np.maximum(mel, _KNEE_MEL) - _KNEE_MEL) * _LOG_STEP)
+    return np.where(mel < _KNEE_MEL, mel * _LINEAR_STEP, above)

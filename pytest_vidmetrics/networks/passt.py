@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.networks import state_dicts as hf
-from pytest_vidmetrics.networks.mel import SAMPLE_RATE, passt_mel
+from pytest_vidmetrics.networks.passt_mel import SAMPLE_RATE, passt_mel
 
 DIMENSION = 768
 CLASSES = 527

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from pytest_vidmetrics.core.devices import spelled
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -55,12 +57,13 @@ def load(name: str, device: object, build: Callable[[], T], *variant: Hashable) 
     ``variant`` is whatever else tells two networks apart: weights, layers, dtype. The network is shared: callers
     must not change it. A provider (see :func:`add_provider`) goes before ``build``.
     """
-    key = (name, str(device), *variant)
+    where = spelled(device)
+    key = (name, where, *variant)
     with _guard:
         lock = _building.setdefault(key, threading.Lock())
     with lock:
         if key not in _instances:
-            given = next((found for ask in _providers if (found := ask(name, str(device))) is not None), None)
+            given = next((found for ask in _providers if (found := ask(name, where)) is not None), None)
             _instances[key] = build() if given is None else given
             loads[key] += 1
         instance: T = _instances[key]

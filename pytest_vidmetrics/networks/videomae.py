@@ -9,14 +9,13 @@ import torch.nn.functional as F
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.training_colours import IMAGENET_MEAN, IMAGENET_STD
 
 FRAMES = 16
 """The table of positions is for this many frames and no others."""
 SIDE = 224
 _PREFIX = "videomae."
 _PARTS = (f"{_PREFIX}embeddings.", f"{_PREFIX}encoder.", f"{_PREFIX}layernorm.")
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 
 
 class VideoMae:
@@ -64,7 +63,7 @@ class VideoMae:
             for part in frames.split(4)
         ]
         resized = torch.cat(parts)
-        mean, std = (resized.new_tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
+        mean, std = (resized.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (resized - mean) / std
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def vidmetrics_device(pytestconfig: pytest.Config) -> str:
-    """Return this worker's torch device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``."""
+    """Return this worker's torch device: ``"cpu"`` or ``"cuda:N"``."""
     from pytest_vidmetrics.plugin.options import SETTINGS
     from pytest_vidmetrics.plugin.session import device_of
 

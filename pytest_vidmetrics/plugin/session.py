@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vidmetrics.core.cache import get_cache_dir
+from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.environment import software
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.policy import MetricConfig
@@ -183,7 +184,7 @@ def device_of(settings: Settings) -> str:
     if settings.device.startswith("cuda:") and "PYTEST_XDIST_WORKER" in os.environ:
         return "cuda:0"
     if settings.device != "auto":
-        return "cuda:0" if settings.device == "cuda" else settings.device
+        return spelled(settings.device)
     import torch
 
     return "cuda:0" if torch.cuda.is_available() else "cpu"

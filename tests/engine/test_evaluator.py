@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from pytest_vidmetrics.core.environment import software
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult, Video
@@ -503,6 +504,7 @@ def test_provenance_says_direction_decoder_and_device() -> None:
     assert found["metrics"]["fake.mean"]["higher_is_better"] is True
     assert found["devices"] == ["cpu"]
     assert found["environment"]["decoder"].startswith("pyav")
+    assert found["environment"].items() >= software().items()
 
 
 def test_compile_wraps_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from pytest_vidmetrics.metrics.audio.desync import GRID, Desync
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
-from pytest_vidmetrics.networks.mel import passt_mel
 from pytest_vidmetrics.networks.passt import Audio
+from pytest_vidmetrics.networks.passt_mel import passt_mel
 from tests.support.audio_sounds import CORRUPTIONS, clipped, flashes, low_pass, noisy, voice
 from tests.support.audio_weights import write_weights
 

@@ -17,8 +17,9 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableEr
 from pytest_vidmetrics.metrics.audio.waveform import peak_normalise
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
-from pytest_vidmetrics.networks.mel import kaldi_bank, passt_mel
+from pytest_vidmetrics.networks.mel import kaldi_bank
 from pytest_vidmetrics.networks.passt import MAX_SAMPLES, MIN_SAMPLES, Passt
+from pytest_vidmetrics.networks.passt_mel import passt_mel
 from pytest_vidmetrics.networks.published.sound import PASST_S
 from tests.support.oracle_fill import tone
 from tests.support.passt_weights import DATA, passt_file, passt_state

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pytest_vidmetrics.networks.qwen import frames, pixels
+from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
 from tests.support.qwen import frames_of, recorded
 
 CASES = recorded("qwen_pixels")["expected"]["cases"]
@@ -48,7 +49,7 @@ def test_patches_are_those_of_transformers() -> None:
 
     clip = frames_of({"frames": 1, "h": 84, "w": 112, "seed": 3})
     seen = pixels.picture(clip[0])
-    processor = Qwen2VLImageProcessor(do_resize=False, image_mean=list(pixels.MEAN), image_std=list(pixels.STD))
+    processor = Qwen2VLImageProcessor(do_resize=False, image_mean=list(CLIP_MEAN), image_std=list(CLIP_STD))
     theirs = processor(images=[clip[0]], return_tensors="pt")
     assert theirs["image_grid_thw"].tolist() == [list(seen.grid)]
     assert seen.rows.numpy() == pytest.approx(theirs["pixel_values"].numpy(), abs=1e-5)

@@ -4,7 +4,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import torch
 
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.networks import shared
 
 
@@ -76,3 +78,11 @@ def test_a_provider_goes_first() -> None:
         assert shared.load("other", "cpu", lambda: "built") == "built"
     finally:
         shared.remove_provider(provider)
+
+
+def test_one_device_has_one_spelling() -> None:
+    before = shared.loads.total()
+    found = [shared.load("net", device, object) for device in ("cuda", "cuda:0", torch.device("cuda", 0))]
+    assert shared.loads.total() == before + 1
+    assert len({id(one) for one in found}) == 1
+    assert BaseMetric().to(torch.device("cuda")).device == BaseMetric().to("cuda:0").device == "cuda:0"

@@ -12,13 +12,14 @@ import torch
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.media.resize import pil_resize
 from pytest_vidmetrics.metrics.registry import get_metric
-from pytest_vidmetrics.metrics.vbench.frames import IMAGENET_MEAN, IMAGENET_STD, normalise
+from pytest_vidmetrics.metrics.vbench.frames import normalise
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.tag2text import network as tag2text
 from pytest_vidmetrics.networks.tag2text import swin
 from pytest_vidmetrics.networks.tag2text.beams import BEAMS, search
 from pytest_vidmetrics.networks.tag2text.bert import Embeddings
 from pytest_vidmetrics.networks.tag2text.decoder import CaptionDecoder, Captioning
+from pytest_vidmetrics.networks.training_colours import IMAGENET_MEAN, IMAGENET_STD
 from pytest_vidmetrics.networks.wordpiece import Vocabulary
 from tests.support.oracle_fill import clip_uint8, fill_array, fill_state_dict
 from tests.support.tag2text_weights import narrow_state, published_shapes, tag_names, write_weights

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vidmetrics.metrics.vbench.frames import IMAGENET_MEAN, IMAGENET_STD, normalise
+from pytest_vidmetrics.metrics.vbench.frames import normalise
 from pytest_vidmetrics.metrics.vbench.scene import captioned_rows, successes
 from pytest_vidmetrics.networks.tag2text.beams import search
 from pytest_vidmetrics.networks.tag2text.decoder import Captioning
 from pytest_vidmetrics.networks.tag2text.network import Tag2Text
+from pytest_vidmetrics.networks.training_colours import IMAGENET_MEAN, IMAGENET_STD
 from pytest_vidmetrics.networks.wordpiece import Vocabulary
 from tests.support.oracle_fill import clip_uint8, fill_array
 from tests.support.tag2text_weights import full_state, lively, tag_names

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from pytest_vidmetrics.networks.qwen.pixels import MEAN, STD
+from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
 from tests.support.oracle_fill import clip_uint8, fill_array
 
 DATA = Path(__file__).parents[1] / "data" / "vlm"
@@ -140,7 +140,7 @@ def write_files(folder: Path, kind: str, config: dict[str, Any], phrases: tuple[
         template = template.replace(name, sign)
     (folder / "chat_template.jinja").write_text(template)
     (folder / "config.json").write_text(json.dumps(config))
-    pixels = {"image_mean": list(MEAN), "image_std": list(STD), "patch_size": 14, "temporal_patch_size": 2}
+    pixels = {"image_mean": list(CLIP_MEAN), "image_std": list(CLIP_STD), "patch_size": 14, "temporal_patch_size": 2}
     limits = {"merge_size": 2, "min_pixels": 3136, "max_pixels": 12845056}
     (folder / "preprocessor_config.json").write_text(json.dumps({**pixels, **limits}))
 

@@ -9,14 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.core.frames import FrameRequest
+from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
     import torch
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 SIDE = 224
 
 

@@ -13,8 +13,6 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     centre_crop,
     middle_indices,
     normalise,
@@ -22,6 +20,7 @@ from pytest_vidmetrics.metrics.vbench.frames import (
 )
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import UMT_L16_K400
+from pytest_vidmetrics.networks.training_colours import IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
     import torch

@@ -11,10 +11,11 @@ from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
-from pytest_vidmetrics.metrics.vbench.frames import IMAGENET_MEAN, IMAGENET_STD, middle_indices, normalise
+from pytest_vidmetrics.metrics.vbench.frames import middle_indices, normalise
 from pytest_vidmetrics.metrics.vbench.totals import Compat
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import TAG2TEXT, TAG2TEXT_TAGS
+from pytest_vidmetrics.networks.training_colours import IMAGENET_MEAN, IMAGENET_STD
 from pytest_vidmetrics.networks.wordpiece import BERT_VOCABULARY
 
 if TYPE_CHECKING:

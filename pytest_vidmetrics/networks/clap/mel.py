@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from pytest_vidmetrics.networks.mel import Floats, htk_bank, slaney_bank
+
 Features = npt.NDArray[np.float32]
 Scale = Literal["htk", "slaney"]
 
@@ -97,41 +98,9 @@ def log_mel(samples: npt.NDArray[np.floating], scale: Scale = "htk") -> Floats:
 
 @cache
 def mel_bank(scale: Scale) -> Floats:
-    """Return the ``(513, 64)`` triangles, linear in hertz between centres equally spaced in mel.
-
-    ``"htk"``: on ``2595 log10(1 + f / 700)``, of height 1. ``"slaney"``: linear below 1 kHz and logarithmic above,
-    of equal area.
-    """
-    to_mel, to_hertz = (_htk_mel, _htk_hertz) if scale == "htk" else (_slaney_mel, _slaney_hertz)
-    low, high = to_mel(np.array([_LOW_HZ, _HIGH_HZ]))
-    edges = to_hertz(np.linspace(low, high, BANDS + 2))
-    bins = np.linspace(0.0, SAMPLE_RATE / 2, _FFT // 2 + 1)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    bank = np.maximum(0.0, np.minimum(rising, falling))
-    return bank if scale == "htk" else bank * (2.0 / (edges[2:] - edges[:-2]))
-
-
-def _htk_mel(hertz: Floats) -> Floats:
-    return np.asarray(2595.0 * np.log10(1.0 + hertz / 700.0))
-
-
-def _htk_hertz(mel: Floats) -> Floats:
-    return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
-
-
-_LINEAR_STEP, _KNEE_HZ = 200.0 / 3.0, 1000.0
-_KNEE_MEL, _LOG_STEP = _KNEE_HZ / _LINEAR_STEP, np.log(6.4) / 27.0
-
-
-def _slaney_mel(hertz: Floats) -> Floats:
-    above = _KNEE_MEL + np.log(np.maximum(hertz, _KNEE_HZ) / _KNEE_HZ) / _LOG_STEP
-    return np.where(hertz < _KNEE_HZ, hertz / _LINEAR_STEP, above)
-
-
-def _slaney_hertz(mel: Floats) -> Floats:
-    above = _KNEE_HZ * np.exp((np.maximum(mel, _KNEE_MEL) - _KNEE_MEL) * _LOG_STEP)
-    return np.where(mel < _KNEE_MEL, mel * _LINEAR_STEP, above)
+    """Return the ``(513, 64)`` triangles from 50 to 14000 Hz."""
+    make = htk_bank if scale == "htk" else slaney_bank
+    return np.ascontiguousarray(make(BANDS, _FFT, SAMPLE_RATE, _LOW_HZ, _HIGH_HZ).T)
 
 
 @cache

@@ -9,13 +9,12 @@ import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.networks.clip.towers import read_image
+from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.towers import ClipImage
 
 SIDE = 224
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 _CHUNK = 16
 
 
@@ -55,7 +54,7 @@ def pixels(frames: torch.Tensor) -> torch.Tensor:
     resized = functional.resize(frames, size, interpolation=InterpolationMode.BICUBIC, antialias=True)
     top, left = (size[0] - SIDE) // 2, (size[1] - SIDE) // 2
     cropped = resized[:, :, top : top + SIDE, left : left + SIDE].float()
-    mean, std = (cropped.new_tensor(values).view(3, 1, 1) * 255 for values in (MEAN, STD))
+    mean, std = (cropped.new_tensor(values).view(3, 1, 1) * 255 for values in (CLIP_MEAN, CLIP_STD))
     return (cropped - mean) / std
 
 

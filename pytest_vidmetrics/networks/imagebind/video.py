@@ -11,12 +11,11 @@ import torch.nn.functional as F
 
 from pytest_vidmetrics.media.clock import frames_before
 from pytest_vidmetrics.networks.imagebind.audio import CLIP_SECONDS, starts
+from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
 
 CLIPS = 5
 CROPS = 3
 SIDE = 224
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_STD = (0.26862954, 0.26130258, 0.27577711)
 _PERIOD = 2.0
 """Seconds between frames in av-benchmark."""
 _SLACK = 1e-9
@@ -65,7 +64,7 @@ def views(frames: torch.Tensor, pairs: Pairs, *, antialias: bool = False) -> tor
     numbers = sorted({number for pair in pairs for number in pair})
     row = {number: i for i, number in enumerate(numbers)}
     sized = _resized_levels(frames[numbers]) if antialias else _resized(frames[numbers])
-    mean, std = (sized.new_tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
+    mean, std = (sized.new_tensor(values).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     ready = (sized - mean) / std
     stacked = [
         ready[[row[first], row[last]], :, top : top + SIDE, left : left + SIDE].transpose(0, 1)

@@ -16,8 +16,9 @@ from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.qwen import chat
 from pytest_vidmetrics.networks.qwen.decode import Answer, Decoding, decode
-from pytest_vidmetrics.networks.qwen.pixels import MEAN, MERGE, PAIR, PATCH, STD, Seen
+from pytest_vidmetrics.networks.qwen.pixels import MERGE, PAIR, PATCH, Seen
 from pytest_vidmetrics.networks.qwen.positions import positions
+from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
 
 Dtype = Literal["bfloat16", "float32"]
 Attention = Literal["sdpa", "eager"]
@@ -29,8 +30,8 @@ _CLASSES = {
 }
 _PIXEL_FILES = ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json")
 _PIXELS: dict[str, Any] = {
-    "image_mean": list(MEAN),
-    "image_std": list(STD),
+    "image_mean": list(CLIP_MEAN),
+    "image_std": list(CLIP_STD),
     "patch_size": PATCH,
     "temporal_patch_size": PAIR,
     "merge_size": MERGE,

@@ -9,11 +9,10 @@ import torch.nn.functional as F
 
 from pytest_vidmetrics.media.resize import pil_resize
 from pytest_vidmetrics.networks.qwen.sizes import MOST, Size, clip_size, fastvideo_sizes, picture_size
+from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
 
 PATCH, PAIR, MERGE = 14, 2, 2
 """Pixels a side of a patch, frames of a patch, and patches a side that are merged into one token."""
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def even(frames: torch.Tensor) -> torch.Tensor:
 
 
 def _seen(frames: torch.Tensor, seconds: float | None) -> Seen:
-    mean, std = (255 * torch.tensor(values, device=frames.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (255 * torch.tensor(values, device=frames.device).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     t, h, w = len(frames) // PAIR, frames.shape[-2] // PATCH, frames.shape[-1] // PATCH
     values = ((frames.float() - mean) / std).reshape(t, PAIR, 3, h // MERGE, MERGE, PATCH, w // MERGE, MERGE, PATCH)
     # From frame, channel, row, column to: pair, merged row and column, place in the merged block, then the patch.

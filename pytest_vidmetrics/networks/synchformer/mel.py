@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from pytest_vidmetrics.networks.mel import Floats, htk_bank
 
 SAMPLE_RATE = 16000
 SEGMENT = 10240
@@ -93,10 +93,4 @@ def _hann() -> Floats:
 
 @cache
 def _bank() -> Floats:
-    """Return ``(128, 513)`` triangles of height 1 between points equally spaced in mel, straight in hertz."""
-    top = 2595.0 * np.log10(1.0 + _HIGH_HZ / 700.0)
-    edges = 700.0 * (10.0 ** (np.linspace(0.0, top, _BANDS + 2) / 2595.0) - 1.0)[:, None]
-    bins = np.linspace(0.0, SAMPLE_RATE / 2, _FFT // 2 + 1)[None, :]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.maximum(0.0, np.minimum(rising, falling))
+    return htk_bank(_BANDS, _FFT, SAMPLE_RATE, 0.0, _HIGH_HZ)

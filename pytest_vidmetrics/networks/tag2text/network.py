@@ -29,7 +29,6 @@ PROMPT = "a picture of "
 BEGIN, ENCODE = 30522, 30523
 """Two ids behind BERT's vocabulary: the first of a caption, and the first of a list of tags."""
 TEXT_LENGTH = 40
-HEAD_WIDTH = 64
 TAGGER_LAYERS, TAGGER_HEADS = 2, 4
 _SPECIALS = wordpiece.SPECIALS | {BEGIN, ENCODE}
 _HIDDEN = -10000.0
@@ -168,7 +167,7 @@ class _TextParts(nn.Module):
             size[_DECODER + _POSITIONS],
             width,
             size[_DECODER + _FEEDS],
-            width // HEAD_WIDTH,
+            width // hf.HEAD_WIDTH,
         )
         self.label_embed = nn.Embedding(size["label_embed.weight"], width)
         self.fc = _GroupLinear(size["label_embed.weight"], width)
