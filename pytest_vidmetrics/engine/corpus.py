@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.samples import Corpus, Sample
@@ -12,8 +12,11 @@ from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.engine.composite import Members, combine, lost
 from pytest_vidmetrics.engine.reduce import Outcomes, reduce
 from pytest_vidmetrics.engine.work import Outcome, Unit
-from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 from pytest_vidmetrics.metrics.composite import CompositeMetric
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Scoring(Protocol):
@@ -52,6 +55,20 @@ def score_corpus(
         corpus = corpus.of(metric.name)
         found = _settled(metric, corpus, worker)
     return found if cluster is None else _clustered(found, corpus, cluster)
+
+
+def rows_of(metric: SetMetric, samples: Sequence[Sample], worker: Scoring) -> dict[str, np.ndarray]:
+    """Return the feature rows of samples by id, ``(k, D)`` each, computing what the store does not hold.
+
+    Raises ``VidmetricsError`` for a sample that has none.
+    """
+    found: dict[str, np.ndarray] = {}
+    for id, outcome in _collected(metric, samples, worker).items():
+        if outcome.rows is None:
+            reason = outcome.result.reason if outcome.result is not None else "no features"
+            raise VidmetricsError(f"{id}: {reason}")
+        found[id] = outcome.rows
+    return found
 
 
 def _settled(metric: BaseMetric, corpus: Corpus, worker: Scoring) -> CorpusScore:

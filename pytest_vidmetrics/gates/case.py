@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_vidmetrics.core.errors import ManifestError
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.gates.method import Method
 
 SUFFIXES = (".vidmetrics.toml", ".vidmetrics.yaml", ".vidmetrics.yml", ".vidmetrics.json")
 
@@ -50,6 +53,10 @@ class Case:
     """In what clips may differ, for every gate that does not say so itself."""
     dataset: str | None = None
     dataset_root: str | None = None
+    methods: Mapping[str, Method] = field(default_factory=dict)
+    """The generators that the case compares: each has the gates of the case on its own clips."""
+    common: Literal["refuse", "intersect"] = "refuse"
+    """What a ranking does with methods that have other samples."""
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
     def at(self, *keys: str) -> Location:

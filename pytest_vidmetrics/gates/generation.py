@@ -47,11 +47,23 @@ class Generated:
         return not self.problem
 
 
-class Generations:
-    """The clips below one folder, by key. Safe for several processes and machines that share the folder."""
+@dataclass
+class Made:
+    """What a process did: clips that it made, and commands that it started for them."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    clips: int = 0
+    commands: int = 0
+
+
+class Generations:
+    """The clips below one folder, by key. Safe for several processes and machines that share the folder.
+
+    ``run`` names a run of pytest: what failed in it is not tried again by its other items and workers.
+    """
+
+    def __init__(self, root: Path, run: str = "") -> None:
+        self.root, self.run = root, run
+        self.made = Made()
 
     def path(self, request: Request) -> Path:
         """Return where the clip of a request is, or will be."""
@@ -76,20 +88,32 @@ class Generations:
         ]
 
     def _failure(self, request: Request) -> str:
+        return self._failed(request)[1]
+
+    def _failed(self, request: Request) -> tuple[str, str]:
+        """Return the run that failed to make a clip last, and why; empty texts when none did."""
         with contextlib.suppress(OSError, ValueError):
-            return (self.root / "failed" / f"{request.key}.txt").read_text(encoding="utf-8")
-        return ""
+            run, _, text = self._note(request).read_text(encoding="utf-8").partition("\n")
+            return run, text
+        return "", ""
+
+    def _note(self, request: Request) -> Path:
+        return self.root / "failed" / f"{request.key}.txt"
+
+    def wanted(self, requests: Sequence[Request]) -> list[Request]:
+        """Return those that have no clip and did not fail in this run, each key once."""
+        found = {one.key: one for one in requests if self.provenance(one) is None}
+        return [one for one in found.values() if not self.run or self._failed(one)[0] != self.run]
 
     def ensure(self, method: Method, requests: Sequence[Request]) -> list[Generated]:
         """Return a clip or a problem for each request, running the command for those that have no clip.
 
-        Never raises for a generator's faults. Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when the
-        folder cannot be written.
+        Who asks for the same requests at the same time waits, and finds them made. Never raises for a generator's
+        faults. Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when the folder cannot be written.
         """
-        missing = list({one.key: one for one in requests if self.provenance(one) is None}.values())
-        if missing:
+        if self.wanted(requests):
             try:
-                self._generate(method, missing)
+                self._generate(method, requests)
             except OSError as error:
                 raise VidmetricsError(
                     f"cannot write generated clips below {self.root}: {error.strerror or error}; "
@@ -106,11 +130,12 @@ class Generations:
         with FileLock(work.with_suffix(".lock")):
             _end_orphan(work)
             # Another process may have made them while this one waited; one that was killed may have left some.
-            problems = self._harvest(method, self._open(requests), work, seconds=None)
+            problems = self._harvest(method, self.wanted(requests), work, seconds=None)
             for attempt in range(1 + method.retries):
-                left = self._open(requests)
+                left = self.wanted(requests)
                 if not left:
                     break
+                self.made.commands += 1
                 started = time.monotonic()
                 ended = _run(method, left, work, attempt)
                 seconds = (time.monotonic() - started) / len(left)
@@ -119,12 +144,9 @@ class Generations:
                     problems = {key: f"{ended}; {text}" for key, text in problems.items()}
             tail = _tail(work / "log.txt")
             for key, text in problems.items():
-                note = f"{text}{tail}"
+                note = f"{self.run}\n{text}{tail}"
                 write_atomic(self.root / "failed" / f"{key}.txt", note.encode("utf-8", "replace"))
             shutil.rmtree(work, ignore_errors=True)
-
-    def _open(self, requests: Sequence[Request]) -> list[Request]:
-        return [one for one in requests if self.provenance(one) is None]
 
     def _harvest(
         self, method: Method, requests: Sequence[Request], work: Path, *, seconds: float | None
@@ -134,13 +156,13 @@ class Generations:
         for one in requests:
             try:
                 found = _output(work / "out", one)
-                _check(found, method.params)
-                self._keep(method, one, found, seconds)
+                facts = _check(found, method.params)
+                self._keep(method, one, found, {**facts, "seconds": seconds})
             except (MediaError, VidmetricsError) as error:
                 problems[one.key] = str(error).replace(f"{work / 'out'}{os.sep}", "")
         return problems
 
-    def _keep(self, method: Method, request: Request, found: Path, seconds: float | None) -> None:
+    def _keep(self, method: Method, request: Request, found: Path, facts: Mapping[str, Any]) -> None:
         target = self.path(request)
         row = {
             "sha256": digest_file(found),
@@ -152,7 +174,7 @@ class Generations:
             "params": dict(method.params),
             "argv": list(method.generate),
             "identity": method.identity,
-            "seconds": seconds,
+            **facts,
             "host": platform.node(),
             "python": platform.python_version(),
             "env": {name: os.environ.get(name) for name in method.env},
@@ -161,7 +183,8 @@ class Generations:
         target.parent.mkdir(parents=True, exist_ok=True)
         found.replace(target)
         write_atomic(target.with_suffix(".json"), canonical_json(row).encode(), durable=True)
-        (self.root / "failed" / f"{request.key}.txt").unlink(missing_ok=True)
+        self._note(request).unlink(missing_ok=True)
+        self.made.clips += 1
 
 
 def _not_generated(method: Method) -> str:
@@ -184,8 +207,11 @@ def _output(folder: Path, request: Request) -> Path:
     return found[0]
 
 
-def _check(path: Path, params: Mapping[str, Any]) -> None:
-    """Decode an output and compare it with what was asked for. Raises ``MediaError`` or ``VidmetricsError``."""
+def _check(path: Path, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Decode an output, compare it with what was asked for, and return its length, size and rate.
+
+    Raises ``MediaError`` or ``VidmetricsError``.
+    """
     from pytest_vidmetrics.media.video import read_clip
 
     clip = read_clip(path)
@@ -199,6 +225,7 @@ def _check(path: Path, params: Mapping[str, Any]) -> None:
         raise VidmetricsError(f"{path}: {clip.fps:g} frames per second, the method says params.fps = {rate:g}")
     if int(frames.max()) <= _BLACK:
         raise VidmetricsError(f"{path}: every frame is black")
+    return {**found, "fps": clip.fps}
 
 
 def _run(method: Method, requests: Sequence[Request], work: Path, attempt: int) -> str:

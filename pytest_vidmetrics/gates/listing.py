@@ -44,7 +44,8 @@ def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
     files = {key: files_of(case, key, patterns, chosen) for key, patterns in case.media.items()}
     named = {key: _by_name(case, key, found) for key, found in files.items()}
     primary = next((key for key in _PRIMARY if key in named), None)
-    rows, remarks = _rows(case, chosen, named.get(primary or "", {}))
+    others = {part for clips in named.values() for clip in clips.values() for part in clip.parts}
+    rows, remarks = _rows(case, chosen, named.get(primary or "", {}), others)
     remarks += tuple(remark for found in files.values() for remark in found.remarks)
     clips = named.pop(primary) if primary is not None else {}
     joined = _joined(case, primary, clips, rows)
@@ -122,12 +123,17 @@ def _ids(case: Case, key: str, names: Iterable[str]) -> dict[str, str]:
     return ids
 
 
-def _rows(case: Case, checkpoint: str | None, clips: Mapping[str, _Clip]) -> tuple[dict[str, Row], tuple[str, ...]]:
-    """Return the rows of the sample list by name; the name of one with parts, such as a category, holds these too."""
+def _rows(
+    case: Case, checkpoint: str | None, clips: Mapping[str, _Clip], read: Iterable[str]
+) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """Return the rows of the sample list by name; the name of one with parts, such as a category, holds these too.
+
+    ``read`` are the parts that the names of other clips have.
+    """
     if case.samples is None:
         return {}, ()
     parts = list(next(iter(clips.values())).parts) if clips else []
-    rows, remarks = read_rows(case, checkpoint, {*sample_keys(), *parts})
+    rows, remarks = read_rows(case, checkpoint, {*sample_keys(), *parts, *read})
     found: dict[str, Row] = {}
     spelled: dict[str, Row] = {}
     for row in rows:
@@ -174,7 +180,8 @@ def _attach(
     values: Mapping[str, dict[str, Any]],
 ) -> None:
     """Give each sample its file of a key. One file serves several samples where its path names fewer parts."""
-    owners = {name: _shared_name(name, clips.get(name), paths) for name in values}
+    rows = {name: {**values[name], "id": name} for name in values}
+    owners = {name: _shared_name(name, clips[name].parts if name in clips else rows[name], paths) for name in values}
     missing = in_order(name for name, owner in owners.items() if owner not in paths)
     surplus = in_order(paths.keys() - set(owners.values()))
     if missing or surplus:
@@ -187,11 +194,12 @@ def _attach(
         values[name][key] = str(paths[owner].path)
 
 
-def _shared_name(name: str, clip: _Clip | None, paths: Mapping[str, _Clip]) -> str:
+def _shared_name(name: str, parts: Mapping[str, Any], paths: Mapping[str, _Clip]) -> str:
+    """Return the name that a sample's file has, by what its path or its row says of the parts of that name."""
     keys = list(next(iter(paths.values())).parts) if paths else []
-    if clip is None or not keys or not all(key in clip.parts for key in keys):
+    if not keys or not all(key in parts for key in keys):
         return name
-    return whole_name("/".join(clip.parts[key] for key in keys))
+    return whole_name("/".join(str(parts[key]) for key in keys))
 
 
 def _united(references: tuple[Sample, ...], key: str, clips: Mapping[str, Path]) -> tuple[Sample, ...]:

@@ -16,6 +16,7 @@ from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.gates.case import Case, Location, Manifest, manifest_stem
 from pytest_vidmetrics.gates.files import PathReader, has_parts
 from pytest_vidmetrics.gates.manifest_syntax import Lines, read_tree
+from pytest_vidmetrics.gates.method import Method, method_of
 from pytest_vidmetrics.gates.values import fault
 from pytest_vidmetrics.metrics import registry
 
@@ -39,6 +40,8 @@ _CASE_KEYS = (
     "cluster",
     "dataset",
     "dataset_root",
+    "method",
+    "common",
 )
 _MEDIA = ("video", "reference", "audio", "reference_audio")
 
@@ -61,8 +64,9 @@ def load_manifest(path: Path) -> Manifest:
         raise top.error("a manifest needs at least one [case.NAME] table")
     _distinct(cases, lines, ("case",), path)
     for name, body in cases.items():
-        if isinstance(body, dict) and isinstance(body.get("metric"), dict):
-            _distinct(body["metric"], lines, ("case", name, "metric"), path)
+        for group in ("metric", "method"):
+            if isinstance(body, dict) and isinstance(body.get(group), dict):
+                _distinct(body[group], lines, ("case", name, group), path)
     return Manifest(path, tuple(_case(name, body, lines, path) for name, body in cases.items()))
 
 
@@ -130,8 +134,26 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         allow=_allow(body, check),
         dataset=_dataset(body, check),
         dataset_root=check.string(body, "dataset_root"),
+        methods=_methods(body, check),
+        common=check.choice(body, "common", ("refuse", "intersect"), "refuse"),
         lines={key: line for key, line in lines.items() if key[:2] == at},
     )
+
+
+def _methods(body: Mapping[str, Any], check: _Checker) -> dict[str, Method]:
+    """Return the generators of ``[case.NAME.method.METHOD]`` tables. Their clips are the case's, who lists the rows."""
+    found = {
+        name: method_of(name, table, lambda *keys, name=name: check.at("method", name, *keys))
+        for name, table in check.tables(body, "method")
+    }
+    if not found and "common" in body:
+        raise check.at("common").error("common says how methods are ranked, and the case has none")
+    for key in ("video", "audio", "dataset", "dataset_root") if found else ():
+        if key in body:
+            raise check.at(key).error(f"the methods of a case bring its clips: leave {key} out")
+    if found and "samples" not in body:
+        raise check.at("method").error("a case with methods needs samples: the rows that clips are generated for")
+    return found
 
 
 def _dataset(body: Mapping[str, Any], check: _Checker) -> str | None:

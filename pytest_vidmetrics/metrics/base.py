@@ -224,6 +224,17 @@ class SetMetric(Accumulating, BaseMetric):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement score_sets(candidate, reference)")
 
+    uses_covariance: ClassVar[bool] = False
+    """Whether the score fits a covariance: it then grows with the number of features above that of rows."""
+
+    def bare(self, candidate: FeatureSet, reference: FeatureSet) -> float | None:
+        """Return the score of :meth:`score_sets` alone: of many resamples nobody wants details."""
+        return self.score_sets(candidate, reference).score
+
+    def dimension(self, features: FeatureSet) -> int:
+        """Return how many numbers of a row are compared."""
+        return int(features.rows.shape[1])
+
     def score_against(
         self, candidate: FeatureSet, reference: FeatureSet, left_out: Mapping[str, int], *, named_only: bool = False
     ) -> MetricResult:

@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from pytest_vidmetrics.core.errors import VidmetricsError
-from pytest_vidmetrics.core.policy import MetricConfig
-from pytest_vidmetrics.core.samples import Corpus, Sample, shown_id
+from pytest_vidmetrics.core.samples import Corpus
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.listing import check_corpus, resolve_samples
 from pytest_vidmetrics.gates.manifest import load_manifest
+from pytest_vidmetrics.gates.method import Method
+from pytest_vidmetrics.gates.method_case import MethodClips, method_case
 from pytest_vidmetrics.gates.selection import gates_of
-from pytest_vidmetrics.metrics import registry
-from pytest_vidmetrics.metrics.composite import CompositeMetric, absent_text, present
+from pytest_vidmetrics.plugin.chunks import score_items
 from pytest_vidmetrics.plugin.gate_item import GateItem
+from pytest_vidmetrics.plugin.generate_item import GenerateItem
 from pytest_vidmetrics.plugin.item import BrokenItem
-from pytest_vidmetrics.plugin.score_item import ScoreItem
+from pytest_vidmetrics.plugin.rank_item import RankItem
 from pytest_vidmetrics.plugin.session import RUN, Run
 
 
@@ -65,8 +66,11 @@ class CaseNode(pytest.Collector):
             node.add_marker(pytest.mark.usefixtures(*case.fixtures))
         return node
 
-    def collect(self) -> Iterable[pytest.Item]:
-        """Yield scoring items, then gates. A case without usable samples yields gates that say so."""
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """Yield scoring items, then gates: for each method, where there are some, and then the rankings.
+
+        A case without usable samples yields gates that say so.
+        """
         run = self.config.stash[RUN]
         gates = gates_of(self.case, run.selection)
         try:
@@ -76,9 +80,20 @@ class CaseNode(pytest.Collector):
         except (Exception, pytest.skip.Exception, pytest.fail.Exception, SystemExit) as error:
             # A hook of the user: its fault is the case's, and other tests go on.
             corpus, problem = Corpus(()), f"listing the samples failed: {type(error).__name__}: {error}"
-        yield from self._scores(run, corpus, gates)
+        if self.case.methods:
+            yield from self._methods(run, corpus, problem)
+            return
+        if not run.settings.judge:
+            yield from score_items(self, run, self.case, corpus, gates)
         for config in gates:
             yield GateItem.make(self, self.manifest, self.case, config, corpus, problem)
+
+    def _methods(self, run: Run, rows: Corpus, problem: str) -> Iterator[pytest.Item | pytest.Collector]:
+        nodes = [MethodNode.make(self, method, rows, problem) for method in self.case.methods.values()]
+        yield from nodes
+        if len(nodes) > 1:
+            for config in gates_of(self.case, run.selection):
+                yield RankItem.make(self, self.case, config, [node.clips for node in nodes if node.clips])
 
     def _corpus(self, run: Run) -> Corpus:
         supplied = self.config.hook.pytest_vidmetrics_load_samples(config=self.config, case=self.case)
@@ -86,48 +101,44 @@ class CaseNode(pytest.Collector):
             return check_corpus(supplied, self.case.where)
         return resolve_samples(self.case, run.settings.checkpoint)
 
-    def _scores(self, run: Run, corpus: Corpus, gates: tuple[MetricConfig, ...]) -> Iterator[pytest.Item]:
-        if not gates or run.settings.judge:
-            return
-        gates = self._with_parts(gates)
-        sets = tuple(gate for gate in gates if registry.metric_class(gate.metric).is_set_metric)
-        units = [(sample, tuple(g for g in gates if sample.concerns(g.metric))) for sample in corpus.samples]
-        units = [unit for unit in units if unit[1]]
-        if sets and self.case.pair == "set":
-            units += [(sample, sets) for sample in corpus.references]
-        paired = {ref.id: ref for ref in corpus.references} if sets and self.case.pair != "set" else {}
-        size, part = self.case.clips_per_item, run.settings.part
-        chunks = [units[start : start + size] for start in range(0, len(units), size)]
-        for number, chunk in enumerate(chunks):
-            if part is None or number % part[1] == part[0] - 1:
-                work = [part for unit in chunk for part in _with_reference(unit, paired, sets)]
-                yield ScoreItem.make(self, self.case, _chunk_name(chunk), work)
 
-    def _with_parts(self, gates: tuple[MetricConfig, ...]) -> tuple[MetricConfig, ...]:
-        """Return the gates that clips are scored for: composite ones are replaced by their parts."""
-        found: dict[tuple[str, str], MetricConfig] = {}
-        for gate in gates:
-            cls = registry.metric_class(gate.metric)
-            parts = [gate]
-            if issubclass(cls, CompositeMetric):  # nothing is scored for a sum that this version cannot give
-                parts = [] if absent_text(cls) else [self.case.part(name) for name in present(cls)]
-            for one in parts:
-                found.setdefault((one.metric, repr(sorted(one.params.items()))), one)
-        return tuple(found.values())
+class MethodNode(pytest.Collector):
+    """One method of a case: generating, scoring and judging its clips."""
 
+    manifest: Manifest
+    case: Case
+    clips: MethodClips | None
+    rows: Corpus
+    problem: str
 
-Unit = tuple[Sample, tuple[MetricConfig, ...]]
+    @classmethod
+    def make(cls, parent: CaseNode, method: Method, rows: Corpus, problem: str) -> MethodNode:
+        """Return the node of a method; ``rows`` are the samples of its case, ``problem`` why there are none."""
+        run = parent.config.stash[RUN]
+        node: MethodNode = cls.from_parent(parent, name=method.name)
+        node.manifest, node.case, node.problem = parent.manifest, method_case(parent.case, method), problem
+        node.clips, node.rows = None, rows
+        if not problem:
+            try:
+                node.clips = MethodClips.of(parent.case, method, rows, run.generations, run.settings.checkpoint)
+            except VidmetricsError as error:
+                node.problem = str(error)
+        return node
 
-
-def _with_reference(unit: Unit, paired: dict[str, Sample], sets: tuple[MetricConfig, ...]) -> list[Unit]:
-    reference = paired.get(unit[0].id)
-    return [unit, (reference, sets)] if reference is not None else [unit]
-
-
-def _chunk_name(chunk: list[Unit]) -> str:
-    ids = [shown_id(sample.id) for sample, _ in chunk]
-    names = [f"reference.{id}" if unit[0].role == "reference" else id for id, unit in zip(ids, chunk, strict=True)]
-    return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
+    def collect(self) -> Iterable[pytest.Item]:
+        """Yield what generates (when asked for), what scores, and the gates."""
+        run = self.config.stash[RUN]
+        gates, clips = gates_of(self.case, run.selection), self.clips
+        if clips is not None and gates and not run.settings.judge:
+            if run.settings.generate and not clips.method.is_ready and not clips.method.in_process:
+                part = run.settings.part
+                for shard in range(len(clips.shards)):
+                    if part is None or shard % part[1] == part[0] - 1:
+                        yield GenerateItem.make(self, clips, gates, shard)
+            yield from score_items(self, run, self.case, clips.corpus, gates, clips)
+        for config in gates:
+            corpus = clips.corpus if clips is not None else Corpus(())
+            yield GateItem.make(self, self.manifest, self.case, config, corpus, self.problem, clips)
 
 
 def relative(path: Path, root: Path) -> str:

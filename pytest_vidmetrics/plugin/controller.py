@@ -16,6 +16,7 @@ from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.gates.baseline import Baseline
 from pytest_vidmetrics.gates.case import SUFFIXES
 from pytest_vidmetrics.gates.prune import Used, recorders
+from pytest_vidmetrics.gates.rank_report import RankReport
 from pytest_vidmetrics.plugin.baseline_writer import BaselineWriter
 from pytest_vidmetrics.plugin.facts import ItemFacts, facts_of
 from pytest_vidmetrics.plugin.judged import Judged
@@ -41,6 +42,7 @@ class Controller:
         self.claims: dict[str, set[str]] = {}
         self.files: dict[str, str] = {}
         self.unjudged: dict[str, str] = {}
+        self.rankings: dict[tuple[str, str], RankReport] = {}
         self.failed: set[tuple[str, str]] = set()
         self.devices: set[str] = set()
         self.work = Work()
@@ -66,6 +68,8 @@ class Controller:
         facts = facts_of(report)
         if facts is None:
             return
+        if facts.ranking is not None:
+            self.rankings[own] = facts.ranking
         if facts.unjudged:
             self.unjudged[facts.unjudged] = _reason(report)
         self._keep(own, facts, report)
@@ -104,7 +108,8 @@ class Controller:
             writer.name_surplus(self._used(), everything=self._collects_everything())
         self.lines += writer.lines
         problems += writer.problems
-        said = tell(self.run, self.gates, self.work, self.devices)
+        rankings = [self.rankings[own] for own in sorted(self.rankings)]
+        said = tell(self.run, self.gates, self.work, self.devices, rankings)
         self.lines += said.lines
         self.annotations += said.annotations
         problems += said.problems

@@ -14,6 +14,7 @@ from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.rank_report import RankReport
 from pytest_vidmetrics.gates.recorder import Recorder
 
 Kind = Literal["gate", "check"]
@@ -44,7 +45,8 @@ class ItemFacts(Wire):
     """Everything that one item says: a test function may make several checks, and fixtures of a gate too.
 
     ``claims`` are the baseline files of checks by their labels, also of checks that came to no verdict. ``unjudged`` is
-    the name of a gate that was skipped before it was judged. ``device`` is where the item computed.
+    the name of a gate that was skipped before it was judged. ``device`` is where the item computed, ``ranking``
+    what a ranking of methods came to.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -52,6 +54,7 @@ class ItemFacts(Wire):
     unjudged: str = ""
     work: Work = field(default_factory=Work)
     device: str = ""
+    ranking: RankReport | None = None
 
 
 _FACTS: pytest.StashKey[ItemFacts] = pytest.StashKey()

@@ -19,6 +19,7 @@ from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.hooked import checked
 from pytest_vidmetrics.gates.lifecycle import Gate, Settled
+from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.gates.seat import Seat
 from pytest_vidmetrics.plugin.command import command_for, shown_id
@@ -38,6 +39,7 @@ class GateItem(DataItem):
     gate: MetricConfig
     corpus: Corpus
     problem: str
+    clips: MethodClips | None
     observed: CorpusScore | None
 
     @classmethod
@@ -49,11 +51,15 @@ class GateItem(DataItem):
         config: MetricConfig,
         corpus: Corpus,
         problem: str,
+        clips: MethodClips | None = None,
     ) -> GateItem:
-        """Return the item named after its gate; ``problem`` is why the case has no samples, if it has none."""
+        """Return the item named after its gate; ``problem`` is why the case has no samples, if it has none.
+
+        ``clips`` are those of the method whose gate it is.
+        """
         item = cls.from_data(parent, config.gate, case.where.line)
         item.manifest, item.case, item.gate = manifest, case, config
-        item.corpus, item.problem, item.observed = corpus, problem, None
+        item.corpus, item.problem, item.clips, item.observed = corpus, problem, clips, None
         item.extra_keyword_matches.update({config.metric, *config.metric.split(".")})
         return item
 
@@ -118,12 +124,18 @@ class GateItem(DataItem):
             optional = not self.gate.listed and gate.missing()
             return self._refused(Verdict("SKIPPED" if optional else "UNAVAILABLE", str(error), metric=self.gate.metric))
         members = run.members(metric, self.case)
+        if self.clips is not None:
+            run.generate(self.clips)
         self.observed = score_corpus(metric, self.corpus, run.worker, cluster=self.case.cluster, members=members)
+        if self.clips is not None:
+            self.observed = self.clips.explained(self.observed)
         return gate.settle(self.observed, run.wish, noise=self._noise(run), overrule=self._overruled)
 
     def _noise(self, run: Run) -> Callable[[], Noise] | None:
         if run.settings.calibrate is None:
             return None
+        if self.clips is not None and isinstance(run.settings.calibrate, tuple):
+            raise VidmetricsError("a method has seeds, not checkpoints: give --vidmetrics-calibrate a number")
         return lambda: run.noise(self.gate, self.case, self.corpus)
 
     def _overruled(self, observed: CorpusScore, baseline: Baseline | None, usual: Verdict) -> Verdict:

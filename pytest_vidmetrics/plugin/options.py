@@ -51,6 +51,7 @@ _TEXT: tuple[tuple[str, str, str, str], ...] = (
         "FILE.md",
         "write a summary in Markdown, worst first (default: what $GITHUB_STEP_SUMMARY names, where it is set)",
     ),
+    ("--vidmetrics-ranking", "vidmetrics_ranking", "DIR", "write the rankings of methods as JSON and Markdown to DIR"),
 )
 _SWITCHES: tuple[tuple[str, str, str], ...] = (
     ("--update-baselines", "vidmetrics_update_baselines", "record the scores of the selected gates as baselines"),
@@ -61,6 +62,11 @@ _SWITCHES: tuple[tuple[str, str, str], ...] = (
     ),
     ("--prune-baselines", "vidmetrics_prune_baselines", "delete baselines that no gate of a full run uses"),
     ("--vidmetrics-judge", "vidmetrics_judge", "judge what the store holds, compute nothing"),
+    (
+        "--vidmetrics-generate",
+        "vidmetrics_generate",
+        "let methods of manifests generate the clips that are missing",
+    ),
     (
         "--vidmetrics-allow-unavailable",
         "vidmetrics_allow_unavailable",
@@ -100,11 +106,13 @@ class Settings:
     report_budget: float | None
     summary: Path | None
     step_summary: Path | None
+    ranking: Path | None
     calibrate: tuple[str, ...] | int | None
     update: bool
     extend: bool
     prune: bool
     judge: bool
+    generate: bool
     allow_unavailable: bool
 
     @property
@@ -179,11 +187,13 @@ def read_settings(config: Config) -> Settings:
         report_budget=_budget(text["vidmetrics_report_budget"]),
         summary=_path(config, text["vidmetrics_summary"]),
         step_summary=None if text["vidmetrics_summary"] else _step_summary(),
+        ranking=_path(config, text["vidmetrics_ranking"]),
         calibrate=_calibration(text["vidmetrics_calibrate"]),
         update=switch["vidmetrics_update_baselines"],
         extend=switch["vidmetrics_extend_baselines"],
         prune=switch["vidmetrics_prune_baselines"],
         judge=switch["vidmetrics_judge"],
+        generate=switch["vidmetrics_generate"],
         allow_unavailable=switch["vidmetrics_allow_unavailable"],
     )
     _check(settings, allow_ci=switch["vidmetrics_allow_ci_update"])
@@ -267,6 +277,8 @@ def _check(settings: Settings, *, allow_ci: bool) -> None:
         )
     if settings.calibrate and settings.judge:
         raise pytest.UsageError("--vidmetrics-calibrate scores clips, --vidmetrics-judge computes nothing: choose one")
+    if settings.generate and settings.judge:
+        raise pytest.UsageError("--vidmetrics-generate makes clips, --vidmetrics-judge computes nothing: choose one")
     if settings.report is not None and settings.report.suffix not in (".json", ".html", ""):
         raise pytest.UsageError(
             f"--vidmetrics-report={settings.report}: expected FILE.json, FILE.html, or a folder without a suffix"

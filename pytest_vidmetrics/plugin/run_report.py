@@ -13,6 +13,8 @@ from pathlib import Path
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.files import write_atomic
 from pytest_vidmetrics.core.work import Work
+from pytest_vidmetrics.gates.rank_report import RankReport, text
+from pytest_vidmetrics.gates.rank_report import write as write_ranking
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord, portable, read_record, write_record
 from pytest_vidmetrics.plugin.judged import Judged
 from pytest_vidmetrics.plugin.session import Run
@@ -27,11 +29,14 @@ class Told:
     annotations: list[str] = field(default_factory=list)
 
 
-def tell(run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str]) -> Told:
+def tell(
+    run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str], rankings: Sequence[RankReport] = ()
+) -> Told:
     """Write what the settings ask for. What cannot be written is a problem; the summary of a CI step is a courtesy."""
     told, settings, root = Told(), run.settings, run.config.rootpath
     annotates = os.environ.get("GITHUB_ACTIONS") == "true" and bool(judged)
-    if not settings.tells and not annotates:
+    told.lines += text(rankings)
+    if not settings.tells and not annotates and settings.ranking is None:
         return told
     try:
         record = _record(run, judged, work, devices)
@@ -39,7 +44,7 @@ def tell(run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str
         told.problems.append(f"cannot report this run: {error}")
         return told
 
-    def write(path: Path, what: str, make: Callable[[], None], faults: list[str]) -> None:
+    def write(path: Path, what: str, make: Callable[[], object], faults: list[str]) -> None:
         try:
             make()
         except (OSError, ValueError, TypeError, VidmetricsError) as error:
@@ -47,6 +52,10 @@ def tell(run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str
         else:
             told.lines.append(f"{what} written to {path.relative_to(root) if path.is_relative_to(root) else path}")
 
+    if (folder := settings.ranking) is not None and rankings:
+        now = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+        facts = {"environment": dict(record.environment)}
+        write(folder, "ranking", lambda: write_ranking(folder, rankings, facts, now), told.problems)
     if (report := settings.report) is not None:
         write(report, "report", lambda: write_report(report, run, record), told.problems)
     if (summary := settings.summary) is not None:

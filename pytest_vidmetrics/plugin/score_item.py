@@ -16,6 +16,7 @@ from pytest_vidmetrics.core.wording import printable
 from pytest_vidmetrics.engine.faults import fault
 from pytest_vidmetrics.engine.work import Job, Unit
 from pytest_vidmetrics.gates.case import Case
+from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.plugin.item import OUTCOMES, DataItem, RefusalError
 from pytest_vidmetrics.plugin.session import RUN, Run
 
@@ -27,14 +28,20 @@ class ScoreItem(DataItem):
     """Scores some clips with every selected metric and stores the results."""
 
     work: Sequence[tuple[Sample, tuple[MetricConfig, ...]]]
+    clips: MethodClips | None
 
     @classmethod
     def make(
-        cls, parent: pytest.Collector, case: Case, name: str, work: Sequence[tuple[Sample, tuple[MetricConfig, ...]]]
+        cls,
+        parent: pytest.Collector,
+        case: Case,
+        name: str,
+        work: Sequence[tuple[Sample, tuple[MetricConfig, ...]]],
+        clips: MethodClips | None,
     ) -> ScoreItem:
-        """Return the item named ``score[name]``."""
+        """Return the item named ``score[name]``; ``clips`` are those of the method that makes what is scored."""
         item = cls.from_data(parent, f"score[{name}]", case.where.line)
-        item.work = work
+        item.work, item.clips = work, clips
         return item
 
     @functools.cached_property
@@ -55,7 +62,11 @@ class ScoreItem(DataItem):
         failures: dict[tuple[str, str], list[str]] = {}
         absent: list[str] = []
         done = 0
+        lost = self._lost(run)
         for step in self.steps:
+            if gone := [sample.id for sample in step.samples if sample.id in lost and sample.role != "reference"]:
+                failures[gone[0], lost[gone[0]]] = ["there is no clip"]
+                continue
             for sample, results in zip(step.samples, step.run(run), strict=True):
                 for result in results:
                     if result is None or result.score is not None or result.is_unanswered:
@@ -70,6 +81,15 @@ class ScoreItem(DataItem):
             raise RefusalError("\n".join(lines))
         if not done:
             pytest.skip(printable("; ".join(dict.fromkeys(absent))))
+
+    def _lost(self, run: Run) -> dict[str, str]:
+        """Return why samples of this item have no clip, after those that may be generated were."""
+        if self.clips is None:
+            return {}
+        run.generate(self.clips, {sample.id for sample, _ in self.work if sample.role != "reference"})
+        lost = self.clips.lost(sample for sample, _ in self.work if sample.role != "reference")
+        # The log of a command stands where it was run, and here when that was another run.
+        return {id: text.partition("\n")[0] for id, text in lost.items()} if run.settings.generate else lost
 
 
 @dataclass(frozen=True)

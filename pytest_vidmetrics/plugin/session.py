@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field
+import uuid
+from collections.abc import Container
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +28,10 @@ from pytest_vidmetrics.gates.baseline import Noise
 from pytest_vidmetrics.gates.calibrate import generation_noise, scoring_noise
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.folder import BaselineFolder
+from pytest_vidmetrics.gates.generation import Generations, Made
 from pytest_vidmetrics.gates.lifecycle import Wish
 from pytest_vidmetrics.gates.listing import resolve_samples
+from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.plugin.options import Settings
@@ -75,7 +79,23 @@ class Run:
     @property
     def work(self) -> Work:
         """What this process did so far."""
-        return Work(**asdict(self._worker.counts)) if self._worker is not None else Work()
+        scored = Work(**asdict(self._worker.counts)) if self._worker is not None else Work()
+        made = vars(self)["generations"].made if "generations" in vars(self) else Made()
+        return replace(scored, generated=made.clips, commands=made.commands)
+
+    @cached_property
+    def generations(self) -> Generations:
+        """The clips that methods generated. Workers of one run have one name: what fails is tried once."""
+        name = getattr(self.config, "workerinput", {}).get("testrunuid") or uuid.uuid4().hex
+        return Generations((self.settings.cache or get_cache_dir()) / "generated", name)
+
+    def generate(self, clips: MethodClips, ids: Container[str] | None = None) -> None:
+        """Make the clips of some samples, or of all, where this run may and they are not there."""
+        if not self.settings.generate or clips.method.is_ready:
+            return
+        wanted = [i for i, sample in enumerate(clips.corpus.samples) if ids is None or sample.id in ids]
+        for shard in dict.fromkeys(map(clips.shard_of, wanted)):
+            clips.ensure(shard)
 
     @property
     def store(self) -> Store:

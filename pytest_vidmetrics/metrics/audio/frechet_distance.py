@@ -30,6 +30,14 @@ class FrechetDistance(SoundSetMetric):
     noise_floor: ClassVar[float] = 1e-3
     noise_source: ClassVar[str] = "embeddings of 1, 2 and 4 threads differ by 5e-6"
 
+    uses_covariance: ClassVar[bool] = True
+
+    def bare(self, candidate: FeatureSet, reference: FeatureSet) -> float:
+        """Return the distance alone."""
+        from pytest_vidmetrics.stats.frechet import frechet
+
+        return frechet(self.checked(candidate), self.checked(reference)).distance
+
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance; skipped for fewer than two clips on either side.
 

@@ -52,6 +52,14 @@ class KernelAudioDistance(SoundSetMetric):
         self.kernel = kernel
         self.bandwidth = bandwidth
 
+    def bare(self, candidate: FeatureSet, reference: FeatureSet) -> float:
+        """Return the distance alone."""
+        from pytest_vidmetrics.stats.kernel import median_distance, mmd
+
+        first, second = self.checked(candidate), self.checked(reference)
+        bandwidth = (self.bandwidth or median_distance(second)) if self.kernel == "gaussian" else None
+        return _SCALE * mmd(first, second, self._similarity(bandwidth))
+
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance; skipped for fewer than two clips on either side.
 

@@ -31,6 +31,14 @@ class FVD(VideoSetMetric):
     noise_floor: ClassVar[float] = 1e-4
     noise_source: ClassVar[str] = "i3d with AVX-512, AVX2 and SSE4.1: 2e-5 on a distance of 3; thread counts: none"
 
+    uses_covariance: ClassVar[bool] = True
+
+    def bare(self, candidate: FeatureSet, reference: FeatureSet) -> float:
+        """Return the distance alone."""
+        from pytest_vidmetrics.stats.frechet import frechet
+
+        return frechet(self.compared(candidate), self.compared(reference), ddof=self.rules.ddof).distance
+
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance.
 

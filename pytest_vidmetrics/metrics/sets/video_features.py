@@ -109,6 +109,10 @@ class VideoSetMetric(CorpusMetric):
         rows = checked(features.rows, features.owners)
         return fvd_extractors.EXTRACTORS[self.extractor].layer(self.rules, rows)
 
+    def dimension(self, features: FeatureSet) -> int:
+        """Return how many numbers a row of the protocol's layer has."""
+        return int(self.compared(features).shape[1])
+
     def facts(self, candidate: FeatureSet, reference: FeatureSet, dimension: int) -> dict[str, Any]:
         """Return what every result of this kind says about its inputs."""
         return {

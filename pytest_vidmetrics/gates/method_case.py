@@ -1,0 +1,160 @@
+"""A method of a case as a case of its own: every row and seed is a sample, and its clip is where the method puts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id, whole_name
+from pytest_vidmetrics.core.scores import CorpusScore, Problem
+from pytest_vidmetrics.core.wording import some
+from pytest_vidmetrics.gates.case import Case
+from pytest_vidmetrics.gates.files import Found, files_of
+from pytest_vidmetrics.gates.generation import Generated, Generations
+from pytest_vidmetrics.gates.method import Method, Request, requests_of
+from pytest_vidmetrics.media.formats import clip_name
+
+CLIP_FACTS = ("frames", "width", "height", "fps")
+ROW = "row"
+"""The sample key that says which row of the case a clip was made for: the seeds of a row are one cluster."""
+
+
+def method_case(case: Case, method: Method) -> Case:
+    """Return the case of one method: ``CASE/METHOD``, whose baselines lie in a folder below those of the case."""
+    cluster = case.cluster or (ROW if len(method.seeds) > 1 else None)
+    return replace(case, name=f"{case.name}/{method.name}", methods={}, cluster=cluster)
+
+
+@dataclass(frozen=True)
+class MethodClips:
+    """The clips of one method: what is scored, and what they are generated from.
+
+    ``requests`` belong to the samples of ``corpus``, in the same order; there are none for clips that are ready.
+    """
+
+    case: Case
+    method: Method
+    corpus: Corpus
+    requests: tuple[Request, ...]
+    generations: Generations
+
+    @classmethod
+    def of(
+        cls, case: Case, method: Method, rows: Corpus, generations: Generations, checkpoint: str | None
+    ) -> MethodClips:
+        """Return the clips of one method for the rows of its case.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.ManifestError` for two rows that ask for the same clip, for an
+        image or input that cannot be read, and for ready clips that belong to no row.
+        """
+        if method.is_ready:
+            samples = tuple(_ready(case, method, rows.samples, checkpoint))
+            return cls(method_case(case, method), method, replace(rows, samples=samples), (), generations)
+        requests = requests_of(method, [(sample.id, sample.values) for sample in rows.samples])
+        _check_injective(method, requests)
+        known = {sample.id: sample for sample in rows.samples}
+        rate = {"fps": method.params["fps"]} if method.suffix == ".npz" and "fps" in method.params else {}
+        samples = tuple(_sample(known[one.sample], one.seed, str(generations.path(one)), {**rate}) for one in requests)
+        return cls(method_case(case, method), method, replace(rows, samples=samples), requests, generations)
+
+    @cached_property
+    def shards(self) -> tuple[tuple[Request, ...], ...]:
+        """The requests of each run of the command."""
+        size = self.method.shard
+        return tuple(self.requests[start : start + size] for start in range(0, len(self.requests), size))
+
+    def shard_of(self, position: int) -> int:
+        """Return the number of the shard that makes the clip of a sample, by its position in the corpus."""
+        return position // self.method.shard
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The ids that the samples of all methods have in common: the row, and which of its seeds it is."""
+        turns = {seed: turn for turn, seed in enumerate(self.method.seeds)}
+        return {one.id: f"{one.values[ROW]}#{turns[one.values['seed']]}" for one in self.corpus.samples}
+
+    def facts(self) -> dict[str, object]:
+        """Return length, size and rate of the clips: what the params say, else what all clips have in common."""
+        known = {key: self.method.params[key] for key in CLIP_FACTS if key in self.method.params}
+        rows = [row for one in self.requests if (row := self.generations.provenance(one)) is not None]
+        for key in CLIP_FACTS:
+            values = sorted({str(row[key]) for row in rows if row.get(key) is not None})
+            if values and key not in known:
+                known[key] = ", ".join(values)
+        return known
+
+    def ensure(self, shard: int) -> list[Generated]:
+        """Make the clips of a shard that are not there; see :meth:`.generation.Generations.ensure`."""
+        if self.method.in_process:
+            return self.generations.look(self.method, self.shards[shard])
+        return self.generations.ensure(self.method, self.shards[shard])
+
+    def lost(self, samples: Iterable[Sample] | None = None) -> dict[str, str]:
+        """Return why samples have no clip, by id; of all samples unless some are given."""
+        asked = None if samples is None else {sample.id for sample in samples}
+        pairs = [
+            (sample, request)
+            for sample, request in zip(self.corpus.samples, self.requests, strict=bool(self.requests))
+            if asked is None or sample.id in asked
+        ]
+        looked = self.generations.look(self.method, [request for _, request in pairs])
+        return {sample.id: found.problem for (sample, _), found in zip(pairs, looked, strict=True) if found.problem}
+
+    def explained(self, score: CorpusScore) -> CorpusScore:
+        """Return a score in which samples without a clip say why: what its generator did, or how to run it."""
+        lost = {id: text.partition("\n")[0] for id, text in self.lost().items() if id in score.paths}
+        if not lost:
+            return score
+        others = tuple(problem for problem in score.problems if problem.sample not in lost)
+        return replace(score, problems=(*(Problem(id, "failed", text) for id, text in lost.items()), *others))
+
+
+def _sample(row: Sample, seed: int, path: str, more: Mapping[str, Any]) -> Sample:
+    values = {**row.values, **more, "video": path, "seed": seed, ROW: row.id}
+    return Sample(f"{row.id}.s{seed}", values, only=row.only)
+
+
+def _check_injective(method: Method, requests: Sequence[Request]) -> None:
+    """Refuse rows that ask for one and the same clip: it would count twice, as if it were independent of itself."""
+    owners: dict[str, Request] = {}
+    for one in requests:
+        if (other := owners.setdefault(one.key, one)).sample != one.sample:
+            raise method.where.error(
+                f"the rows {other.sample!r} and {one.sample!r} have the same prompt and image, so that the method "
+                f"{method.name} makes the same clip for both: leave one out, or use more seeds"
+            )
+
+
+def _ready(case: Case, method: Method, rows: Sequence[Sample], checkpoint: str | None) -> Iterable[Sample]:
+    """Yield the samples of clips that are there already; one that is missing stays a sample, without a file."""
+    where, seeds = method.where, method.seeds
+    lines = {**case.lines, ("case", case.name, "video"): where.line}
+    listed = files_of(replace(case, lines=lines), "video", method.video, checkpoint or case.checkpoint)
+    known = {row.id: row for row in rows}
+    found: dict[tuple[str, int], Path] = {}
+    stray: list[str] = []
+    for one in listed.found:
+        place = _place(one, known, seeds)
+        if place is None:
+            stray.append(str(one.path))
+        elif (other := found.setdefault(place, one.path)) != one.path:
+            raise where.error(f"{other} and {one.path} are both the clip of {place[0]!r} with seed {place[1]}")
+    if stray:
+        raise where.error(f"the method {method.name}: {len(stray)} clips belong to no row: {some(stray, 3)}")
+    for row in rows:
+        for seed in seeds:
+            absent = case.where.path.parent / f"{method.video[0].replace('{id}', row.id).replace('{seed}', str(seed))}"
+            yield _sample(row, seed, str(found.get((row.id, seed), absent)), {})
+
+
+def _place(one: Found, rows: Mapping[str, Sample], seeds: Sequence[int]) -> tuple[str, int] | None:
+    """Return the row and the seed of a clip, by its name and the parts of its path."""
+    parts = dict(one.parts)
+    id, seed = clean_id(whole_name(parts.pop("id", clip_name(one.path)))), parts.pop("seed", str(seeds[0]))
+    row = rows.get(id)
+    if row is None or not seed.isdecimal() or int(seed) not in seeds:
+        return None
+    return (id, int(seed)) if all(str(row.values.get(key)) == text for key, text in parts.items()) else None
