@@ -22,12 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, default=Path(), help="where the paths of the record start; default: here")
     parser.add_argument("--budget", type=float, default=None, metavar="MIB", help="room for media; default: 24 MiB")
     parser.add_argument("--cache", type=Path, default=None, help="folder with the result store; default: as in pytest")
+    parser.add_argument("--store", default=None, metavar="URL", help="the run's --vidmetrics-store")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report. Nothing is scored: values of each frame are those that the store kept."""
     from pytest_vidmetrics.core.cache import get_cache_dir
-    from pytest_vidmetrics.engine.store import FileStore
+    from pytest_vidmetrics.engine.object_store import open_store
     from pytest_vidmetrics.gates.record import read_record
     from pytest_vidmetrics.report.build import BUDGET_MIB, write_report
     from pytest_vidmetrics.report.kept import Kept
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     others = {path.stem: read_record(path) for path in args.others}
     if len(others) < len(args.others) or {"candidate", "reference"} & others.keys():
         raise VidmetricsError("the records of other runs need names of their own: rename one")
-    store = FileStore((args.cache or get_cache_dir()) / "store")
+    store = open_store(args.store or (args.cache or get_cache_dir()) / "store")
     write_report(
         args.output,
         record,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -16,6 +17,7 @@ from pytest_vidmetrics.engine.batch import Batch
 from pytest_vidmetrics.engine.composite import combine
 from pytest_vidmetrics.engine.devices import resolve_devices
 from pytest_vidmetrics.engine.inputs import as_video, check_frames
+from pytest_vidmetrics.engine.object_store import open_store
 from pytest_vidmetrics.engine.pool import VideoPool
 from pytest_vidmetrics.engine.reduce import reduce
 from pytest_vidmetrics.engine.running import drain
@@ -45,8 +47,8 @@ class Evaluator:
       each metric and frees them in between.
     - ``skip_missing_deps``: treat metrics named themselves like those of a group.
     - ``metric_kwargs``: constructor arguments by metric name.
-    - ``store``: where results and features are kept and looked for, by content: a
-      :class:`~pytest_vidmetrics.engine.store.FileStore` for later processes. By default this evaluator's memory.
+    - ``store``: where results and features are kept and looked for, by content: a folder, a URL (see
+      :func:`~pytest_vidmetrics.engine.object_store.open_store`) or a store. By default this evaluator's memory.
 
     One bad sample costs its own results and nothing else: a result's ``status`` and ``reason`` say what happened.
     """
@@ -64,7 +66,7 @@ class Evaluator:
         pre_upload: bool = True,
         skip_missing_deps: bool = False,
         metric_kwargs: Params | None = None,
-        store: Store | None = None,
+        store: Store | str | Path | None = None,
     ) -> None:
         selection = [metrics] if isinstance(metrics, str) else list(metrics)
         chosen = registry.expand(selection)
@@ -83,7 +85,7 @@ class Evaluator:
         self._optional_composites = frozenset(self._composites) - named
         self._loader_threads, self._prefetch = max(1, loader_threads), max(1, prefetch_factor)
         self._prefetch_bytes = prefetch_bytes
-        self._store = store
+        self._store = store if isinstance(store, Store) or store is None else open_store(store)
         self._metrics: dict[str, BaseMetric] = {}
         self._workers: list[EvalWorker] = []
         self._running = 0

@@ -44,6 +44,10 @@ class Store(ABC):
         """Raise :class:`~pytest_vidmetrics.core.errors.StoreError` when nothing can be written."""
         return
 
+    def flush(self) -> None:
+        """Make what was written so far readable for other processes, where that is not so at once."""
+        return
+
     def computing(self, name: str) -> AbstractContextManager[None]:
         """Keep other processes from computing the same thing meanwhile, where that can be had."""
         del name

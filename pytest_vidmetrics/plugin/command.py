@@ -21,6 +21,7 @@ _AGAIN = {
     "vidmetrics_cohort": "--vidmetrics-cohort",
     "vidmetrics_baseline_dir": "--baseline-dir",
     "vidmetrics_cache": "--vidmetrics-cache",
+    "vidmetrics_store": "--vidmetrics-store",
     "vidmetrics_device": "--vidmetrics-device",
 }
 _ALLOWANCES = {

@@ -25,6 +25,12 @@ _TEXT: tuple[tuple[str, str, str, str], ...] = (
     ("--vidmetrics-checkpoint", "vidmetrics_checkpoint", "NAME", "value of {checkpoint} in manifests"),
     ("--vidmetrics-device", "vidmetrics_device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)"),
     ("--vidmetrics-cache", "vidmetrics_cache", "DIR", "folder of the result store (default: the user's cache folder)"),
+    (
+        "--vidmetrics-store",
+        "vidmetrics_store",
+        "URL",
+        "result store of several machines: s3://, gs://, az:// or a folder (default: below --vidmetrics-cache)",
+    ),
     ("--vidmetrics-cohort", "vidmetrics_cohort", "NAME", "prefer baselines recorded for this kind of machine"),
     ("--vidmetrics-shard", "vidmetrics_shard", "K/N", "score only the K-th of N parts, judge nothing"),
     (
@@ -99,6 +105,7 @@ class Settings:
     checkpoint: str | None
     device: str
     cache: Path | None
+    store: str | None
     cohort: str | None
     shard: tuple[int, int] | None
     shard_from: str
@@ -180,6 +187,7 @@ def read_settings(config: Config) -> Settings:
         checkpoint=text["vidmetrics_checkpoint"],
         device=text["vidmetrics_device"] or "auto",
         cache=_path(config, text["vidmetrics_cache"]),
+        store=_store(config, text["vidmetrics_store"]),
         cohort=text["vidmetrics_cohort"],
         shard=None if switch["vidmetrics_judge"] else _shard(text["vidmetrics_shard"]),
         shard_from="--vidmetrics-shard",
@@ -214,6 +222,11 @@ def cut(text: str) -> str:
 
 def _path(config: Config, text: str | None) -> Path | None:
     return config.invocation_params.dir / Path(text).expanduser() if text else None
+
+
+def _store(config: Config, text: str | None) -> str | None:
+    """Return the URL of a store, or its folder as an absolute path."""
+    return text if text is None or "://" in text else str(_path(config, text))
 
 
 def _step_summary() -> Path | None:

@@ -22,7 +22,8 @@ from pytest_vidmetrics.core.samples import Corpus
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.engine.ahead import Lookahead
-from pytest_vidmetrics.engine.store import FileStore, Store
+from pytest_vidmetrics.engine.object_store import open_store
+from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.gates.baseline import Noise
 from pytest_vidmetrics.gates.calibrate import generation_noise, scoring_noise
@@ -97,10 +98,10 @@ class Run:
         for shard in dict.fromkeys(map(clips.shard_of, wanted)):
             clips.ensure(shard)
 
-    @property
+    @cached_property
     def store(self) -> Store:
         """The result store."""
-        return FileStore(store_folder(self.settings))
+        return open_store(store_of(self.settings))
 
     @property
     def worker(self) -> EvalWorker:
@@ -167,9 +168,9 @@ class Run:
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 
 
-def store_folder(settings: Settings) -> Path:
-    """Return the folder of the result store."""
-    return (settings.cache or get_cache_dir()) / "store"
+def store_of(settings: Settings) -> str | Path:
+    """Return the URL or the folder of the result store."""
+    return settings.store or (settings.cache or get_cache_dir()) / "store"
 
 
 def check_store(settings: Settings) -> None:
@@ -177,8 +178,8 @@ def check_store(settings: Settings) -> None:
     if settings.judge:
         return
     try:
-        FileStore(store_folder(settings)).check_writable()
-    except StoreError as error:
+        open_store(store_of(settings)).check_writable()
+    except (StoreError, UnavailableError, ValueError) as error:
         raise pytest.UsageError(str(error)) from error
 
 

@@ -1,0 +1,233 @@
+"""Entries on object storage: single objects for small runs, sealed segments of many entries for large ones.
+
+Nothing is ever renamed or overwritten: an object appears whole, by a put that fails when its name is taken. The name
+of a segment is the hash of its content, so that two writers of equal entries write equal or harmless objects.
+
+A segment is ``VMSEG1``, the length of its index (8 bytes, little-endian), the index (JSON: name to offset and length),
+the sha256 of the index, then the entries one after the other. A reader takes the index without the entries.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_vidmetrics.core.errors import StoreError, UnavailableError
+from pytest_vidmetrics.engine.store import FileStore, Store
+
+SCHEMES = ("file", "s3", "gs", "az", "memory")
+_MAGIC = b"VMSEG1"
+_HEAD = len(_MAGIC) + 8
+_SEGMENTS = "segments"
+_NEW_SECONDS = 20.0
+"""How old the list of segments may be when an entry is looked for in vain."""
+_MEMORY = 1 << 28
+_ALWAYS = 1 << 62
+
+
+def open_store(where: str | Path, *, segments: bool = False) -> Store:
+    """Return the store at a folder or URL: ``s3://bucket/path``, ``gs://``, ``az://``, ``file:///path``, ``memory://``.
+
+    Credentials and endpoints come from the environment, as the providers' own tools read them. With ``segments`` a
+    URL's entries are collected into segments after the first thousand: for runs whose entries nobody else waits for.
+    Raises ``ValueError`` for another scheme, and :class:`UnavailableError` where the library for object storage is
+    not installed.
+    """
+    scheme = urlsplit(str(where)).scheme if "://" in str(where) else ""
+    if not scheme:
+        return FileStore(Path(where))
+    if scheme not in SCHEMES:
+        raise ValueError(f"{where} is not a store: its scheme is one of {', '.join(SCHEMES)}, or it is a folder")
+    if scheme == "file":
+        return FileStore(Path(urlsplit(str(where)).path))
+    return ObjectStore(str(where)) if segments else ObjectStore(str(where), single=_ALWAYS)
+
+
+class ObjectStore(Store):
+    """Entries in objects below a URL. Safe for many processes on many machines.
+
+    The first ``single`` entries that a process writes are objects of their own. Those after them are collected and
+    sealed as a segment of ``segment_entries`` entries or ``segment_bytes`` bytes, or by :meth:`flush`, which runs when
+    the process ends. A process that is killed loses what it has not sealed, and nothing else; its own reads see it.
+    """
+
+    def __init__(
+        self, url: str, *, single: int = 1000, segment_entries: int = 10_000, segment_bytes: int = 1 << 26
+    ) -> None:
+        self.url = url.rstrip("/") if not url.endswith("://") else url
+        self._single, self._most_entries, self._most_bytes = single, segment_entries, segment_bytes
+        self._objects = _connect(url)
+        self._guard = threading.RLock()
+        self._open: dict[str, bytes] = {}
+        self._open_bytes = self._written = 0
+        self._index: dict[str, tuple[str, int, int]] = {}
+        self._listed: set[str] = set()
+        self._looked = float("-inf")
+        self._segments: OrderedDict[str, bytes] = OrderedDict()
+        atexit.register(self._flush_at_exit)
+
+    def check_writable(self) -> None:
+        """Raise :class:`~pytest_vidmetrics.core.errors.StoreError` when nothing can be written."""
+        self._create("probe", b"ok")
+
+    def flush(self) -> None:
+        """Seal what was collected: after that, every process reads it."""
+        with self._guard:
+            if not self._open:
+                return
+            data = sealed(self._open)
+            name = hashlib.sha256(data).hexdigest()
+            self._create(f"{_SEGMENTS}/{name}", data)
+            self._take_index(name, data)
+            self._open, self._open_bytes = {}, 0
+
+    def _read(self, kind: str, name: str) -> bytes | None:
+        entry = f"{kind}/{name}"
+        with self._guard:
+            if (data := self._open.get(entry)) is not None:
+                return data
+            if entry in self._index:
+                return self._from_segment(entry)
+        if (data := self._get(_path(kind, name))) is not None:
+            return data
+        with self._guard:
+            self._look_for_segments()
+            return self._from_segment(entry) if entry in self._index else None
+
+    def _write(self, kind: str, name: str, data: bytes) -> None:
+        with self._guard:
+            if self._written < self._single:
+                self._written += 1
+                self._create(_path(kind, name), data)
+                return
+            self._open[f"{kind}/{name}"] = data
+            self._open_bytes += len(data)
+            if len(self._open) >= self._most_entries or self._open_bytes >= self._most_bytes:
+                self.flush()
+
+    def _from_segment(self, entry: str) -> bytes | None:
+        segment, start, length = self._index[entry]
+        data = self._segments.get(segment)
+        if data is None:
+            data = self._get(f"{_SEGMENTS}/{segment}")
+            if data is None:
+                return None
+            self._segments[segment] = data
+            while sum(map(len, self._segments.values())) > _MEMORY and len(self._segments) > 1:
+                self._segments.popitem(last=False)
+        else:
+            self._segments.move_to_end(segment)
+        return data[start : start + length]
+
+    def _look_for_segments(self) -> None:
+        """Read the indexes of segments that are new since the last look."""
+        if time.monotonic() - self._looked < _NEW_SECONDS:
+            return
+        with self._said("list"):
+            listed = [meta for batch in self._objects.list(_SEGMENTS) for meta in batch]
+        sizes = {meta["path"].rpartition("/")[2]: meta["size"] for meta in listed}
+        for name in sorted(sizes.keys() - self._listed):
+            self._take_index(name, self._index_of(f"{_SEGMENTS}/{name}", sizes[name]))
+        self._looked = time.monotonic()
+
+    def _index_of(self, path: str, size: int) -> bytes:
+        """Return a segment up to the end of its index; nothing for an object too small for what it says."""
+        head = self._get(path, 0, _HEAD) if size >= _HEAD else None
+        end = _HEAD + int.from_bytes((head or b"")[len(_MAGIC) :], "little") + 32
+        if head is None or not head.startswith(_MAGIC) or end > size:
+            return b""
+        return self._get(path, 0, end) or b""
+
+    def _take_index(self, name: str, data: bytes) -> None:
+        self._listed.add(name)
+        for entry, (start, length) in entries_of(data).items():
+            self._index.setdefault(entry, (name, start, length))
+
+    def _get(self, path: str, start: int | None = None, end: int | None = None) -> bytes | None:
+        with self._said("read"):
+            try:
+                if start is not None:
+                    return bytes(self._objects.get_range(path, start=start, end=end))
+                return bytes(self._objects.get(path).bytes())
+            except FileNotFoundError:
+                return None
+        raise AssertionError  # the line above raises what it was given
+
+    def _create(self, path: str, data: bytes) -> None:
+        from obstore.exceptions import AlreadyExistsError
+
+        with self._said("write"), contextlib.suppress(AlreadyExistsError):
+            self._objects.put(path, data, mode="create")
+
+    @contextlib.contextmanager
+    def _said(self, what: str) -> Iterator[None]:
+        """Turn an error of the connection into one that names the store."""
+        from obstore.exceptions import AlreadyExistsError, BaseError
+
+        try:
+            yield
+        except (FileNotFoundError, AlreadyExistsError):
+            raise
+        except (BaseError, OSError, ValueError) as error:
+            reason = str(error).split("\n", maxsplit=1)[0]
+            raise StoreError(
+                f"cannot {what} the result store {self.url}: {reason}; check the address, the network and the "
+                "credentials in the environment, and run again: what is stored is not computed anew"
+            ) from error
+
+    def _flush_at_exit(self) -> None:
+        with contextlib.suppress(StoreError):
+            self.flush()
+
+
+def sealed(entries: dict[str, bytes]) -> bytes:
+    """Return a segment of entries, ``kind/name`` to bytes, the same for the same entries in any order."""
+    index, parts, at = {}, [], 0
+    for name in sorted(entries):
+        index[name] = [at, len(entries[name])]
+        parts.append(entries[name])
+        at += len(entries[name])
+    text = json.dumps(index, separators=(",", ":")).encode()
+    head = _MAGIC + len(text).to_bytes(8, "little")
+    return b"".join([head, text, hashlib.sha256(text).digest(), *parts])
+
+
+def entries_of(data: bytes) -> dict[str, tuple[int, int]]:
+    """Return where each entry of a segment starts and how long it is; nothing for a torn or foreign object.
+
+    ``data`` is a segment, or as much of it as its index.
+    """
+    size = int.from_bytes(data[len(_MAGIC) : _HEAD], "little")
+    text, checksum = data[_HEAD : _HEAD + size], data[_HEAD + size : _HEAD + size + 32]
+    if not data.startswith(_MAGIC) or hashlib.sha256(text).digest() != checksum:
+        return {}
+    base = _HEAD + size + 32
+    return {name: (base + start, length) for name, (start, length) in json.loads(text).items()}
+
+
+def _path(kind: str, name: str) -> str:
+    return f"{kind}/{name[:2]}/{name}"
+
+
+def _connect(url: str) -> Any:
+    try:
+        from obstore import store
+    except ImportError as error:
+        raise UnavailableError(
+            f"the store {url} needs obstore: pip install 'pytest-vidmetrics[object]', or name a folder"
+        ) from error
+    if url.startswith("memory:"):
+        return store.MemoryStore()
+    try:
+        return store.from_url(url)
+    except Exception as error:
+        raise StoreError(f"cannot open the result store {url}: {str(error).splitlines()[0]}") from error
