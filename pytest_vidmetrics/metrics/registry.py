@@ -76,6 +76,14 @@ def metric_class(name: str) -> type[BaseMetric]:
     return _registry[name]
 
 
+def unit_of(name: str) -> str:
+    """Return a metric's unit; nothing for one that is not installed here."""
+    try:
+        return metric_class(name).unit
+    except KeyError:
+        return ""
+
+
 def hint(name: str, choices: Iterable[str]) -> str:
     """Return what to say behind an unknown metric's name: that it is not provided yet, or the closest choice."""
     wholes = [other for other in list_metrics() if name in getattr(_registry[other], "parts", ())]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.verdict import Verdict
-from pytest_vidmetrics.core.wording import interval, number, printable, table
+from pytest_vidmetrics.core.wording import WIDTH, fitted, interval, number, printable, share, table
+from pytest_vidmetrics.metrics.registry import unit_of
 
 _WORST_SHOWN = 5
 _ADVICE = {
@@ -22,15 +23,30 @@ def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> 
     """Return the text of a red gate: the verdict, the numbers, the clips, the next command."""
     lines = [f"{verdict.status}: {verdict.reason}", f"  {label}"]
     if verdict.now is not None:
-        before = [number(value) for value in (verdict.baseline, verdict.now, verdict.harm)]
-        row = (*before, interval(verdict.interval), number(verdict.margin), number(verdict.sees), str(verdict.n))
-        lines += ["", *table([("baseline", "now", "harm", "interval", "margin", "sees", "n"), row], indent="  ")]
+        lines += ["", *_numbers(verdict)]
     if verdict.notes:
         lines += ["", *(f"  - {note}" for note in verdict.notes)]
     if verdict.worst:
         lines += ["", "  clips that got worse, worst first:", *_clips(verdict, verbose)]
     lines += ["", f"  {_ADVICE.get(verdict.status, 'Next:')}", f"    {command}"]
     return "\n".join(map(printable, lines))
+
+
+def _numbers(verdict: Verdict) -> list[str]:
+    unit = unit_of(verdict.metric)
+    moved = None if verdict.baseline is None or verdict.now is None else verdict.now - verdict.baseline
+    head = ("baseline", "now", "change", "harm", "interval", "margin", "sees", "n")
+    row = (
+        number(verdict.baseline),
+        f"{number(verdict.now)} {unit}".rstrip(),
+        share(moved, verdict.baseline) or "-",
+        number(verdict.harm),
+        interval(verdict.interval, 4),
+        number(verdict.margin),
+        number(verdict.sees, 4),
+        str(verdict.n),
+    )
+    return [f"  {line}" for line in fitted([head, row], ("sees", "change"), width=WIDTH - 2)]
 
 
 def _clips(verdict: Verdict, verbose: int) -> list[str]:

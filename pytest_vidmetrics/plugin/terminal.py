@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.core.verdict import PASSING
-from pytest_vidmetrics.core.wording import counted, number, printable, some, table
+from pytest_vidmetrics.core.wording import WIDTH, counted, number, printable, some, table
 from pytest_vidmetrics.plugin.controller import Controller
 from pytest_vidmetrics.plugin.judged import Judged
+from pytest_vidmetrics.plugin.table import Line, lines_of
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 _NOTES_SHOWN = 5
+_COLOURS = dict.fromkeys(PASSING, "green") | {"UNAVAILABLE": "yellow", "SKIPPED": "yellow"}
 _FAMILY_ALPHA = 0.05
 
 
@@ -36,6 +38,9 @@ class TerminalWriter:
             return
         terminalreporter.section("video metrics")
         if gates:
+            width, verbose = terminalreporter._tw.fullwidth, self.controller.config.option.verbose
+            for row in lines_of(gates, max(WIDTH, width), verbose=verbose):
+                _write(terminalreporter, row)
             for line in self._about(gates):
                 terminalreporter.line(printable(line, keep=""))
         for line in [*lines, self._next(gates), *self.controller.annotations]:
@@ -43,14 +48,15 @@ class TerminalWriter:
                 terminalreporter.line(printable(line, keep=""))
 
     def _about(self, gates: Sequence[Judged]) -> list[str]:
-        lines = table(_rows(gates))
-        if self.controller.config.option.verbose > 0:
+        verbose = self.controller.config.option.verbose
+        lines = [_passed(gates)] if verbose < 0 else []
+        if verbose > 0:
             lines += _sight(gates)
             lines += _worse_clips(gates)
         lines += filter(
             None, (self._cohort(gates), _family(gates), *_unavailable(gates), self._skipped(gates), _xfailed(gates))
         )
-        return [*lines, *_notes(gates), f"work: {self.controller.work}"]
+        return [*lines, *(_notes(gates) if verbose >= 0 else ()), f"work: {self.controller.work}"]
 
     def _cohort(self, gates: Sequence[Judged]) -> str:
         """Return which baselines the cohort of this run has."""
@@ -85,14 +91,20 @@ class TerminalWriter:
         return ""
 
 
-def _rows(gates: Sequence[Judged]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("gate", "baseline", "now", "harm", "margin", "n", "verdict")]
-    for one in gates:
-        verdict, cohort = one.outcome.verdict, one.outcome.cohort
-        cells = [number(value) for value in (verdict.baseline, verdict.now, verdict.harm, verdict.margin)]
-        label = one.outcome.gate + ("" if cohort == "common" else f" @{cohort}")
-        rows.append((label, *cells, str(verdict.n), verdict.status))
-    return rows
+def _write(terminal: TerminalReporter, row: Line) -> None:
+    """Write a line of the table, its verdict in pytest's colours where pytest has colours at all."""
+    if row.status is None:
+        terminal.line(row.text)
+        return
+    terminal.write(row.text.removesuffix(row.status))
+    terminal.write(row.status, **{_COLOURS.get(row.status, "red"): True, "bold": row.status not in PASSING})
+    terminal.line("")
+
+
+def _passed(gates: Sequence[Judged]) -> str:
+    """Return how many gates have no row in a quiet run."""
+    count = sum(one.outcome.verdict.status in PASSING for one in gates)
+    return f"{count} of {counted(len(gates), 'gate')} passed" if count else ""
 
 
 def _family(gates: Sequence[Judged]) -> str:

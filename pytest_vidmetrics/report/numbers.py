@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from pytest_vidmetrics.core.verdict import Verdict
+from pytest_vidmetrics.core.wording import share
 
 DIGITS = 5
 _EXTENT = 3.0
@@ -24,11 +24,7 @@ def signed(value: float | None) -> str:
 
 def percent(part: float | None, whole: float | None) -> str:
     """Return how much ``part`` is of ``whole`` in percent, with its sign; nothing where that means nothing."""
-    if part is None or not whole or not math.isfinite(part / whole):
-        return ""
-    share = 100 * part / abs(whole)
-    places = max(0, 1 - math.floor(math.log10(abs(share)))) if share else 0
-    return f"{share:+.{min(places, 4)}f} %".replace("-", "−")
+    return share(part, whole).replace("-", "−").replace("%", " %")
 
 
 @dataclass(frozen=True)

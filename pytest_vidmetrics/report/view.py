@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_vidmetrics.core.verdict import PASSING, Verdict
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord
+from pytest_vidmetrics.metrics.registry import unit_of
 
 ORDER = (
     "ERROR",
@@ -133,7 +134,7 @@ def _gate(gate: GateRecord, prefix: str) -> GateView:
         case=_case(gate.gate),
         file=gate.file,
         verdict=gate.verdict,
-        unit=_unit(gate.verdict.metric),
+        unit=unit_of(gate.verdict.metric),
         higher_is_better=scores.higher_is_better if scores is not None else True,
         p_holm=gate.p_holm,
         identity=scores.metric if scores is not None else {},
@@ -165,16 +166,6 @@ def _common_prefix(ids: Sequence[str]) -> str:
         )
         shared = shared[:same]
     return "::".join(shared) + "::" if shared and shared != [""] else ""
-
-
-def _unit(metric: str) -> str:
-    """Return a metric's unit; nothing for one that is not installed here."""
-    from pytest_vidmetrics.metrics import registry
-
-    try:
-        return registry.metric_class(metric).unit
-    except KeyError:
-        return ""
 
 
 def _clips(

@@ -6,7 +6,7 @@ import pkgutil
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import av.video.reformatter  # noqa: F401
 import filelock  # noqa: F401
@@ -21,6 +21,7 @@ import yaml  # noqa: F401
 import pytest_vidmetrics.engine
 import pytest_vidmetrics.gates
 import pytest_vidmetrics.plugin
+from pytest_vidmetrics.core.verdict import Status
 from pytest_vidmetrics.metrics import registry
 from tests.support.clips import noisy, scene, write_clip
 
@@ -90,10 +91,25 @@ class Bench:
 
 
 def verdicts(result: pytest.RunResult) -> dict[str, str]:
-    """Return ``{gate: verdict}`` from the summary table."""
-    split = [line.split() for line in result.outlines]
-    rows = [row for row in split if len(row) == 7 and ".vidmetrics." in row[0] and "::demo::" in row[0]]
-    return {row[0].split("::demo::")[1]: row[6] for row in rows}
+    """Return ``{gate: verdict}`` of the case demo from the summary table."""
+    found: dict[str, str] = {}
+    subject = ""
+    for line in result.outlines:
+        words = line.split()
+        if line.startswith("gate ") and words[-1] == "verdict":
+            subject = "of a table"
+        elif subject and len(words) == 1:
+            subject = line
+        elif (
+            ".vidmetrics." in subject
+            and subject.endswith("::demo")
+            and len(words) > 2
+            and words[-1] in get_args(Status)
+        ):
+            found[words[0]] = words[-1]
+        else:
+            subject = ""
+    return found
 
 
 @pytest.fixture(scope="session")

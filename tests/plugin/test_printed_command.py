@@ -47,7 +47,14 @@ def test_an_ini_file_elsewhere(bench: Bench) -> None:
     assert verdicts(bench.run(*arguments, selection="common.psnr")) == {"common.psnr": "PASS"}
     bench.manifest(MANIFEST, "other.vidmetrics.toml")
     both = bench.run(*arguments, "other.vidmetrics.toml", selection="common.psnr")
-    both.stdout.fnmatch_lines(["../bench.vidmetrics.toml::demo::common.psnr *PASS", "../other.*::common.psnr *MISSING"])
+    both.stdout.fnmatch_lines(
+        [
+            "../bench.vidmetrics.toml::demo",
+            "common.psnr *PASS",
+            "../other.vidmetrics.toml::demo",
+            "common.psnr *MISSING",
+        ]
+    )
 
 
 def test_values_that_a_shell_would_read_are_quoted(bench: Bench) -> None:

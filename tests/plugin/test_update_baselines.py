@@ -165,7 +165,8 @@ def test_a_renamed_case_is_missing_and_its_old_baselines_are_named_until_pruned(
     assert renamed.ret == 1
     renamed.stdout.fnmatch_lines(
         [
-            "*other::common.psnr* MISSING",
+            "bench.vidmetrics.toml::other",
+            "common.psnr* MISSING",
             "2 baselines belong to no gate: baselines/bench/demo/common.psnr.json, *; --prune-baselines deletes them",
         ]
     )
