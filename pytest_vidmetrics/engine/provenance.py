@@ -11,7 +11,7 @@ from pytest_vidmetrics.metrics.base import BaseMetric
 
 
 def describe(metric: BaseMetric) -> dict[str, Any]:
-    """Return a metric's identity, direction, unit, range and weights as JSON values."""
+    """Return a metric's identity, direction, unit, range, networks and weights as JSON values."""
     weights = {}
     for checkpoint in metric.weights_files():
         try:
@@ -30,6 +30,7 @@ def describe(metric: BaseMetric) -> dict[str, Any]:
         "unit": metric.unit,
         "range": list(metric.value_range) if metric.value_range else None,
         "set_metric": metric.is_set_metric,
+        "networks": list(metric.networks()),
         "weights": weights,
     }
 

@@ -113,6 +113,10 @@ class BaseMetric:
         """Return which frames of ``video`` and ``reference`` are read."""
         return ALL_FRAMES
 
+    def networks(self) -> tuple[str, ...]:
+        """Return the names of the declared networks that this configuration loads."""
+        return tuple(network.name for _, network in networks_of(type(self)) if network.weights(self))
+
     def weights_files(self) -> tuple[Weights, ...]:
         """Return the weights that this configuration loads: those of its declared networks, each once."""
         return _each_once(one for _, network in networks_of(type(self)) for one in network.weights(self))

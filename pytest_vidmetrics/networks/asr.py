@@ -16,9 +16,7 @@ import numpy.typing as npt
 import torch
 
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.networks import loading
 from pytest_vidmetrics.networks import state_dicts as hf
-from pytest_vidmetrics.networks.published.speech import Backend, files_of
 
 Samples = npt.NDArray[np.float32]
 
@@ -148,34 +146,14 @@ class SenseVoice:
         return Heard(" ".join(self._clean(part["text"]) for part in found).strip())
 
 
-def load(
-    backend: Backend, model: str | None, device: torch.device | str, max_new_tokens: int, metric: str | None = None
-) -> Recogniser:
-    """Return the shared recogniser; ``metric`` is who asks, for the error message.
-
-    Raises :class:`UnavailableError` for files, or a library, that are missing, and for files of something else.
-    """
-    if backend == "sensevoice":
-        _funasr()
-    return loading.load(
-        backend, _BUILDERS[backend], files_of(backend, model), device, metric, max_new_tokens=max_new_tokens
-    )
-
-
-def _read_whisper(path: Path, *_: Path, device: torch.device | str, max_new_tokens: int) -> Whisper:
+def read_whisper(path: Path, *_: Path, device: torch.device | str, max_new_tokens: int) -> Whisper:
+    """Return the recogniser of a folder, of which the files are given."""
     return Whisper(path.parent, device, max_new_tokens)
 
 
-def _read_sensevoice(folder: Path, vad: Path, device: torch.device | str, max_new_tokens: int) -> SenseVoice:
-    del max_new_tokens  # it has no such limit
-    return SenseVoice(folder, vad, device)
-
-
-_BUILDERS: dict[Backend, Callable[..., Recogniser]] = {
-    "whisper": _read_whisper,
-    "glm_asr": GlmAsr,
-    "sensevoice": _read_sensevoice,
-}
+def check_funasr() -> None:
+    """Raise :class:`UnavailableError` when the library of SenseVoice is missing."""
+    _funasr()
 
 
 def _funasr() -> tuple[Any, Any]:

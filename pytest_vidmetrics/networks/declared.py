@@ -24,7 +24,9 @@ class Network(Generic[N]):
     ``loader`` is a function ``module:name`` (a leading dot stands for this package), called with the paths of the
     files, ``device`` and ``options``, attributes of the metric by name. ``files`` are all that any configuration can
     load, in the order of the loader's arguments; ``choose`` returns those of one metric where they depend on it, none
-    where it does without the network. Assigning to the attribute gives the metric a network of its own.
+    where it does without the network. ``library`` is a function that raises ``UnavailableError`` without what the
+    loader imports: it is asked before a file is fetched. Assigning to the attribute gives the metric a network of
+    its own.
     """
 
     def __init__(
@@ -34,12 +36,14 @@ class Network(Generic[N]):
         *files: Weights,
         choose: Choice | None = None,
         options: Sequence[str] = (),
+        library: str | None = None,
     ) -> None:
         self.name = name
         self.loader = loader
         self.files = files
         self._choose = choose
         self._options = tuple(options)
+        self._library = library
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._attribute = name
@@ -68,10 +72,17 @@ class Network(Generic[N]):
 
         Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError`.
         """
-        module, _, function = self.loader.partition(":")
-        build = getattr(importlib.import_module(module, __package__), function)
+        build = _function(self.loader)
+        if self._library is not None:
+            _function(self._library)()
         options = {name: getattr(metric, name) for name in self._options}
         return cast(N, load(self.name, build, self.weights(metric), metric.device, metric.name, **options))
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module, __package__), name)
+    return found
 
 
 def networks_of(metric: type) -> Iterator[tuple[str, Network[Any]]]:

@@ -127,9 +127,9 @@ class InceptionI3d:
         )
 
 
-def read(path: Path, device: torch.device | str, epsilon: float) -> InceptionI3d:
+def read(path: Path, device: torch.device | str, family: str) -> InceptionI3d:
     """Return the network of a file of weights: a TorchScript archive, or a state dict."""
-    return InceptionI3d(read_state(path), epsilon=epsilon, device=device)
+    return InceptionI3d(read_state(path), epsilon=EPSILON[family], device=device)
 
 
 def _renamed(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

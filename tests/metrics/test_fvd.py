@@ -208,7 +208,7 @@ def test_videomae_reads_any_number_of_frames(monkeypatch: pytest.MonkeyPatch) ->
         def extract(self, frames: torch.Tensor) -> np.ndarray:
             return frames[:, 0, 0, 0].numpy().astype(float)
 
-    monkeypatch.setattr(fvd_extractors, "loaded", lambda rules, *_: Recorder(rules, "cpu"))
+    monkeypatch.setitem(fvd_extractors.EXTRACTORS, "videomae", Recorder)
     for total in (1, 7, 16, 24, 120):
         clip = torch.arange(total, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
         row = FVD("videomae").features({"video": clip})[0]

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.metrics.audio.wer import WordErrorRate
 from pytest_vidmetrics.networks import asr
 from pytest_vidmetrics.networks.published.speech import files_of
 from tests.support.asr import write_glm, write_whisper
@@ -82,10 +83,10 @@ def test_a_folder_that_lacks_a_tensor_is_refused(tmp_path, monkeypatch):
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     monkeypatch.setenv("VIDMETRICS_WHISPER", str(tmp_path))
     with pytest.raises(UnavailableError, match=r"model\.encoder\.conv1\.weight \(32, 80, 3\) is missing"):
-        asr.load("whisper", None, "cpu", 3)
+        WordErrorRate("whisper").setup()
     (tmp_path / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(UnavailableError, match="hold the weights of whisper"):
-        asr.load("whisper", None, "cpu", 3)
+        WordErrorRate("whisper").setup()
 
 
 def test_cuts_lie_where_it_is_quiet():
@@ -150,7 +151,7 @@ def test_sensevoice_without_its_library(monkeypatch, tmp_path):
     # Said before anything is fetched.
     monkeypatch.setenv("VIDMETRICS_SENSEVOICE", str(tmp_path / "absent"))
     with pytest.raises(UnavailableError, match="pip install funasr"):
-        asr.load("sensevoice", None, "cpu", 3)
+        WordErrorRate("sensevoice").setup()
 
 
 def test_a_named_model_goes_before_the_variable(monkeypatch, tmp_path):
@@ -159,4 +160,4 @@ def test_a_named_model_goes_before_the_variable(monkeypatch, tmp_path):
     assert default.overridden() == tmp_path / "config.json"
     assert (named.overridden(), named.source, named.licence) == (None, "openai/whisper-large-v3", "unknown")
     with pytest.raises(UnavailableError, match=r"\$VIDMETRICS_WHISPER names .*config\.json, which does not exist"):
-        asr.load("whisper", None, "cpu", 3)
+        WordErrorRate("whisper").setup()

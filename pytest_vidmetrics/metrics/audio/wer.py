@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.choice import one_of
@@ -23,7 +23,8 @@ from pytest_vidmetrics.metrics.audio.transcripts import (
 from pytest_vidmetrics.metrics.audio.waveform import waveform
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
-from pytest_vidmetrics.networks.published.speech import PUBLISHED, files_of
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.speech import FSMN_VAD, GLM_ASR, SENSEVOICE, WHISPER, files_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,11 @@ Compat = Literal["fixed", "fastvideo"]
 
 _BACKENDS = ("whisper", "glm_asr", "sensevoice")
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
+
+
+def _files(backend: Backend) -> Callable[[WordErrorRate], tuple[Weights, ...]]:
+    """Return what a metric loads of one backend."""
+    return lambda metric: files_of(backend, metric.model) if metric.backend == backend else ()
 
 
 @register("audio.wer")
@@ -73,6 +79,21 @@ class WordErrorRate(BaseMetric):
     dependencies: ClassVar[Sequence[str]] = ("jiwer",)
     backbone: ClassVar[str | None] = "asr"
 
+    _whisper: Network[Recogniser] = Network(
+        "whisper", ".asr:read_whisper", *WHISPER, choose=_files("whisper"), options=("max_new_tokens",)
+    )
+    _glm_asr: Network[Recogniser] = Network(
+        "glm_asr", ".asr:GlmAsr", GLM_ASR, choose=_files("glm_asr"), options=("max_new_tokens",)
+    )
+    _sensevoice: Network[Recogniser] = Network(
+        "sensevoice",
+        ".asr:SenseVoice",
+        SENSEVOICE,
+        FSMN_VAD,
+        choose=_files("sensevoice"),
+        library=".asr:check_funasr",
+    )
+
     def __init__(
         self,
         backend: Backend = "whisper",
@@ -88,23 +109,12 @@ class WordErrorRate(BaseMetric):
         self.model = model
         self.compat: Compat = compat
         self.max_new_tokens = max_new_tokens
-        self._recogniser: Recogniser | None = None
 
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the files of the speech recogniser."""
-        return files_of(self.backend, self.model)
-
-    @classmethod
-    def every_weights(cls) -> tuple[Weights, ...]:
-        """Return the files of all backends."""
-        return tuple(one for files in PUBLISHED.values() for one in files)
-
-    def setup(self) -> None:
-        """Load the speech recogniser."""
-        if self._recogniser is None:
-            from pytest_vidmetrics.networks import asr
-
-            self._recogniser = asr.load(self.backend, self.model, self.device, self.max_new_tokens, self.name)
+    @property
+    def recogniser(self) -> Recogniser:
+        """The speech recogniser of the backend."""
+        found: Recogniser = getattr(self, f"_{self.backend}")
+        return found
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one sample; skipped with the reason without sound or without a text to compare with."""
@@ -172,10 +182,9 @@ class WordErrorRate(BaseMetric):
         samples = waveform(audio, SAMPLE_RATE)
         parts = self._parts(samples)
         self.setup()
-        assert self._recogniser is not None
         code = language_code(language) if self.compat == "fixed" else None
         # About a chunk of zeros a recogniser makes up words.
-        found = [self._recogniser(part, code) for part in parts if self.compat == "fastvideo" or part.any()]
+        found = [self.recogniser(part, code) for part in parts if self.compat == "fastvideo" or part.any()]
         return {
             "transcription": " ".join(one.text for one in found if one.text),
             "chunks": len(found),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,12 +13,32 @@ from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.common.pairs import pair_details
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import DPFLOW, RAFT_THINGS
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
     from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow, FlowModel
+    from pytest_vidmetrics.networks.flow.dpflow import DPFlow
+    from pytest_vidmetrics.networks.flow.raft import RaftThings
+
+
+def _model_of(metric: _FlowMetric) -> FlowModel:
+    from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
+
+    return FlowModel(metric.model_name, metric.ckpt)
+
+
+def _weights_of(model_name: str) -> Callable[[_FlowMetric], list[Weights]]:
+    """Return what a metric loads of one kind of network. Raises ``ValueError`` for a network that is not known."""
+
+    def choose(metric: _FlowMetric) -> list[Weights]:
+        model = _model_of(metric)
+        return [model.checkpoint()] if model.model_name == model_name else []
+
+    return choose
 
 
 class _FlowMetric(BaseMetric):
@@ -37,6 +57,13 @@ class _FlowMetric(BaseMetric):
     unit: ClassVar[str] = "px"
     backbone: ClassVar[str | None] = "raft-things"
     neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size", "store_fields"})
+
+    _raft: Network[RaftThings] = Network(
+        "raft-things.pth", ".flow.raft:read", RAFT_THINGS, choose=_weights_of("raft_large")
+    )
+    _dpflow: Network[DPFlow] = Network(
+        "dpflow", ".flow.dpflow:read", *DPFLOW.values(), choose=_weights_of("dpflow"), library=".flow.dpflow:check"
+    )
 
     def __init__(
         self,
@@ -63,27 +90,16 @@ class _FlowMetric(BaseMetric):
         self.store_fields = store_fields
 
     def _model(self) -> FlowModel:
-        from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
-
-        return FlowModel(self.model_name, self.ckpt)
-
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the weights of the network. Raises ``ValueError`` for one that is not known."""
-        return (self._model().checkpoint(),)
-
-    def setup(self) -> None:
-        """Load the network."""
-        self._model().load(self.device, self.name)
+        return _model_of(self)
 
     def flow(self, video: Tensor) -> ClipFlow:
         """Return the flow of ``(T, 3, H, W)`` uint8 frames, shared by the metrics of one sample."""
-        from pytest_vidmetrics.networks.flow.clip_flow import clip_flow
+        from pytest_vidmetrics.networks.flow.clip_flow import clip_flow, padded
 
-        model = self._model()
         return clip_flow(
             video,
-            model,
-            lambda: model.load(self.device, self.name),
+            self._model(),
+            lambda: padded(self._raft) if self.model_name == "raft_large" else self._dpflow,
             self.device,
             self.chunk_size,
             self.precision,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_vidmetrics.core.weights import Weights
-from pytest_vidmetrics.networks.loading import load
 from pytest_vidmetrics.networks.published.video import (
     CLIP_B32,
     I3D_PRETRAINED_400,
@@ -31,19 +30,19 @@ class Extractor:
     version: ClassVar[str] = "1"
     """Changes whenever the same frames may give another row."""
 
-    def __init__(self, protocol: Protocol, device: torch.device | str) -> None:
+    network: ClassVar[str] = ""
+    """Attribute of the metric that declares its network, if it has one."""
+
+    def __init__(self, protocol: Protocol, device: torch.device | str, network: Any = None) -> None:
         self.protocol = protocol
         self.device = device
+        self._network = network
 
     @classmethod
     def checkpoint(cls, protocol: Protocol) -> Weights | None:
         """Return the published weights that a protocol names."""
         del protocol
         return None
-
-    def load(self, checkpoint: Weights, metric: str) -> None:
-        """Load the network, shared between metrics; a file of another network is refused."""
-        raise NotImplementedError
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
         """Return ``(D,)`` float64 for one window of ``(T, 3, H, W)`` uint8 frames."""
@@ -72,6 +71,7 @@ class I3dExtractor(Extractor):
     """InceptionI3d: stores the 1024 pooled features and the 400 class scores, which follow from them exactly."""
 
     version: ClassVar[str] = "2"
+    network: ClassVar[str] = "_i3d"
 
     _PUBLISHED: ClassVar[dict[str, Weights]] = {
         "torchscript": I3D_TORCHSCRIPT,
@@ -83,12 +83,6 @@ class I3dExtractor(Extractor):
     def checkpoint(cls, protocol: Protocol) -> Weights:
         """Return the file of the protocol's family."""
         return cls._PUBLISHED[protocol.family]
-
-    def load(self, checkpoint: Weights, metric: str) -> None:
-        """Load the network, shared between metrics."""
-        from pytest_vidmetrics.networks.i3d import EPSILON, read
-
-        self._network = load("i3d", read, [checkpoint], self.device, metric, epsilon=EPSILON[self.protocol.family])
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
         """Return ``(1424,)``: pooled features, then class scores. Raises ``IncompatibleSampleError`` below 9 frames."""
@@ -126,40 +120,32 @@ class I3dExtractor(Extractor):
 class ClipExtractor(Extractor):
     """CLIP ViT-B/32: the mean of the frames' 512-dimensional image embeddings."""
 
+    network: ClassVar[str] = "_image"
+
     @classmethod
     def checkpoint(cls, protocol: Protocol) -> Weights:
         """Return OpenAI's weights, which VBench metrics load too."""
         del protocol
         return CLIP_B32
 
-    def load(self, checkpoint: Weights, metric: str) -> None:
-        """Load the image tower, shared between metrics."""
-        from pytest_vidmetrics.networks.clip.frames import ClipFrames
-        from pytest_vidmetrics.networks.clip.towers import read_image
-
-        image = load("clip-vit-base-patch32.image", read_image, [checkpoint], self.device, metric)
-        self._network = ClipFrames(image, self.device)
-
     def extract(self, frames: torch.Tensor) -> np.ndarray:
         """Return ``(512,)``."""
-        row: np.ndarray = self._network.features(frames).numpy()
+        from pytest_vidmetrics.networks.clip.frames import ClipFrames
+
+        row: np.ndarray = ClipFrames(self._network, self.device).features(frames).numpy()
         return row
 
 
 class VideoMaeExtractor(Extractor):
     """VideoMAE-base: the mean of its 768-dimensional tokens over 16 frames."""
 
+    network: ClassVar[str] = "_videomae"
+
     @classmethod
     def checkpoint(cls, protocol: Protocol) -> Weights:
         """Return the pre-trained weights."""
         del protocol
         return VIDEOMAE_BASE
-
-    def load(self, checkpoint: Weights, metric: str) -> None:
-        """Load the encoder, shared between metrics."""
-        from pytest_vidmetrics.networks.videomae import read
-
-        self._network = load("videomae", read, [checkpoint], self.device, metric)
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
         """Return ``(768,)``. Raises ``IncompatibleSampleError`` for other than 16 frames."""
@@ -181,15 +167,3 @@ def checkpoint_of(protocol: Protocol, weights: str | None) -> Weights | None:
     if published is None or not weights:
         return published
     return Weights(published.name, str(Path(weights).expanduser().resolve()))
-
-
-def loaded(protocol: Protocol, weights: str | None, device: torch.device | str, metric: str) -> Extractor:
-    """Return the protocol's extractor.
-
-    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` when its weights are missing or of another
-    network.
-    """
-    extractor = EXTRACTORS[protocol.extractor](protocol, device)
-    if (checkpoint := checkpoint_of(protocol, weights)) is not None:
-        extractor.load(checkpoint, metric)
-    return extractor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.frames import FrameRequest
@@ -13,10 +13,32 @@ from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.sets import extractors as fvd_extractors
 from pytest_vidmetrics.metrics.sets import protocols as fvd_protocols
 from pytest_vidmetrics.metrics.sets.corpus import CacheMode, CorpusMetric
+from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.published.video import (
+    CLIP_B32,
+    I3D_PRETRAINED_400,
+    I3D_RGB_IMAGENET,
+    I3D_TORCHSCRIPT,
+    VIDEOMAE_BASE,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+    from pytest_vidmetrics.networks.clip.towers import ClipImage
+    from pytest_vidmetrics.networks.i3d import InceptionI3d
+    from pytest_vidmetrics.networks.videomae import VideoMae
+
+
+def _files(extractor: str) -> Callable[[VideoSetMetric], list[Weights]]:
+    """Return what a metric loads for one extractor."""
+
+    def choose(metric: VideoSetMetric) -> list[Weights]:
+        found = fvd_extractors.checkpoint_of(metric.rules, metric.weights) if metric.extractor == extractor else None
+        return [found] if found else []
+
+    return choose
 
 
 class VideoSetMetric(CorpusMetric):
@@ -31,6 +53,20 @@ class VideoSetMetric(CorpusMetric):
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     small_operations: ClassVar[bool] = True
+
+    _i3d: Network[InceptionI3d] = Network(
+        "i3d",
+        ".i3d:read",
+        I3D_TORCHSCRIPT,
+        I3D_RGB_IMAGENET,
+        I3D_PRETRAINED_400,
+        choose=_files("i3d"),
+        options=("family",),
+    )
+    _image: Network[ClipImage] = Network(
+        "clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32, choose=_files("clip")
+    )
+    _videomae: Network[VideoMae] = Network("videomae", ".videomae:read", VIDEOMAE_BASE, choose=_files("videomae"))
 
     def __init__(
         self,
@@ -47,7 +83,11 @@ class VideoSetMetric(CorpusMetric):
         self.weights = weights
         self.cache_path = cache_path
         self.cache_mode = cache_mode
-        self._extractor: fvd_extractors.Extractor | None = None
+
+    @property
+    def family(self) -> str:
+        """The family of I3D's checkpoints that the protocol reads."""
+        return self.rules.family
 
     def identity(self) -> dict[str, Any]:
         """Add the hash of the protocol's rules, so that an edited protocol is another metric."""
@@ -58,29 +98,13 @@ class VideoSetMetric(CorpusMetric):
         version = fvd_extractors.EXTRACTORS[self.extractor].version
         return {"features": "video", "version": version, **self.rules.feature_fields()}
 
-    def weights_files(self) -> tuple[Weights, ...]:
-        """Return the extractor's weights."""
-        found = fvd_extractors.checkpoint_of(self.rules, self.weights)
-        return (found,) if found else ()
-
-    @classmethod
-    def every_weights(cls) -> tuple[Weights, ...]:
-        """Return the weights of every protocol."""
-        found = (fvd_extractors.checkpoint_of(one, None) for one in fvd_protocols.PROTOCOLS.values())
-        return tuple(dict.fromkeys(one for one in found if one))
-
     def frames(self) -> FrameRequest:
         """Return the frames that the protocol reads."""
         return self.rules.request()
 
-    def setup(self) -> None:
-        """Load the extractor."""
-        self._loaded()
-
     def _loaded(self) -> fvd_extractors.Extractor:
-        if self._extractor is None:
-            self._extractor = fvd_extractors.loaded(self.rules, self.weights, self.device, self.name)
-        return self._extractor
+        kind = fvd_extractors.EXTRACTORS[self.extractor]
+        return kind(self.rules, self.device, getattr(self, kind.network) if kind.network else None)
 
     def features(self, sample: Mapping[str, Any]) -> np.ndarray:
         """Return the rows of one clip, ``(1, D)`` or one for each of the protocol's windows, in float64.

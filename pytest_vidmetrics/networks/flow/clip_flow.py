@@ -17,7 +17,6 @@ from pytest_vidmetrics.networks.flow import dpflow
 from pytest_vidmetrics.networks.flow import raft as raft_things
 from pytest_vidmetrics.networks.flow.memory import check_memory, pairs_at_once
 from pytest_vidmetrics.networks.flow.store import StoredPairs
-from pytest_vidmetrics.networks.loading import load
 from pytest_vidmetrics.networks.published.video import DPFLOW, RAFT_THINGS
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]
@@ -50,17 +49,6 @@ class FlowModel:
     def checkpoint(self) -> Weights:
         """Return the weights."""
         return RAFT_THINGS if self.model_name == "raft_large" else DPFLOW[self.ckpt]
-
-    def load(self, device: torch.device | str, metric: str | None = None) -> Forward:
-        """Return the shared network on a device; ``metric`` is who asks, for the error message.
-
-        Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` without the weights or the library.
-        """
-        one = self.checkpoint()
-        if self.model_name == "raft_large":
-            return padded(load(one.name, raft_things.read, [one], device, metric))
-        dpflow.check()
-        return load(one.name, dpflow.read, [one], device, metric)
 
     def check(self, who: str, height: int, width: int, device: torch.device | str) -> None:
         """Refuse frames that are too small for the network, or too large for the memory.
