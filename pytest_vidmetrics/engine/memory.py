@@ -26,10 +26,10 @@ def is_lost(error: BaseException) -> bool:
 
 def halve(metric: BaseMetric) -> bool:
     """Halve a metric's chunk for the rest of the process; return whether it had one to halve."""
-    size = getattr(metric, "chunk_size", None)
-    if not isinstance(size, int) or size < 2:
+    size = metric.chunk_used or metric.chunk_size
+    if size is None or size < 2:
         return False
-    metric.chunk_size = size // 2  # type: ignore[attr-defined]
+    metric.chunk_size = size // 2
     return True
 
 

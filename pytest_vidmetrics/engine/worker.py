@@ -150,7 +150,8 @@ class EvalWorker:
         self.counts.reused += sum(len(plan.keys) - len(plan.missing) for plan in item.plans)
         self.counts.decoded, item.decoded = self.counts.decoded + item.decoded, 0
         if any(plan.missing for plan in item.plans):
-            with self._computing(), sample_scope(self.store):
+            names = {metric.name for plan in item.plans for metric in plan.metrics}
+            with self._computing(), sample_scope(self.store, names):
                 for plan in item.plans:
                     wanted = digest_json([key for key in plan.keys if key is not None])
                     with self.store.computing(wanted):

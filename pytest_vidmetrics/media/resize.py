@@ -5,17 +5,24 @@ All functions take ``(T, C, H, W)`` uint8 tensors and a target ``(height, width)
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
+
+from pytest_vidmetrics.media import antialias
 
 PilFilter = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 
 _SCALE = 2048.0
 """OpenCV's fixed point: 11 bits per weight."""
+_TOGETHER = 16
+"""Frames at a time on a GPU."""
 
 
 def cv2_bilinear_uint8(frames: Tensor, size: tuple[int, int]) -> Tensor:
@@ -33,11 +40,11 @@ def cv2_bilinear_uint8(frames: Tensor, size: tuple[int, int]) -> Tensor:
         for row, frame in zip(out, frames, strict=True):
             row.copy_(_halve(frame))
         return out
-    columns = _taps(width, size[1], clamp_weights=True, device=frames.device)
-    rows = _taps(height, size[0], clamp_weights=False, device=frames.device)
-    # One frame at a time: the integers in between take 8 to 12 times the memory of the frame.
-    for row, frame in zip(out, frames, strict=True):
-        row.copy_(_bilinear(frame, columns, rows))
+    columns, rows = _bilinear_taps(height, width, size, frames.device)
+    # The integers in between take 8 to 12 times the memory of the frames: on a processor that of one frame.
+    together = 1 if frames.device.type == "cpu" else _TOGETHER
+    for some, part in zip(out.split(together), frames.split(together), strict=True):
+        some.copy_(_bilinear(part, columns, rows))
     return out
 
 
@@ -45,11 +52,14 @@ def pil_resize(frames: Tensor, size: tuple[int, int], resample: PilFilter) -> Te
     """Resize every frame as ``PIL.Image.resize`` does: antialiased when shrinking, rounded to uint8 per pass.
 
     ``frames`` is ``(T, 3, H, W)`` or ``(T, 1, H, W)`` uint8, ``size`` is ``(height, width)`` (Pillow's own order
-    is the other one). The result is on the CPU of the input's device.
+    is the other one). The result is on the input's device; frames on a GPU stay there, except for ``"nearest"``,
+    ``"box"`` and ``"hamming"``.
     """
     _check(frames, size)
     if tuple(frames.shape[2:]) == tuple(size):
         return frames
+    if frames.device.type != "cpu" and resample in antialias.FILTERS:
+        return antialias.resize(frames, size, resample)
     method = Image.Resampling[resample.upper()]
     out = torch.empty((*frames.shape[:2], *size), dtype=torch.uint8)
     for row, frame in zip(out, frames, strict=True):
@@ -67,7 +77,24 @@ def _check(frames: Tensor, size: tuple[int, int]) -> None:
         raise ValueError(f"cannot resize {tuple(frames.shape[2:])} to {tuple(size)}")
 
 
-def _taps(length: int, target: int, *, clamp_weights: bool, device: torch.device) -> tuple[Tensor, ...]:
+@lru_cache(maxsize=32)
+def _bilinear_taps(
+    height: int, width: int, size: tuple[int, int], device: torch.device
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return, on a device, the taps of the columns, and those of the rows among the rows that are needed at all."""
+    columns = _taps(width, size[1], clamp_weights=True)
+    top, bottom, *weights = _taps(height, size[0], clamp_weights=False)
+    needed, where = np.unique(np.concatenate([top, bottom]), return_inverse=True)
+    rows = needed, where[: len(top)], where[len(top) :], *weights
+    return _on(columns, device), _on(rows, device)
+
+
+def _on(arrays: Sequence[npt.NDArray[Any]], device: torch.device) -> tuple[Tensor, ...]:
+    with torch.inference_mode(False):
+        return tuple(torch.from_numpy(one).to(device) for one in arrays)
+
+
+def _taps(length: int, target: int, *, clamp_weights: bool) -> tuple[npt.NDArray[Any], ...]:
     """Return source positions and int32 weights of both neighbours for each target position.
 
     OpenCV drops the fraction beyond the left and right edges, but keeps it beyond top and bottom, where both
@@ -81,19 +108,17 @@ def _taps(length: int, target: int, *, clamp_weights: bool, device: torch.device
         fraction[(first < 0) | (first >= length - 1)] = 0
     neighbours = np.clip(first, 0, length - 1), np.clip(first + 1, 0, length - 1)
     weights = np.rint((1 - fraction) * np.float32(_SCALE)), np.rint(fraction * np.float32(_SCALE))
-    arrays = (*neighbours, *(w.astype(np.int32) for w in weights))
-    return tuple(torch.from_numpy(a).to(device) for a in arrays)
+    return *neighbours, *(one.astype(np.int32) for one in weights)
 
 
-def _bilinear(frame: Tensor, columns: tuple[Tensor, ...], rows: tuple[Tensor, ...]) -> Tensor:
+def _bilinear(frames: Tensor, columns: tuple[Tensor, ...], rows: tuple[Tensor, ...]) -> Tensor:
     left, right, left_weight, right_weight = columns
-    top, bottom, top_weight, bottom_weight = rows
-    needed, where = torch.unique(torch.cat([top, bottom]), return_inverse=True)
-    source = frame.index_select(1, needed)
-    across = source.index_select(2, left).int() * left_weight + source.index_select(2, right).int() * right_weight
+    needed, top, bottom, top_weight, bottom_weight = rows
+    source = frames.index_select(-2, needed)
+    across = source.index_select(-1, left).int() * left_weight + source.index_select(-1, right).int() * right_weight
     across >>= 4
-    upper = across.index_select(1, where[: len(top)]) * top_weight[:, None] >> 16
-    lower = across.index_select(1, where[len(top) :]) * bottom_weight[:, None] >> 16
+    upper = across.index_select(-2, top) * top_weight[:, None] >> 16
+    lower = across.index_select(-2, bottom) * bottom_weight[:, None] >> 16
     return ((upper + lower + 2) >> 2).to(torch.uint8)
 
 

@@ -90,7 +90,14 @@ class Clip:
             return self.scaled[request.size].select(replace(request, size=None))
         row = {index: i for i, index in enumerate(self.indices)}
         rows = [row[index] for index in request.indices(self.total)]
-        return self.frames if rows == list(range(len(self.indices))) else self.frames[rows]
+        if rows == list(range(len(self.indices))):
+            return self.frames
+        if self.frames.device.type == "cpu":
+            return self.frames[rows]
+        import torch
+
+        # A list of rows would have to be copied to the device.
+        return torch.cat([self.frames[one : one + 1] for one in rows])
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,11 @@ class BaseMetric:
     small_operations: ClassVar[bool] = False
     """Whether, without a network, it does too little at a time for several threads of the processor."""
 
+    chunk_size: int | None = None
+    """Most units of a clip that go through a network together; ``None``: as many as :meth:`chunk` finds room for."""
+    chunk_used: int = 0
+    """What :meth:`chunk` returned last."""
+
     _device: str = "cpu"
 
     @property
@@ -108,6 +113,17 @@ class BaseMetric:
         for name, network in networks_of(type(self)):
             if network.weights(self):
                 getattr(self, name)
+
+    def chunk(self, count: int, each: int, on_processor: int) -> int:
+        """Return how many of ``count`` frames, pairs or windows go through the network together.
+
+        On a GPU as many as its free memory holds at ``each`` bytes at the peak, elsewhere ``on_processor``; never more
+        than ``chunk_size``. When memory runs out all the same, the engine halves ``chunk_size``.
+        """
+        from pytest_vidmetrics.networks.chunks import at_once
+
+        self.chunk_used = at_once(self.chunk_size, count, each, self.device, on_processor)
+        return self.chunk_used
 
     def frames(self) -> FrameRequest:
         """Return which frames of ``video`` and ``reference`` are read."""

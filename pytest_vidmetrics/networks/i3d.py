@@ -166,8 +166,7 @@ def _unit(x: torch.Tensor, folded: Folded, stride: int = 1, padding: int | None 
         # At batch 1 the default dispatch takes an im2col path at half the speed.
         out = torch.mkldnn_convolution(x, weight, bias, [pad] * 3, [stride] * 3, [1] * 3, 1)
     else:
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            out = F.conv3d(x, weight, bias, stride=stride, padding=pad)
+        out = F.conv3d(x, weight, bias, stride=stride, padding=pad)
     return out.relu_()
 
 

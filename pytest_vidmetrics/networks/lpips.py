@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torchvision.models import alexnet, squeezenet1_1, vgg16
 
+from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 
 Net = Literal["alex", "vgg", "squeeze"]
@@ -49,7 +50,7 @@ class Network(nn.Module):
         """Return ``(N, layers)`` distances of two ``(N, 3, H, W)`` batches in [0, 1]; a frame's is their sum."""
         count = len(first)
         images = torch.cat([first, second]) * 2 - 1
-        shift, scale = (images.new_tensor(values).view(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
+        shift, scale = (shared.per_channel(values, images) for values in (_SHIFT, _SCALE))
         images = (images - shift) / scale
         distances: list[torch.Tensor] = []
         for index, layer in enumerate(self.features):

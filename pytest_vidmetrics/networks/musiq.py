@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 
 PATCH = 32
@@ -48,15 +49,21 @@ def pyramid(images: torch.Tensor) -> list[torch.Tensor]:
 
 
 class StdConv(nn.Conv2d):
-    """A convolution whose kernels are standardised (unbiased deviation), with TensorFlow's "same" padding."""
+    """A convolution with kernels for which :meth:`standardise` was called, and TensorFlow's "same" padding."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Convolve ``(N, C, H, W)``."""
+    weight: nn.Parameter
+
+    def standardise(self) -> None:
+        """Shift and scale each kernel to mean 0 and (unbiased) deviation 1: once, the weights do not change."""
         kernel = self.weight
         mean = kernel.mean(dim=(1, 2, 3), keepdim=True)
         std = kernel.std(dim=(1, 2, 3), keepdim=True)
+        self.weight = nn.Parameter((kernel - mean) / (std + 1e-5), requires_grad=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Convolve ``(N, C, H, W)``."""
         padded = same_padding(images, self.kernel_size[0], self.stride[0])
-        return F.conv2d(padded, (kernel - mean) / (std + 1e-5), stride=self.stride)
+        return F.conv2d(padded, self.weight, stride=self.stride)
 
 
 class Bottleneck(nn.Module):
@@ -195,8 +202,10 @@ class Musiq(nn.Module):
         length = SCALES[scale][1] if scale < len(SCALES) else rows * columns
         patches = padded.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH).permute(0, 2, 3, 1, 4, 5).flatten(1, 2)
         tokens = self._embed(patches[:, :length])
-        cells = spatial_index(rows, columns)[:length].to(images.device)
-        return tokens, cells, torch.full_like(cells, scale)
+        key = (rows, columns, length, scale)
+        cells = shared.table("cells", images.device, lambda: spatial_index(rows, columns)[:length], *key)
+        scales = shared.table("scales", images.device, lambda: torch.full((tokens.shape[1],), scale), *key)
+        return tokens, cells, scales
 
     def _embed(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, L, D)`` tokens of ``(N, L, 3, 32, 32)`` patches."""
@@ -211,8 +220,11 @@ def build(state: hf.State, device: torch.device | str = "cpu") -> Musiq:
     prefix = "transformer_encoder.transformer.encoderblock_"
     with torch.device("meta"):
         empty = Musiq(layers=hf.depth(state, prefix))
-    network: Musiq = hf.assign(empty, state).to(device)
-    return network
+    network: Musiq = hf.assign(empty, state)
+    for layer in network.modules():
+        if isinstance(layer, StdConv):
+            layer.standardise()
+    return network.to(device)
 
 
 def read(path: Path, device: torch.device | str) -> Musiq:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_vidmetrics.core.devices import spelled
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 T = TypeVar("T")
 
@@ -45,6 +46,7 @@ forwards: Counter[Hashable] = Counter()
 """How often each forward pass was computed, by key."""
 
 _instances: dict[Hashable, Any] = {}
+_tables: dict[Hashable, Any] = {}
 _building: dict[Hashable, threading.Lock] = {}
 _guard = threading.Lock()
 _providers: list[Provider] = []
@@ -70,6 +72,32 @@ def load(name: str, device: object, build: Callable[[], T], *variant: Hashable) 
     return instance
 
 
+def table(name: str, device: object, make: Callable[[], torch.Tensor], *variant: Hashable) -> torch.Tensor:
+    """Return a constant tensor on a device, made and copied there by the first caller.
+
+    Every copy of a few numbers to a GPU waits for all that the GPU still has to do. ``make`` returns the tensor on the
+    host; ``variant`` is what else tells two constants of one name apart: values, sizes. Callers must not change it.
+    """
+    import torch
+
+    key = (name, str(device), *variant)
+    if (found := _tables.get(key)) is None:
+        with torch.inference_mode(False):
+            found = _tables.setdefault(key, make().to(torch.device(str(device))))
+    made: torch.Tensor = found
+    return made
+
+
+def per_channel(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+    """Return ``(C, 1, 1)`` constants of the device and the dtype of ``like``."""
+    import torch
+
+    def make() -> torch.Tensor:
+        return torch.tensor(values, dtype=like.dtype).view(-1, 1, 1)
+
+    return table("per channel", like.device, make, tuple(values), like.dtype)
+
+
 def once(key: Hashable, compute: Callable[[], T], *, of: object = None) -> T:
     """Return ``compute()``, computed once per key while one sample is scored.
 
@@ -91,22 +119,29 @@ def once(key: Hashable, compute: Callable[[], T], *, of: object = None) -> T:
 
 
 @contextlib.contextmanager
-def sample_scope(keeper: Keeper | None = None) -> Iterator[None]:
+def sample_scope(keeper: Keeper | None = None, company: Iterable[str] = ()) -> Iterator[None]:
     """Remember forward passes of this thread until the block ends; the engine opens one per sample.
 
-    ``keeper`` is what :func:`keeper` returns meanwhile.
+    ``keeper`` is what :func:`keeper` returns meanwhile, ``company`` what :func:`company` does.
     """
-    outer = getattr(_scope, "memory", None), getattr(_scope, "keeper", None)
-    _scope.memory, _scope.keeper = {}, keeper
+    outer = vars(_scope).copy()
+    _scope.memory, _scope.keeper, _scope.company = {}, keeper, frozenset(company)
     try:
         yield
     finally:
-        _scope.memory, _scope.keeper = outer
+        vars(_scope).clear()
+        vars(_scope).update(outer)
 
 
 def keeper() -> Keeper | None:
     """Return where values of the sample at hand can be kept for later samples and processes, if anywhere."""
     found: Keeper | None = getattr(_scope, "keeper", None)
+    return found
+
+
+def company() -> frozenset[str]:
+    """Return the names of the metrics that look at the sample at hand, as far as they are known."""
+    found: frozenset[str] = getattr(_scope, "company", frozenset())
     return found
 
 
@@ -121,7 +156,8 @@ def remove_provider(provider: Provider) -> None:
 
 
 def clear() -> None:
-    """Forget every network, so that its memory is freed when the metrics that use it are gone."""
+    """Forget every network and constant, so that their memory is freed when the metrics that use them are gone."""
     with _guard:
         _instances.clear()
+        _tables.clear()
         _building.clear()

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.training_colours import IMAGENET_MEAN, IMAGENET_STD
 
@@ -51,7 +52,7 @@ class VideoMae:
         """
         if len(frames) != FRAMES:
             raise IncompatibleSampleError(f"the clip has {len(frames)} frames, videomae reads exactly {FRAMES}")
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode():
             tokens = self._model(pixel_values=self._pixels(frames)[None]).last_hidden_state
             return tokens[0].double().mean(dim=0).cpu()
 
@@ -63,7 +64,7 @@ class VideoMae:
             for part in frames.split(4)
         ]
         resized = torch.cat(parts)
-        mean, std = (resized.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (shared.per_channel(values, resized) for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (resized - mean) / std
 
 

@@ -20,7 +20,7 @@ from pytest_vidmetrics.networks.flow import memory as correlation
 from pytest_vidmetrics.networks.flow import raft as raft_things
 from pytest_vidmetrics.networks.flow.clip_flow import FlowModel, clip_flow
 from pytest_vidmetrics.networks.flow.dpflow import DPFlow
-from pytest_vidmetrics.networks.flow.memory import pairs_at_once
+from pytest_vidmetrics.networks.flow.memory import pair_bytes
 from pytest_vidmetrics.networks.flow.raft import pad
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows
 from tests.support.clips import write_clip
@@ -71,7 +71,7 @@ def metric_with(name, network, **params):
     """Return a metric whose flow is ``network(frames)``, ``(n - 1, 2, H, W)``."""
     metric = get_metric(name, **params)
     metric.flow = lambda video: clip_flow(
-        video, FlowModel(), lambda: lambda part: (network(part), (...,)), "cpu", metric.chunk_size, metric.precision
+        video, FlowModel(), lambda: lambda part: (network(part), (...,)), "cpu", 4, metric.precision
     )
     return metric
 
@@ -193,11 +193,16 @@ def test_the_device_does_not_change_the_score(clips) -> None:
     assert on_gpu.score == pytest.approx(on_cpu.score, rel=1e-2)
 
 
-def test_large_frames_go_one_pair_at_a_time() -> None:
-    assert pairs_at_once(8, 128, 128, "cuda") == 8
-    assert pairs_at_once(8, 720, 1280, "cuda") == 1
-    assert pairs_at_once(8, 2160, 3840, "cuda:1") == 1
-    assert pairs_at_once(8, 128, 128, "cpu") == 1
+@pytest.mark.parametrize("free", [80 << 30, 16 << 30, 1 << 30])
+@pytest.mark.parametrize("size", [(128, 128), (480, 832), (720, 1280), (1088, 1920), (2160, 3840)])
+def test_pairs_at_a_time_follow_the_free_memory_of_a_gpu(monkeypatch, free, size) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 80 << 30))
+    each = pair_bytes(*size)
+    found = get_metric(GT).to("cuda:0").chunk(60, each, 1)
+    assert found == 1 or found * each <= free / 2
+    assert found == 60 or (found + 1) * each > free / 2
+    assert get_metric(GT).chunk(60, each, 1) == 1
+    assert get_metric(GT, chunk_size=2).to("cuda:0").chunk(60, each, 1) == min(2, found)
 
 
 def test_a_clip_against_itself_and_a_static_one(clips) -> None:

@@ -101,7 +101,9 @@ def test_steps_counts_and_thresholds_match_upstream():
 def test_decision_rule_matches_upstream(case):
     limit, needed = dd.threshold(case["h"], case["w"]), dd.pairs_needed(case["n_frames"])
     assert (limit, needed) == (case["threshold"], case["needed"])
-    dynamic, seen = dd.decide(iter(case["scores"]), len(case["scores"]), limit, needed)
+    count = dd.Count(limit, needed, len(case["scores"]))
+    seen = dd.decide(iter(case["scores"]), count)
+    dynamic = count.dynamic
     assert dynamic == case["dynamic"]
     assert seen == case["scores"][: len(seen)]
 

@@ -68,6 +68,7 @@ class Desync(BaseMetric):
     backbone: ClassVar[str | None] = "synchformer"
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size", "weights"})
+    chunk_size: int
 
     _network: Network[Synchformer] = Network(
         "synchformer",

@@ -56,6 +56,7 @@ class ImageBindScore(BaseMetric):
     backbone: ClassVar[str | None] = "imagebind"
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size", "weights"})
+    chunk_size: int
 
     _network: Network[ImageBind] = Network(
         "imagebind",

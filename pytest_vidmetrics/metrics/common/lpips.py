@@ -21,6 +21,8 @@ _NETS = ("alex", "vgg", "squeeze")
 _SMALLEST = 32
 _CACHED = 2 * 256 * 256
 """Pixels of a chunk whose first layers stay in the cache of a processor."""
+_BYTES_A_PIXEL = {"alex": 320, "vgg": 2400, "squeeze": 900}
+"""What a pair of frames takes on a GPU for each pixel."""
 
 
 @register("common.lpips")
@@ -47,7 +49,7 @@ class LPIPS(BaseMetric):
         options=["net"],
     )
 
-    def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", chunk_size: int = 8) -> None:
+    def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", chunk_size: int | None = None) -> None:
         one_of("net", net, _NETS)
         self.net: Literal["alex", "vgg", "squeeze"] = net
         self.chunk_size = chunk_size
@@ -65,14 +67,16 @@ class LPIPS(BaseMetric):
             raise IncompatibleSampleError(f"frames of {width}x{height} are smaller than {_SMALLEST}x{_SMALLEST}")
         chunks = []
         with torch.inference_mode():
-            for generated, reference in frame_pairs(sample, self._pairs(height * width)):
+            for generated, reference in frame_pairs(sample, self._pairs(sample)):
                 first, second = (frames.to(self.device).float() / 255 for frames in (generated, reference))
-                chunks.append(self._network(first, second).double().cpu())
-        layers = torch.cat(chunks)
+                chunks.append(self._network(first, second).double())
+        layers = torch.cat(chunks).cpu()
         per_frame = layers.sum(dim=1)
         details = {"per_frame": per_frame.tolist(), "per_layer": layers.mean(dim=0).tolist(), **pair_details(sample)}
         return MetricResult(self.name, float(per_frame.mean()), details)
 
-    def _pairs(self, pixels: int) -> int:
+    def _pairs(self, sample: Mapping[str, Any]) -> int:
         """Return how many pairs of frames go through the network at a time."""
-        return self.chunk_size if str(self.device) != "cpu" else min(self.chunk_size, max(1, _CACHED // pixels))
+        video = sample["video"]
+        pixels = video.shape[-2] * video.shape[-1]
+        return self.chunk(len(video), _BYTES_A_PIXEL[self.net] * pixels, min(8, max(1, _CACHED // pixels)))

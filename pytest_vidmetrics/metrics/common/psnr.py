@@ -23,7 +23,7 @@ class PSNR(BaseMetric):
     """Mean over frames of ``10*log10(255^2 / mse)`` in dB, each frame capped at 100 dB; higher is better.
 
     ``mse`` is the mean over the three channels and all pixels of one frame, from exact integer sums. The first
-    ``min(T)`` frames are scored. ``chunk_size`` frames are held at once and do not change the score.
+    ``min(T)`` frames are scored. At most ``chunk_size`` frames are held at once and do not change the score.
     ``details["per_frame"]`` lists the dB values.
 
     The mean of the dB values is not the dB of the mean error; the first is what FastVideo reports.
@@ -36,7 +36,7 @@ class PSNR(BaseMetric):
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
     neutral_shift: ClassVar[NeutralShift | None] = NeutralShift(3.5)
 
-    def __init__(self, chunk_size: int = 4) -> None:
+    def __init__(self, chunk_size: int | None = None) -> None:
         self.chunk_size = chunk_size
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
@@ -47,7 +47,9 @@ class PSNR(BaseMetric):
         import math
 
         per_frame: list[float] = []
-        for generated, reference in frame_pairs(sample, self.chunk_size):
+        video = sample["video"]
+        size = self.chunk(len(video), 24 * video[:1].numel(), on_processor=4)
+        for generated, reference in frame_pairs(sample, size):
             squares, count = squared_errors(generated, reference), generated[0].numel()
             per_frame += [10.0 * math.log10(1.0 / max(total / count / 255.0**2, 1e-10)) for total in squares]
         score = math.fsum(per_frame) / len(per_frame)

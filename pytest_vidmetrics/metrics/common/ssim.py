@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.choice import one_of
@@ -39,7 +38,7 @@ class SSIM(BaseMetric):
       does with ``gaussian_weights=True, use_sample_covariance=False``. ``"zero_padded"`` counts every pixel with
       zeros outside, as FastVideo does: black borders then count as agreement.
     - ``channels="rgb"`` averages the three channels, ``"luma"`` scores ``0.299 R + 0.587 G + 0.114 B``.
-    - ``chunk_size`` frames are held at once and do not change the score.
+    - At most ``chunk_size`` frames are held at once and do not change the score.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
@@ -53,7 +52,7 @@ class SSIM(BaseMetric):
         self,
         window: Literal["valid", "zero_padded"] = "valid",
         channels: Literal["rgb", "luma"] = "rgb",
-        chunk_size: int = 1,
+        chunk_size: int | None = None,
     ) -> None:
         one_of("window", window, ("valid", "zero_padded"))
         one_of("channels", channels, ("rgb", "luma"))
@@ -67,12 +66,17 @@ class SSIM(BaseMetric):
         """
         import math
 
+        import torch
+
         height, width = sample["video"].shape[2:]
         if self.window == "valid" and min(height, width) < _WINDOW:
             raise IncompatibleSampleError(f"frames of {width}x{height} are smaller than the {_WINDOW}x{_WINDOW} window")
-        per_frame: list[float] = []
-        for generated, reference in frame_pairs(sample, self.chunk_size):
-            per_frame += self._values(self._planes(generated), self._planes(reference)).tolist()
+        video = sample["video"]
+        each = 100 * video[:1, :, : _GPU_ROWS + _WINDOW].numel() + 16 * video[:1].numel()
+        size = self.chunk(len(video), each, on_processor=1)
+        pairs = frame_pairs(sample, size)
+        values = [self._values(self._planes(generated), self._planes(reference)) for generated, reference in pairs]
+        per_frame: list[float] = torch.cat(values).tolist()
         # Rounding of equal frames may end a few units of the last place above what the measure can reach.
         score = min(1.0, math.fsum(per_frame) / len(per_frame))
         return MetricResult(self.name, score, {"per_frame": per_frame, **pair_details(sample)})
@@ -135,13 +139,17 @@ def _blur(maps: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts, dim=-1)
 
 
-@lru_cache(maxsize=32)
 def _band(count: int, device: torch.device) -> torch.Tensor:
     """Return a ``(count, count + 10)`` matrix whose rows hold the window, each one step further right."""
     import torch
     from torch.nn import functional as F
 
-    steps = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
-    taps = torch.exp(-(steps**2) / (2 * _SIGMA**2))
-    row = F.pad(taps / taps.sum(), [0, count])
-    return row.repeat(count)[: count * (count + _WINDOW - 1)].view(count, -1).to(device)
+    from pytest_vidmetrics.networks.shared import table
+
+    def make() -> torch.Tensor:
+        steps = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
+        taps = torch.exp(-(steps**2) / (2 * _SIGMA**2))
+        row = F.pad(taps / taps.sum(), [0, count])
+        return row.repeat(count)[: count * (count + _WINDOW - 1)].view(count, -1)
+
+    return table("ssim window", device, make, count)

@@ -47,9 +47,9 @@ class _FlowMetric(BaseMetric):
     The score is the mean over pairs of the mean endpoint error in pixels; lower is better. ``protocol="v2"`` keeps
     the fastest pixels and bins both flows alike; ``"fastvideo"`` gives that project's numbers on the same flow.
     ``model_name`` and ``ckpt`` name the network, see :class:`pytest_vidmetrics.networks.flow.clip_flow.FlowModel`.
-    ``chunk_size`` pairs go through it at a time. Fields are kept in ``precision``, float16 or, lossless, float32;
-    with ``store_fields`` also in the result store (4 or 8 bytes per pixel and pair), where both metrics here and
-    ``vbench.dynamic_degree`` find them.
+    At most ``chunk_size`` pairs go through it at a time. Fields are kept in ``precision``, float16 or, lossless,
+    float32; with ``store_fields`` also in the result store (4 or 8 bytes per pixel and pair), where both metrics
+    here, and beside them ``vbench.dynamic_degree``, find them.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
@@ -73,7 +73,7 @@ class _FlowMetric(BaseMetric):
         grid_size: int = 8,
         model_name: str = "raft_large",
         ckpt: str = "things",
-        chunk_size: int = 4,
+        chunk_size: int | None = None,
         precision: Literal["float16", "float32"] = "float16",
         store_fields: bool = True,
     ) -> None:
@@ -94,14 +94,16 @@ class _FlowMetric(BaseMetric):
 
     def flow(self, video: Tensor) -> ClipFlow:
         """Return the flow of ``(T, 3, H, W)`` uint8 frames, shared by the metrics of one sample."""
+        from pytest_vidmetrics.networks.flow import memory
         from pytest_vidmetrics.networks.flow.clip_flow import clip_flow, padded
 
+        size = self.chunk(len(video) - 1, memory.pair_bytes(*video.shape[-2:]), memory.PAIRS_ON_PROCESSOR)
         return clip_flow(
             video,
             self._model(),
             lambda: padded(self._raft) if self.model_name == "raft_large" else self._dpflow,
             self.device,
-            self.chunk_size,
+            size,
             self.precision,
             store=self.store_fields,
         )

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
-from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode
+from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode, frame_bytes
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import CLIP_L14, LAION_HEAD
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.aesthetic import AestheticHead
     from pytest_vidmetrics.networks.clip.towers import ClipImage
+
+_INSIDE = 64 << 20
+"""Bytes that one frame takes inside the network."""
 
 
 @register("vbench.aesthetic_quality")
@@ -25,7 +28,7 @@ class AestheticQuality(VBenchMetric):
     and given to the linear head. The result is not clamped. Upstream runs CLIP in float16 on CUDA; here it is
     float32 everywhere. Source: Vchitect/VBench ``aesthetic_quality.py``, arXiv 2311.17982.
 
-    ``chunk_size`` frames are held as floating point at a time; it does not change the score.
+    At most ``chunk_size`` frames are held as floating point at a time; it does not change the score.
     """
 
     backbone: ClassVar[str | None] = "clip-vit-large-patch14"
@@ -36,12 +39,13 @@ class AestheticQuality(VBenchMetric):
     _image: Network[ClipImage] = Network("clip-vit-large-patch14.image", ".clip.towers:read_image", CLIP_L14)
     _head: Network[AestheticHead] = Network("sa_0_4_vit_l_14_linear.pth", ".clip.aesthetic:read", LAION_HEAD)
 
-    def __init__(self, chunk_size: int = 32) -> None:
+    def __init__(self, chunk_size: int | None = None) -> None:
         self.chunk_size = chunk_size
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip; ``details["frame_results"]`` holds each frame's score."""
         video = self.clip(sample)
-        embeddings = encode(video, clip_float, self._image, self.chunk_size)
+        size = self.chunk(len(video), frame_bytes(video, _INSIDE), on_processor=32)
+        embeddings = encode(video, clip_float, self._image, size)
         scores = (self._head(embeddings).double() / 10).tolist()
         return MetricResult(self.name, sum(scores) / len(scores), {"frame_results": scores})

@@ -9,7 +9,7 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric
-from pytest_vidmetrics.metrics.vbench.frames import clip_pillow, encode
+from pytest_vidmetrics.metrics.vbench.frames import clip_pillow, encode, frame_bytes
 from pytest_vidmetrics.metrics.vbench.totals import Compat
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import CLIP_B32, CLIP_MERGES
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 CONTEXT = 77
+_INSIDE = 64 << 20
+"""Bytes that one frame takes inside the network."""
 
 
 @register("vbench.appearance_style")
@@ -46,7 +48,7 @@ class AppearanceStyle(FrameWeightedMetric):
     _text: Network[ClipText] = Network("clip-vit-base-patch32.text", ".clip.towers:read_text", CLIP_B32)
     _tokenizer: Network[ClipTokenizer] = Network("clip-merges.tokenizer", ".clip.towers:read_tokenizer", CLIP_MERGES)
 
-    def __init__(self, compat: Compat = "upstream", chunk_size: int = 32) -> None:
+    def __init__(self, compat: Compat = "upstream", chunk_size: int | None = None) -> None:
         super().__init__(compat, chunk_size)
         self._styles: dict[str, torch.Tensor] = {}
 
@@ -58,7 +60,8 @@ class AppearanceStyle(FrameWeightedMetric):
         if style is None:
             return self._skip(sample, "auxiliary_info has no style phrase under 'appearance_style'")
         video = self.clip(sample)
-        images = F.normalize(encode(video, clip_pillow, self._image, self.chunk_size), dim=-1)
+        size = self.chunk(len(video), frame_bytes(video, _INSIDE), on_processor=32)
+        images = F.normalize(encode(video, clip_pillow, self._image, size), dim=-1)
         scores = (images.double() @ self._style(style).double()).tolist()
         return MetricResult(self.name, sum(scores) / len(scores), {"style": style, "frame_results": scores})
 

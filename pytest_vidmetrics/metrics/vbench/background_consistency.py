@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric, temporal_consistency
-from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode
-from pytest_vidmetrics.metrics.vbench.totals import Compat
+from pytest_vidmetrics.metrics.vbench.frames import clip_float, encode, frame_bytes
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import CLIP_B32
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.towers import ClipImage
+
+_INSIDE = 64 << 20
+"""Bytes that one frame takes inside the network."""
 
 
 @register("vbench.background_consistency")
@@ -34,11 +36,9 @@ class BackgroundConsistency(FrameWeightedMetric):
 
     _image: Network[ClipImage] = Network("clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32)
 
-    def __init__(self, compat: Compat = "upstream", chunk_size: int = 32) -> None:
-        super().__init__(compat, chunk_size)
-
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip of at least two frames."""
         video = self.clip(sample, least=2)
-        score, details = temporal_consistency(encode(video, clip_float, self._image, self.chunk_size))
+        size = self.chunk(len(video), frame_bytes(video, _INSIDE), on_processor=32)
+        score, details = temporal_consistency(encode(video, clip_float, self._image, size))
         return MetricResult(self.name, score, details)

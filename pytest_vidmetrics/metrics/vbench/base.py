@@ -57,11 +57,11 @@ class FrameWeightedMetric(VBenchMetric):
     """A dimension whose upstream score of a corpus is a mean over frames.
 
     ``compat="upstream"``: a corpus weights each clip by its frames, as one process of upstream does;
-    ``"fixed"``: the mean over clips. ``chunk_size`` frames go through the
-    network at a time; it does not change the score.
+    ``"fixed"``: the mean over clips. At most ``chunk_size`` frames go through
+    the network at a time; it does not change the score.
     """
 
-    def __init__(self, compat: Compat = "upstream", chunk_size: int = 16) -> None:
+    def __init__(self, compat: Compat = "upstream", chunk_size: int | None = None) -> None:
         one_of("compat", compat, ("upstream", "fixed"))
         self.compat: Compat = compat
         self.chunk_size = chunk_size
@@ -77,6 +77,7 @@ def temporal_consistency(features: torch.Tensor) -> tuple[float, dict[str, Any]]
     For ``(T, D)`` features and each frame after the first: the mean of its cosine with the previous and with
     the first frame, negative cosines counted as 0. The score is the mean over these ``T - 1`` values.
     """
+    import torch
     import torch.nn.functional as F
 
     unit = F.normalize(features.float(), dim=-1)
@@ -84,12 +85,12 @@ def temporal_consistency(features: torch.Tensor) -> tuple[float, dict[str, Any]]
     first = F.cosine_similarity(unit[:1], unit[1:], dim=-1).clamp(min=0)
     similarity = ((previous + first) / 2).double()
     count = len(similarity)
-    total = float(similarity.sum())
+    total, *values = torch.cat([similarity.sum()[None], previous.double(), first.double()]).tolist()
     return total / count, {
         "video_sim": total,
         "cnt_per_video": count,
-        "to_previous": [float(value) for value in previous],
-        "to_first": [float(value) for value in first],
+        "to_previous": values[:count],
+        "to_first": values[count:],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.choice import one_of
@@ -37,7 +38,7 @@ class DynamicDegree(VBenchMetric):
     for at least one pair and leaves the padding out.
 
     Pairs after the one that decides are not computed: ``details["pair_scores"]`` ends with it.
-    ``chunk_size`` pairs go through the network at a time; it does not change the score.
+    At most ``chunk_size`` pairs go through the network at a time; it does not change the score.
     Source: Vchitect/VBench ``dynamic_degree.py``, arXiv 2311.17982.
     """
 
@@ -49,7 +50,7 @@ class DynamicDegree(VBenchMetric):
 
     _network: Network[RaftThings] = Network("raft-things.pth", ".flow.raft:read", RAFT_THINGS)
 
-    def __init__(self, compat: Compat = "upstream", chunk_size: int = 4) -> None:
+    def __init__(self, compat: Compat = "upstream", chunk_size: int | None = None) -> None:
         one_of("compat", compat, ("upstream", "fixed"))
         self.compat: Compat = compat
         self.chunk_size = chunk_size
@@ -63,30 +64,42 @@ class DynamicDegree(VBenchMetric):
         limit, needed = threshold(video.shape[-2], video.shape[-1]), pairs_needed(len(video))
         if self.compat == "fixed":
             needed = max(1, needed)
-        dynamic, scores = decide(self.pair_scores(video, keep=step == 1), len(video) - 1, limit, needed)
+        count = Count(limit, needed, len(video) - 1)
+        scores = decide(self.pair_scores(video, count, keep=step == 1 and _others_want_flow()), count)
         details = {"threshold": limit, "needed": needed, "frames_used": len(video), "pair_scores": scores}
-        return MetricResult(self.name, float(dynamic), details)
+        return MetricResult(self.name, float(count.dynamic), details)
 
     def _check(self, video: torch.Tensor) -> None:
         from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
 
         FlowModel().check(self.name, video.shape[-2], video.shape[-1], self.device)
 
-    def pair_scores(self, video: torch.Tensor, *, keep: bool = False) -> Iterator[float]:
+    def pair_scores(self, video: torch.Tensor, count: Count | None = None, *, keep: bool = False) -> Iterator[float]:
         """Yield how much each pair of consecutive ``(T, 3, H, W)`` uint8 frames moves, in pixels.
 
-        ``keep`` takes the flow from, or leaves it to, other metrics that look at the same frames, now or later.
+        With ``count`` no pair is computed that could come after the one that decides it. ``keep`` takes the flow from,
+        or leaves it to, other metrics that look at the same frames, now or later.
         """
+        from pytest_vidmetrics.networks.flow import memory
         from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow, FlowModel, clip_flow, padded
 
         forward = padded(self._network)
+        pairs = len(video) - 1
+        size = self.chunk(pairs, memory.pair_bytes(*video.shape[-2:]), memory.PAIRS_ON_PROCESSOR)
         if keep:
-            flow = clip_flow(video, FlowModel(), lambda: forward, self.device, self.chunk_size)
+            flow = clip_flow(video, FlowModel(), lambda: forward, self.device, size)
         else:
-            flow = ClipFlow(video, lambda: forward, self.chunk_size, precision=None)
-        for pair in range(len(flow)):
-            whole, inside = flow.motion(pair)
+            flow = ClipFlow(video, lambda: forward, size, precision=None)
+        for pair in range(pairs):
+            whole, inside = flow.motion(pair, pairs if count is None else count.sure)
             yield whole if self.compat == "upstream" else inside
+
+
+def _others_want_flow() -> bool:
+    """Whether metrics of flow look at the same sample: a field of one pair is 1.6 MB at 480p."""
+    from pytest_vidmetrics.networks.shared import company
+
+    return any(name.startswith("optical_flow.") for name in company())
 
 
 def frame_step(fps: float) -> int:
@@ -106,15 +119,44 @@ def pairs_needed(frames: int) -> int:
     return round(4 * frames / 16)
 
 
-def decide(scores: Iterator[float], pairs: int, limit: float, needed: int) -> tuple[bool, list[float]]:
-    """Return whether a clip is dynamic, and the scores up to the pair that decides it."""
+def decide(scores: Iterator[float], count: Count) -> list[float]:
+    """Count pairs until one decides whether the clip is dynamic, and return the scores up to it."""
     seen: list[float] = []
-    moving = 0
     for score in scores:
         seen.append(score)
-        moving += score > limit
-        if moving >= needed:
-            return True, seen
-        if moving + pairs - len(seen) < needed:
+        count.add(score)
+        if count.decided:
             break
-    return False, seen
+    return seen
+
+
+@dataclass
+class Count:
+    """Moving pairs so far: of ``pairs``, ``needed`` must move more than ``limit``."""
+
+    limit: float
+    needed: int
+    pairs: int
+    moving: int = 0
+    seen: int = 0
+
+    def add(self, score: float) -> None:
+        """Count the next pair."""
+        self.seen += 1
+        self.moving += score > self.limit
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether enough pairs moved. A clip without pairs is not dynamic."""
+        return self.seen > 0 and self.moving >= self.needed
+
+    @property
+    def decided(self) -> bool:
+        """Whether the pairs that are left change nothing."""
+        return self.dynamic or self.moving + self.pairs - self.seen < self.needed
+
+    @property
+    def sure(self) -> int:
+        """How many more pairs have to be seen before the clip can be decided, whatever they show; at least 1."""
+        short, left = self.needed - self.moving, self.pairs - self.seen
+        return max(1, min(short, left - short + 1))

@@ -25,6 +25,12 @@ def middle_indices(total: int, count: int) -> list[int]:
     return picked + picked[-1:] * (count - len(picked))
 
 
+def picked(video: torch.Tensor, count: int) -> torch.Tensor:
+    """Return ``count`` frames of a clip, see :func:`middle_indices`; the clip itself when it is made of them."""
+    places = middle_indices(len(video), count)
+    return video if places == list(range(len(video))) else video[places]
+
+
 def as_uint8(video: torch.Tensor) -> torch.Tensor:
     """Return ``(T, 3, H, W)`` uint8 frames; floating point frames in [0, 1] are rounded to levels."""
     import torch
@@ -73,8 +79,9 @@ def dino(frames: torch.Tensor) -> torch.Tensor:
 
 def normalise(frames: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
     """Return ``(frames / 255 - mean) / std`` per channel, in float32."""
-    shift = frames.new_tensor(mean, dtype=frames.dtype).view(-1, 1, 1)
-    scale = frames.new_tensor(std, dtype=frames.dtype).view(-1, 1, 1)
+    from pytest_vidmetrics.networks.shared import per_channel
+
+    shift, scale = (per_channel(values, frames) for values in (mean, std))
     return (frames / 255.0 - shift) / scale
 
 
@@ -88,6 +95,14 @@ def encode(
     import torch
 
     return torch.cat([network(prepare(part)) for part in chunks(video, size)])
+
+
+def frame_bytes(video: torch.Tensor, inside: int) -> int:
+    """Return the memory that one frame takes on its way through a network that itself needs ``inside`` bytes.
+
+    The frame is there as floats twice while it is resized.
+    """
+    return 2 * 4 * video[0].numel() + inside
 
 
 def _resize(frames: torch.Tensor, mode: str) -> torch.Tensor:

@@ -14,8 +14,8 @@ from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.frames import (
     centre_crop,
-    middle_indices,
     normalise,
+    picked,
     shorter_side,
 )
 from pytest_vidmetrics.networks.declared import Network
@@ -64,7 +64,7 @@ class HumanAction(VBenchMetric):
         if action not in known_actions():
             hint = closest(action, known_actions())
             return self._skip(sample, f"{action!r} in the prompt is not a Kinetics-400 action{hint}")
-        logits = self._network(prepare(video[middle_indices(len(video), FRAMES)])[None])[0]
+        logits = self._network(prepare(picked(video, FRAMES))[None])[0]
         kept = likely_actions(logits)
         found = any(label.lower() == action for label, _ in kept)
         details = {"action": action, "kept": [[label, probability] for label, probability in kept]}
@@ -91,9 +91,12 @@ def action_of(prompt: str) -> str:
 
 def likely_actions(logits: torch.Tensor) -> list[tuple[str, float]]:
     """Return which of the five likeliest labels of ``(400,)`` logits pass, with their rounded probabilities."""
+    import torch
+
     values, indices = logits.float().sigmoid().topk(TOP)
-    rounded = [round(value, 4) for value in values.tolist()]
-    pairs = zip(indices.tolist(), rounded, strict=True)
+    likely, places = torch.stack([values.double(), indices.double()]).tolist()
+    rounded = [round(value, 4) for value in likely]
+    pairs = zip(map(int, places), rounded, strict=True)
     return [(labels()[index], value) for index, value in pairs if value >= THRESHOLD]
 
 

@@ -9,7 +9,7 @@ from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
-from pytest_vidmetrics.metrics.vbench.frames import centre_crop, encode
+from pytest_vidmetrics.metrics.vbench.frames import centre_crop, encode, frame_bytes
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import MUSIQ_SPAQ
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 Preprocess = Literal["longer", "shorter", "shorter_centercrop", "none"]
 LIMIT = 512
+_BYTES_A_PIXEL = 1200
+"""What the network takes for each pixel that it sees."""
+_SCALED_PIXELS = (49 + 144) * 32 * 32
+"""Pixels of the two scales that the network makes itself."""
 
 
 @register("vbench.imaging_quality")
@@ -33,7 +37,7 @@ class ImagingQuality(VBenchMetric):
     512 x 512 too, ``"none"`` scores them as they are. Source: Vchitect/VBench ``imaging_quality.py``,
     arXiv 2311.17982; MUSIQ arXiv 2108.05997.
 
-    ``chunk_size`` frames go through the network at a time; it does not change the score.
+    At most ``chunk_size`` frames go through the network at a time; it does not change the score.
     """
 
     backbone: ClassVar[str | None] = "musiq-spaq"
@@ -42,7 +46,7 @@ class ImagingQuality(VBenchMetric):
 
     _network: Network[Musiq] = Network("musiq-spaq", ".musiq:read", MUSIQ_SPAQ)
 
-    def __init__(self, preprocess: Preprocess = "longer", chunk_size: int = 4) -> None:
+    def __init__(self, preprocess: Preprocess = "longer", chunk_size: int | None = None) -> None:
         modes = ("longer", "shorter", "shorter_centercrop", "none")
         one_of("preprocess", preprocess, modes)
         self.preprocess: Preprocess = preprocess
@@ -51,8 +55,16 @@ class ImagingQuality(VBenchMetric):
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip."""
         video = self.clip(sample)
-        scores = encode(video, self._prepare, self._network, self.chunk_size).double().tolist()
+        height, width = video.shape[-2:]
+        shrunk = 1.0 if self.preprocess == "none" else min(1.0, LIMIT / self._side(height, width)) ** 2
+        inside = int(_BYTES_A_PIXEL * (height * width * shrunk + _SCALED_PIXELS))
+        size = self.chunk(len(video), frame_bytes(video, inside), on_processor=4)
+        scores = encode(video, self._prepare, self._network, size).double().tolist()
         return MetricResult(self.name, sum(scores) / len(scores) / 100, {"frame_results": scores})
+
+    def _side(self, height: int, width: int) -> int:
+        """Return the side that must not be longer than the limit."""
+        return max(height, width) if self.preprocess == "longer" else min(height, width)
 
     def _prepare(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, 3, h, w)`` float32 frames in [0, 1] that the network scores."""
@@ -60,7 +72,7 @@ class ImagingQuality(VBenchMetric):
 
         images = frames.float()
         height, width = images.shape[-2:]
-        side = max(height, width) if self.preprocess == "longer" else min(height, width)
+        side = self._side(height, width)
         if self.preprocess == "none" or side <= LIMIT:
             return images / 255
         scale = LIMIT / side

@@ -39,24 +39,28 @@ class MotionSmoothness(VBenchMetric):
 
     _network: Network[AmtS] = Network("amt-s", ".amt.network:read", AMT_S)
 
-    def __init__(self, chunk_size: int = 4) -> None:
+    def __init__(self, chunk_size: int | None = None) -> None:
         self.chunk_size = chunk_size
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip; ``details["pair_differences"]`` holds each pair's difference in levels."""
-        from pytest_vidmetrics.networks.flow.memory import pairs_at_once
+        import torch
+
+        from pytest_vidmetrics.networks.flow import memory
 
         video = self.clip(sample, least=3)
         self._check(video)
         ends = video[::2]
         truth = video[1::2][: len(ends) - 1]
-        differences: list[float] = []
-        step = pairs_at_once(self.chunk_size, video.shape[-2], video.shape[-1], video.device)
-        for start in range(0, len(truth), step):
-            stop = min(start + step, len(truth))
+        found = []
+        each = memory.pair_bytes(video.shape[-2], video.shape[-1], volumes=2)
+        size = self.chunk(len(truth), each, on_processor=memory.PAIRS_ON_PROCESSOR)
+        for start in range(0, len(truth), size):
+            stop = min(start + size, len(truth))
             predicted = self._predict(ends[start:stop], ends[start + 1 : stop + 1])
             gaps = (predicted.int() - truth[start:stop].int()).abs()
-            differences += gaps.flatten(1).double().mean(dim=1).tolist()
+            found.append(gaps.flatten(1).double().mean(dim=1))
+        differences: list[float] = torch.cat(found).tolist()
         score = (255 - sum(differences) / len(differences)) / 255
         return MetricResult(self.name, score, {"pair_differences": differences})
 

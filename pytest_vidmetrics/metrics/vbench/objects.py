@@ -43,6 +43,8 @@ class ObjectMetric(VBenchMetric):
 
     _network: Network[Grit] = Network("grit-b", ".grit.network:read", GRIT_B, BERT_VOCABULARY)
 
+    chunk_size: int
+
     def __init__(self, chunk_size: int = FRAMES) -> None:
         if chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")

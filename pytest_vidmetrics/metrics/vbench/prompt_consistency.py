@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
-from pytest_vidmetrics.metrics.vbench.frames import clip_uint8, middle_indices
+from pytest_vidmetrics.metrics.vbench.frames import clip_uint8, picked
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import CLIP_MERGES, VICLIP
 
@@ -52,9 +52,8 @@ class PromptConsistency(VBenchMetric):
         from pytest_vidmetrics.networks import shared
 
         video, prompt = self.clip(sample), self.words(sample)
-        picked = middle_indices(len(video), FRAMES)
         key = (self.backbone, str(self.device), "middle-8", "video")
-        feature = shared.once(key, lambda: self._encode(video[picked]))
+        feature = shared.once(key, lambda: self._encode(picked(video, FRAMES)))
         score = float((feature.double() * self._phrase(prompt).double()).sum())
         return MetricResult(self.name, score)
 

@@ -54,6 +54,8 @@ class Scene(VBenchMetric):
         "tag2text-swin-b", ".tag2text.network:read", TAG2TEXT, BERT_VOCABULARY, TAG2TEXT_TAGS
     )
 
+    chunk_size: int
+
     def __init__(self, compat: Compat = "upstream", chunk_size: int = 8) -> None:
         one_of("compat", compat, ("upstream", "fixed"))
         self.compat: Compat = compat

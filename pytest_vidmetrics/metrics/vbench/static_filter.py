@@ -15,8 +15,8 @@ KEPT = 5
 LARGEST = 0.02
 
 
-def is_static(video: torch.Tensor, forward: Forward, chunk_size: int) -> bool:
-    """Whether a clip of ``(T, 3, H, W)`` uint8 frames hardly moves.
+def is_static(video: torch.Tensor, forward: Forward, size: int) -> bool:
+    """Whether a clip of ``(T, 3, H, W)`` uint8 frames hardly moves; ``size`` pairs are computed together.
 
     A pair of consecutive frames moves when the mean of the largest 2 % of its flow magnitudes exceeds
     ``3 * min(H, W) / 256`` pixels; at most ``round(2 T / 16)`` may. First against last frame, both ways, must not
@@ -26,27 +26,26 @@ def is_static(video: torch.Tensor, forward: Forward, chunk_size: int) -> bool:
 
     Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for frames too small for RAFT.
     """
+    import torch
+
     from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
 
     height, width = video.shape[-2:]
     FlowModel().check("the static filter", height, width, video.device)
     limit, allowed = 3.0 * min(height, width) / 256.0, round(2 * len(video) / 16)
     moving = 0
-    for score in pair_motion(video, forward, chunk_size):
+    for score in pair_motion(video, forward, size):
         moving += score > limit
         if moving > allowed:
             return False
-    ends = video[[0, -1, 0]]
-    return all(score <= limit * allowed * 2 for score in pair_motion(ends, forward, chunk_size))
+    ends = torch.cat([video[:1], video[-1:], video[:1]])
+    return all(score <= limit * allowed * 2 for score in pair_motion(ends, forward, size))
 
 
-def pair_motion(video: torch.Tensor, forward: Forward, chunk_size: int) -> Iterator[float]:
+def pair_motion(video: torch.Tensor, forward: Forward, size: int) -> Iterator[float]:
     """Yield the mean of the largest 2 % of the flow magnitudes of each pair of consecutive frames, in pixels."""
-    from pytest_vidmetrics.networks.flow.memory import pairs_at_once
-
-    step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1], video.device)
-    for start in range(0, len(video) - 1, step):
-        flow, _ = forward(video[start : start + step + 1])
+    for start in range(0, len(video) - 1, size):
+        flow, _ = forward(video[start : start + size + 1])
         magnitude = flow.square().sum(dim=1).sqrt().flatten(1)
         taken = int(LARGEST * magnitude.shape[1])
         yield from magnitude.topk(taken, dim=1).values.double().mean(dim=1).tolist()

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import FrameWeightedMetric, temporal_consistency
-from pytest_vidmetrics.metrics.vbench.frames import dino, encode
+from pytest_vidmetrics.metrics.vbench.frames import dino, encode, frame_bytes
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import DINO_B16
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.dino import Dino
+
+_INSIDE = 64 << 20
+"""Bytes that one frame takes inside the network."""
 
 
 @register("vbench.subject_consistency")
@@ -36,5 +39,6 @@ class SubjectConsistency(FrameWeightedMetric):
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip of at least two frames."""
         video = self.clip(sample, least=2)
-        score, details = temporal_consistency(encode(video, dino, self._network, self.chunk_size))
+        size = self.chunk(len(video), frame_bytes(video, _INSIDE), on_processor=16)
+        score, details = temporal_consistency(encode(video, dino, self._network, size))
         return MetricResult(self.name, score, details)

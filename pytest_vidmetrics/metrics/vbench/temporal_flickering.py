@@ -14,6 +14,8 @@ from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import RAFT_THINGS
 
 if TYPE_CHECKING:
+    import torch
+
     from pytest_vidmetrics.networks.flow.clip_flow import Forward
     from pytest_vidmetrics.networks.flow.raft import RaftThings
 
@@ -29,7 +31,7 @@ class TemporalFlickering(BaseMetric):
     ``static_filter=True`` is the benchmark's own protocol: of each ``text_prompt`` only the first five clips count
     that hardly move (:func:`~.static_filter.is_static`, by RAFT). A prompt with fewer is remarked upon. Every clip
     is scored all the same; ``details["static"]`` says whether it is one of them.
-    ``chunk_size`` pairs go through RAFT at a time; it does not change the score.
+    At most ``chunk_size`` pairs go through RAFT at a time; it does not change the score.
     """
 
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
@@ -46,7 +48,7 @@ class TemporalFlickering(BaseMetric):
         choose=lambda metric: [RAFT_THINGS] if metric.static_filter else [],
     )
 
-    def __init__(self, static_filter: bool = False, chunk_size: int = 4) -> None:
+    def __init__(self, static_filter: bool = False, chunk_size: int | None = None) -> None:
         self.static_filter = static_filter
         self.chunk_size = chunk_size
 
@@ -76,22 +78,33 @@ class TemporalFlickering(BaseMetric):
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score ``video``, ``(T, 3, H, W)`` uint8."""
-        import itertools
         import math
 
         frames = sample["video"]
         if len(frames) < 2:
             return self._skip(sample, f"the clip has {len(frames)} frame: flicker needs at least 2")
-        # One pair at a time: two frames of int16, whatever the length of the clip.
-        pairs = itertools.pairwise(frames)
-        sums = [int((after.short() - before.short()).abs_().sum()) for before, after in pairs]
-        per_pair = [total / frames[0].numel() for total in sums]
+        per_pair = [total / frames[0].numel() for total in self._sums(frames)]
         score = (255.0 - math.fsum(per_pair) / len(per_pair)) / 255.0
         details: dict[str, Any] = {"per_pair_mae": per_pair}
         if self.static_filter:
-            still = is_static(frames, self._forward(), self.chunk_size)
+            still = is_static(frames, self._forward(), self._pairs(frames))
             details |= {"static": still, "text_prompt": str(sample["text_prompt"])}
         return MetricResult(self.name, score, details)
+
+    def _pairs(self, frames: torch.Tensor) -> int:
+        from pytest_vidmetrics.networks.flow import memory
+
+        return self.chunk(len(frames) - 1, memory.pair_bytes(*frames.shape[-2:]), memory.PAIRS_ON_PROCESSOR)
+
+    def _sums(self, frames: torch.Tensor) -> list[int]:
+        """Return the exact sum of absolute differences of each pair of consecutive frames."""
+        import torch
+
+        size = self.chunk(len(frames) - 1, 16 * frames[0].numel(), on_processor=1)
+        before, after = frames[:-1].split(size), frames[1:].split(size)
+        sums = [(b.short() - a.short()).abs_().sum(dim=(1, 2, 3)) for a, b in zip(before, after, strict=True)]
+        found: list[int] = torch.cat(sums).tolist()
+        return found
 
 
 def _static_by_prompt(results: Mapping[str, MetricResult]) -> dict[str, list[str]]:

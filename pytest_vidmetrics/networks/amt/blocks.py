@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.flow import correlation
+from pytest_vidmetrics.networks.flow.correlation import positions
 
 LEVELS = 4
 RADIUS = 3
@@ -24,10 +27,14 @@ def resize(images: torch.Tensor, factor: float) -> torch.Tensor:
 def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Return ``(N, C, H, W)`` images read where the ``(N, 2, H, W)`` flow in pixels (x, y) points; edges repeat."""
     height, width = images.shape[-2:]
-    across = torch.linspace(-1, 1, width, device=flow.device) + flow[:, 0] / ((width - 1) / 2)
-    down = torch.linspace(-1, 1, height, device=flow.device)[:, None] + flow[:, 1] / ((height - 1) / 2)
+    across = _even(width, flow.device) + flow[:, 0] / ((width - 1) / 2)
+    down = _even(height, flow.device)[:, None] + flow[:, 1] / ((height - 1) / 2)
     grid = torch.stack([across, down], dim=-1)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def _even(count: int, device: torch.device) -> torch.Tensor:
+    return shared.table("even steps", device, lambda: torch.linspace(-1, 1, count), count)
 
 
 def conv_prelu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -170,13 +177,13 @@ class UpdateBlock(nn.Module):
 def correlation_pyramids(first: torch.Tensor, second: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Return all-pairs correlations first-to-second and second-to-first, each at four sizes.
 
-    Each level is ``(N, H * W, h, w)``: for every position of the one, a map over the other.
+    Each level is ``(N * H * W, 1, h, w)``: for every position of the one, a map over the other.
     """
     height, width = first.shape[-2:]
     product = first.flatten(2).transpose(1, 2) @ second.flatten(2) / math.sqrt(first.shape[1])
     pyramids: list[list[torch.Tensor]] = []
     for volume in (product, product.transpose(1, 2)):
-        levels = [volume.reshape(len(first), height * width, height, width)]
+        levels = [volume.reshape(len(first) * height * width, 1, height, width)]
         for _ in range(LEVELS - 1):
             levels.append(F.avg_pool2d(levels[-1], 2))
         pyramids.append(levels)
@@ -185,17 +192,4 @@ def correlation_pyramids(first: torch.Tensor, second: torch.Tensor) -> tuple[lis
 
 def look_up(levels: Sequence[torch.Tensor], flow: torch.Tensor) -> torch.Tensor:
     """Return the ``(N, 196, H, W)`` correlations in 7 x 7 windows around where ``(N, 2, H, W)`` flow points."""
-    batch, _, height, width = flow.shape
-    options: Any = {"device": flow.device, "dtype": flow.dtype}
-    rows, columns = torch.meshgrid(torch.arange(height, **options), torch.arange(width, **options), indexing="ij")
-    centre = (torch.stack([columns, rows]) + flow).permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
-    steps = torch.arange(-RADIUS, RADIUS + 1, **options)
-    # The published networks were trained with windows whose first axis moves along x.
-    window = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1)
-    found = []
-    for i, volume in enumerate(levels):
-        extent = torch.tensor([volume.shape[-1] - 1, volume.shape[-2] - 1], **options)
-        grid = 2 * (centre / 2**i + window) / extent - 1
-        maps = volume.flatten(0, 1).unsqueeze(1)
-        found.append(F.grid_sample(maps, grid, align_corners=True).reshape(batch, height, width, -1))
-    return torch.cat(found, dim=-1).permute(0, 3, 1, 2)
+    return correlation.look_up(levels, positions(flow) + flow, RADIUS)

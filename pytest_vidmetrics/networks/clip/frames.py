@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.clip.towers import read_image
 from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
 
@@ -38,8 +39,7 @@ class ClipFrames:
             raise IncompatibleSampleError("the clip has no frames, clip needs at least 1")
         total: torch.Tensor | float = 0.0
         for chunk in frames.split(_CHUNK):
-            with torch.backends.cudnn.flags(allow_tf32=False):
-                total = total + self._image(pixels(chunk).to(self._device)).double().sum(dim=0)
+            total = total + self._image(pixels(chunk).to(self._device)).double().sum(dim=0)
         return torch.as_tensor(total / len(frames)).cpu()
 
 
@@ -54,7 +54,7 @@ def pixels(frames: torch.Tensor) -> torch.Tensor:
     resized = functional.resize(frames, size, interpolation=InterpolationMode.BICUBIC, antialias=True)
     top, left = (size[0] - SIDE) // 2, (size[1] - SIDE) // 2
     cropped = resized[:, :, top : top + SIDE, left : left + SIDE].float()
-    mean, std = (cropped.new_tensor(values).view(3, 1, 1) * 255 for values in (CLIP_MEAN, CLIP_STD))
+    mean, std = (shared.per_channel(values, cropped) * 255 for values in (CLIP_MEAN, CLIP_STD))
     return (cropped - mean) / std
 
 

@@ -15,7 +15,7 @@ from pytest_vidmetrics.core.weights import Weights, weights_sha256
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.flow import dpflow
 from pytest_vidmetrics.networks.flow import raft as raft_things
-from pytest_vidmetrics.networks.flow.memory import check_memory, pairs_at_once
+from pytest_vidmetrics.networks.flow.memory import check_memory
 from pytest_vidmetrics.networks.flow.store import StoredPairs
 from pytest_vidmetrics.networks.published.video import DPFLOW, RAFT_THINGS
 
@@ -80,21 +80,21 @@ class ClipFlow:
     """Flow from each frame of a clip to the next, computed when it is asked for.
 
     ``video`` is ``(T, 3, H, W)`` uint8. ``forward`` returns the network; it is called when a pair is in neither this
-    object nor ``stored``. With ``precision=None`` no fields are kept, only how much each pair moves; with ``stored``
-    only those of the last few pairs.
+    object nor ``stored``; ``size`` pairs are computed together. With ``precision=None`` no fields are kept, only how
+    much each pair moves; with ``stored`` only those of the last few pairs.
     """
 
     def __init__(
         self,
         video: torch.Tensor,
         forward: Callable[[], Forward],
-        chunk_size: int,
+        size: int,
         precision: Precision | None = "float16",
         stored: StoredPairs | None = None,
     ) -> None:
         self._video, self._forward, self._stored = video, forward, stored
         self._dtype = None if precision is None else getattr(torch, precision)
-        self._step = pairs_at_once(chunk_size, video.shape[-2], video.shape[-1], video.device)
+        self._size = size
         self._fields: dict[int, npt.NDArray[Any]] = {}
         self._motion: dict[int, tuple[float, float]] = {}
 
@@ -108,26 +108,29 @@ class ClipFlow:
             known = None if self._stored is None else self._stored.field(pair)
             if known is not None:
                 return known
-            self._compute(pair)
+            self._compute(pair, len(self))
         return self._fields[pair]
 
-    def motion(self, pair: int) -> tuple[float, float]:
-        """Return the largest motion of one pair in pixels: over the padded frame, and inside the frame."""
+    def motion(self, pair: int, ahead: int = 1) -> tuple[float, float]:
+        """Return the largest motion of one pair in pixels: over the padded frame, and inside the frame.
+
+        ``ahead`` is how many pairs from this one on will be asked for: no more are computed with it.
+        """
         if pair not in self._motion:
             known = None if self._stored is None else self._stored.motion(pair)
             if known is None:
-                self._compute(pair)
+                self._compute(pair, ahead)
             else:
                 self._motion[pair] = known
         return self._motion[pair]
 
-    def _compute(self, start: int) -> None:
+    def _compute(self, start: int, ahead: int) -> None:
         """Compute some pairs from ``start`` on, and keep them."""
-        flow, inside = self._forward()(self._video[start : start + self._step + 1])
+        flow, inside = self._forward()(self._video[start : start + min(self._size, ahead) + 1])
         cut = flow[inside]
         whole = largest_motion(flow)
-        motion = zip(whole, whole if cut.shape == flow.shape else largest_motion(cut), strict=True)
-        self._motion.update(enumerate(motion, start))
+        both = torch.stack([whole, whole if cut.shape == flow.shape else largest_motion(cut)]).tolist()
+        self._motion.update(enumerate(zip(*both, strict=True), start))
         shared.forwards["flow pairs"] += len(flow)
         if self._dtype is None:
             return
@@ -145,7 +148,7 @@ def clip_flow(
     model: FlowModel,
     forward: Callable[[], Forward],
     device: torch.device | str,
-    chunk_size: int,
+    size: int,
     precision: Precision = "float16",
     *,
     store: bool = True,
@@ -161,14 +164,13 @@ def clip_flow(
         if keeper is not None:
             weights = weights_sha256(model.checkpoint())
             stored = StoredPairs(keeper, video, (model.model_name, model.ckpt, weights, precision))
-        return ClipFlow(video, forward, chunk_size, precision, stored)
+        return ClipFlow(video, forward, size, precision, stored)
 
     return shared.once(("flow", model, str(device), precision, keeper is None), make, of=video)
 
 
-def largest_motion(flow: torch.Tensor) -> list[float]:
-    """Return, for each ``(2, H, W)`` flow, the mean of the largest 5 % of its magnitudes."""
+def largest_motion(flow: torch.Tensor) -> torch.Tensor:
+    """Return, for each ``(2, H, W)`` flow, the mean of the largest 5 % of its magnitudes, in float64."""
     magnitude = flow.square().sum(dim=1).sqrt().flatten(1)
     taken = int(LARGEST * magnitude.shape[1])
-    values: list[float] = magnitude.topk(taken, dim=1).values.double().mean(dim=1).tolist()
-    return values
+    return magnitude.topk(taken, dim=1).values.double().mean(dim=1)

@@ -8,36 +8,36 @@ import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 
-VOLUME_LIMIT = 1 << 28
-"""Most elements of a batch of correlation volumes: one pair of 720p frames takes 1.1 GB with its pyramid."""
 PAIRS_ON_PROCESSOR = 1
 """Most pairs at a time on a processor, whose cache holds no more: four together take a quarter more time."""
 _BYTES = 4
 _PYRAMID = 4 / 3
+_BYTES_A_PIXEL = {1: 640, 2: 1400}
+"""What one pair takes beside the correlation for each pixel of a frame: in RAFT, and in AMT, which has two volumes."""
 _GIB = 1 << 30
 
 
-def pairs_at_once(chunk_size: int, height: int, width: int, device: torch.device | str) -> int:
-    """Return how many pairs of frames go through a network together: no more than memory allows."""
+def pair_bytes(height: int, width: int, volumes: int = 1) -> int:
+    """Return the memory that one pair of frames takes at the peak.
+
+    ``volumes`` is how many correlations are held: every cell of 8 x 8 pixels with every other, in float32, at four
+    sizes.
+    """
     cells = -(-height // 8) * -(-width // 8)
-    most = PAIRS_ON_PROCESSOR if torch.device(device).type == "cpu" else chunk_size
-    return max(1, min(chunk_size, most, VOLUME_LIMIT // cells**2))
+    return int(volumes * cells**2 * _BYTES * _PYRAMID) + _BYTES_A_PIXEL[volumes] * 64 * cells
 
 
 def check_memory(who: str, height: int, width: int, device: torch.device | str, volumes: int = 1) -> None:
-    """Refuse frames whose correlation the main memory cannot hold, before the system ends the process for it.
+    """Refuse frames of which the memory cannot hold one pair, before the system or the GPU ends the work for it.
 
-    ``volumes`` is how many of one pair of frames are held: every cell of 8 x 8 pixels with every other, in float32,
-    at four sizes. A GPU is not asked: PyTorch raises its own error there, which costs one clip.
-    Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`.
+    Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` that says how much is needed and there.
     """
-    if torch.device(device).type != "cpu":
-        return
-    cells = -(-height // 8) * -(-width // 8)
-    needed, total = volumes * cells**2 * _BYTES * _PYRAMID, machine_bytes()
+    device, needed = torch.device(device), pair_bytes(height, width, volumes)
+    total = machine_bytes() if device.type == "cpu" else torch.cuda.mem_get_info(device)[1]
     if needed > total:
+        what = "this machine" if device.type == "cpu" else f"the GPU {device}"
         raise IncompatibleSampleError(
-            f"{who} needs {needed / _GIB:.0f} GiB for one pair of {height} x {width} frames, and this machine has "
+            f"{who} needs {needed / _GIB:.0f} GiB for one pair of {height} x {width} frames, and {what} has "
             f"{total / _GIB:.0f} GiB: score it on a larger one, or a smaller render of it"
         )
 

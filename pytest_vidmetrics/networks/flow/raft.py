@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.flow.correlation import look_up, positions, pyramid
 
 ITERATIONS = 20
+LEVELS, RADIUS = 4, 4
 DIVISOR = 8
 SMALLEST = 128
 """Fewest pixels of a padded side: the coarsest correlation level needs two."""
@@ -83,37 +85,17 @@ class RaftThings:
         model: Any = self._model
         # Each frame is encoded once, though it is in two pairs, and only the last flow is brought to full size.
         maps = model.feature_encoder(frames)
-        correlation = type(model.corr_block)()
-        correlation.corr_pyramid = _pyramid(maps, correlation.num_levels)
+        levels = pyramid(maps[:-1], maps[1:], LEVELS)
         context = model.context_encoder(frames[:-1])
         size = model.update_block.hidden_state_size
         hidden, context = context[:, :size].tanh(), context[:, size:].relu()
-        start = _positions(hidden)
+        start = positions(hidden).expand(len(hidden), -1, -1, -1)
         now = start
         for _ in range(ITERATIONS):
-            seen = correlation.index_pyramid(centroids_coords=now)
+            seen = look_up(levels, now, RADIUS).contiguous()
             hidden, change = model.update_block(hidden, context, seen, now - start)
             now = now + change
         return _upsample(now - start, model.mask_predictor(hidden))
-
-
-def _pyramid(maps: torch.Tensor, levels: int) -> list[torch.Tensor]:
-    """Return what torchvision's ``build_pyramid`` does, scaled in place: the largest volume is held once, not twice."""
-    count, channels, height, width = maps[1:].shape
-    flat = maps.flatten(2)
-    volume = torch.matmul(flat[:-1].transpose(1, 2), flat[1:]).div_(channels**0.5)
-    pyramid = [volume.view(count * height * width, 1, height, width)]
-    for _ in range(levels - 1):
-        pyramid.append(F.avg_pool2d(pyramid[-1], kernel_size=2, stride=2))
-    return pyramid
-
-
-def _positions(like: torch.Tensor) -> torch.Tensor:
-    count, _, height, width = like.shape
-    rows, columns = torch.meshgrid(
-        torch.arange(height, device=like.device), torch.arange(width, device=like.device), indexing="ij"
-    )
-    return torch.stack([columns, rows]).to(like.dtype).expand(count, -1, -1, -1)
 
 
 def _upsample(flow: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
