@@ -133,7 +133,14 @@ class Gauge(TorchDispatchMode):
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
         if func is aten._local_scalar_dense.default:
-            return self._read(args[0])
+            known = getattr(args[0], "constant", None)
+            return self._read(args[0]) if known is None else known.item()
+        if name == "equal":
+            self._note("equal")
+            return args[0].shape == args[1].shape
+        for one in tensors((args, kwargs)):
+            if isinstance(one, FakeTensor):
+                one.constant = None  # torch would compute with the numbers of small constants, on the real device
         if name in _DATA_DEPENDENT and (found := self._sized_by_values(name, args)) is not None:
             return found
         if name in ("index", "index_put_", "index_put", "_index_put_impl_"):

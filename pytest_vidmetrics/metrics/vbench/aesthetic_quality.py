@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.aesthetic import AestheticHead
     from pytest_vidmetrics.networks.clip.towers import ClipImage
 
-_INSIDE = 64 << 20
+_INSIDE = 24 << 20
 """Bytes that one frame takes inside the network."""
 
 

@@ -15,7 +15,7 @@ from pytest_vidmetrics.networks.published.video import CLIP_B32
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.towers import ClipImage
 
-_INSIDE = 64 << 20
+_INSIDE = 8 << 20
 """Bytes that one frame takes inside the network."""
 
 

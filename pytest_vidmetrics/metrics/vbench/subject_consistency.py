@@ -15,7 +15,7 @@ from pytest_vidmetrics.networks.published.video import DINO_B16
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.dino import Dino
 
-_INSIDE = 64 << 20
+_INSIDE = 24 << 20
 """Bytes that one frame takes inside the network."""
 
 
