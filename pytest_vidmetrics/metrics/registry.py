@@ -13,7 +13,7 @@ from pytest_vidmetrics.core.entry_points import load_all
 from pytest_vidmetrics.core.errors import UnavailableError, closest
 from pytest_vidmetrics.core.names import word_fault
 from pytest_vidmetrics.core.wording import shown
-from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.base import BaseMetric, missing_methods
 
 ENTRY_POINT_GROUP = "pytest_vidmetrics.metrics"
 _FAMILIES = ("common", "vbench", "audio", "optical_flow", "physics_iq", "videoscore2", "judge")
@@ -27,12 +27,15 @@ M = TypeVar("M", bound=type[BaseMetric])
 def register(name: str) -> Callable[[M], M]:
     """Class decorator that makes a metric known as ``name``.
 
-    Raises ``ValueError`` when another class already has the name, and for a name that no baseline file can have.
+    Raises ``ValueError`` when another class already has the name, and for a name that no baseline file can have;
+    ``TypeError`` for a set metric that lacks what the engine calls.
     """
     if problem := word_fault(name):
         raise ValueError(f"the metric name {shown(name)}: {problem}")
 
     def add(cls: M) -> M:
+        if lacking := missing_methods(cls):
+            raise TypeError(f"the metric {name!r} ({cls.__qualname__}): {lacking}")
         known = _registry.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(

@@ -543,3 +543,62 @@ def test_on_a_gpu(write_clip: WriteClip, pre_upload: bool) -> None:
     assert seen == {"cpu", "cuda:0"}
     scores = [one["fake.where"].score for one in found]
     assert scores == pytest.approx([one["fake.where"].score for one in expected])
+
+
+class _Collects(BaseMetric):
+    is_set_metric = True
+
+    def reset(self) -> None: ...
+
+    def accumulate(self, sample: Mapping[str, Any]) -> None: ...
+
+    def finalize(self) -> MetricResult:
+        return MetricResult(self.name, 1.0)
+
+
+class _CollectsOnOurs(SetMetric):
+    def update(self, sample: Mapping[str, Any]) -> None: ...
+
+    def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+        return MetricResult(self.name, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (_Collects, r"needs SetMetric as its base class, and features\(sample\), .* and score_sets\(candidate"),
+        (
+            _CollectsOnOurs,
+            r"\(_CollectsOnOurs\): a set metric needs features\(sample\), .*rows of one clip:",
+        ),
+    ],
+)
+def test_a_set_metric_that_collects_a_state_is_refused_when_it_is_registered(
+    kind: type[BaseMetric], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        register("fake.state")(kind)
+
+
+def test_a_set_metric_of_rows_keeps_fastvideos_protocol() -> None:
+    @register("fake.distance")
+    class Distance(SetMetric):
+        requires = ("video",)
+
+        def features(self, sample: Mapping[str, Any]) -> np.ndarray:
+            found: np.ndarray = sample["video"].mean(dim=(0, 2, 3)).numpy()[None]
+            return found
+
+        def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
+            apart = candidate.rows.mean(axis=0) - reference.rows.mean(axis=0)
+            return MetricResult(self.name, float(abs(apart).sum()))
+
+    clips = [torch.full((2, 3, 4, 4), level / 10) for level in range(4)]
+    samples = [{"video": clip, "role": role} for clip, role in zip(clips, ("generated", "reference") * 2, strict=True)]
+    by_engine = Evaluator("fake.distance", "cpu").evaluate(samples).corpus["fake.distance"].score
+    alone, other = Distance(), Distance()
+    for metric, half in ((alone, samples[:2]), (other, samples[2:])):
+        for sample in half:
+            metric.accumulate(sample)
+    alone.merge_from(other)
+    assert alone.finalize().score == by_engine == pytest.approx(0.3)
