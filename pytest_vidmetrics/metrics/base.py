@@ -282,11 +282,14 @@ def missing_methods(cls: type[BaseMetric]) -> str:
     """
     if not cls.is_set_metric:
         return ""
-    is_one = issubclass(cls, SetMetric)
-    missing = [] if is_one else ["SetMetric as its base class"]
-    if not is_one or cls.features is SetMetric.features:
+    missing = []
+    if not issubclass(cls, SetMetric):
+        missing.append("SetMetric as its base class")
+    if not issubclass(cls, SetMetric) or cls.features is SetMetric.features:
         missing.append("features(sample), which returns the (k, D) rows of one clip")
-    if not is_one or (cls.score_sets is SetMetric.score_sets and cls.score_against is SetMetric.score_against):
+    if not issubclass(cls, SetMetric) or (
+        cls.score_sets is SetMetric.score_sets and cls.score_against is SetMetric.score_against
+    ):
         missing.append("score_sets(candidate, reference), which compares two sets of rows")
     if not missing:
         return ""
