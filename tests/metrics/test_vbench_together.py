@@ -18,15 +18,10 @@ from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.flow import memory as correlation
 from tests.support.clips import scene, write_clip
 from tests.support.oracle_fill import clip_uint8
-from tests.support.vbench_weights import SAMPLE, write_weights
+from tests.support.vbench_weights import SAMPLE, shallow_weights
 
 DIMENSIONS = [name for name in registry.expand(["vbench"]) if not is_composite(name)]
 NOT_DYNAMIC = 0.0
-
-
-@pytest.fixture(scope="module")
-def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return write_weights(tmp_path_factory.mktemp("weights"), full=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,8 +31,8 @@ def _unloaded() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _weights(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, path in variables.items():
+def _weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, path in shallow_weights().items():
         monkeypatch.setenv(name, path)
 
 

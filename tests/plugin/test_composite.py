@@ -11,7 +11,7 @@ from pytest_vidmetrics.networks import shared
 from tests.plugin.conftest import Bench, verdicts
 from tests.support.clips import write_clip
 from tests.support.oracle_fill import clip_uint8
-from tests.support.vbench_weights import write_weights
+from tests.support.vbench_weights import shallow_weights
 
 CONFTEST = """
 from pytest_vidmetrics.metrics.composite import CompositeMetric
@@ -115,7 +115,7 @@ def test_a_whole_group_says_how_much_of_it_was_not_judged(bench: Bench) -> None:
 
 
 def test_the_quality_score_of_vbench_from_clips_to_verdict(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, path in write_weights(bench.root, full=False).items():
+    for variable, path in shallow_weights().items():
         monkeypatch.setenv(variable, path)
     for seed, name in enumerate("ab"):
         write_clip(bench.root / "large" / f"{name}.mp4", clip_uint8(3, 128, 136, seed))

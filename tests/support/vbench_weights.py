@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
+import tempfile
 from pathlib import Path
 
 import torch
@@ -38,6 +40,15 @@ def _filled(name: str, prefixes: tuple[str, ...] = ("",)) -> dict[str, torch.Ten
     state = fill_state_dict({key: tuple(shape) for key, (shape, kind) in shapes.items() if kind == "float32"})
     counters = {key: torch.tensor(0) for key, (_, kind) in shapes.items() if kind != "float32"}
     return {key: value * 0.02 if key.startswith(_DAMPED) else value for key, value in state.items()} | counters
+
+
+_KEPT = tempfile.TemporaryDirectory(prefix="vbench-weights-")
+
+
+@functools.cache
+def shallow_weights() -> dict[str, str]:
+    """Return the variables of the shallow files, written once for all tests of a process."""
+    return write_weights(Path(_KEPT.name), full=False)
 
 
 def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
