@@ -15,7 +15,7 @@ HELP = "accept scores of a run record as baselines"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("record", type=Path, help="run record, made with --vidmetrics-report=FILE.json")
+    parser.add_argument("record", type=Path, help="run record: FILE.json or FILE.html of --vidmetrics-report")
     parser.add_argument(
         "gates",
         nargs="+",

@@ -14,11 +14,17 @@ HELP = "make the HTML report of a run record"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("record", type=Path, help="run record, made with --vidmetrics-report=FILE.json")
+    parser.add_argument("record", type=Path, help="run record: FILE.json or FILE.html of --vidmetrics-report")
     parser.add_argument(
         "others", type=Path, nargs="*", help="records of other runs, whose clips are shown beside those of the same id"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="FILE.html, FILE.md, or a folder")
+    parser.add_argument(
+        "--baseline-clips",
+        type=Path,
+        metavar="DIR",
+        help="folder with the clips that the baseline was recorded from: those of the same file name stand beside",
+    )
     parser.add_argument("--root", type=Path, default=Path(), help="where the paths of the record start; default: here")
     parser.add_argument("--budget", type=float, default=None, metavar="MIB", help="room for media; default: 24 MiB")
     parser.add_argument("--cache", type=Path, default=None, help="folder with the result store; default: as in pytest")
@@ -27,26 +33,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report. Nothing is scored: values of each frame are those that the store kept."""
+    from pytest_vidmetrics.report.build import BUDGET_MIB
+
+    if args.budget is not None and not 0 <= args.budget < 4096:
+        raise VidmetricsError(f"--budget is a number of MiB from 0 to 4096, not {args.budget:g}")
+    what = "summary" if args.output.suffix.lower() == ".md" else "report"
+    try:
+        _write(args, BUDGET_MIB if args.budget is None else args.budget)
+    except OSError as error:
+        raise VidmetricsError(f"cannot write the {what} {args.output}: {error.strerror or error}") from error
+    sys.stdout.write(f"{what} written to {args.output}\n")
+    return 0
+
+
+def _write(args: argparse.Namespace, budget: float) -> None:
     from pytest_vidmetrics.core.cache import get_cache_dir
-    from pytest_vidmetrics.engine.object_store import open_store
+    from pytest_vidmetrics.engine.store import FileStore
     from pytest_vidmetrics.gates.record import read_record
-    from pytest_vidmetrics.report.build import BUDGET_MIB, write_report
+    from pytest_vidmetrics.report.build import write_report
     from pytest_vidmetrics.report.kept import Kept
     from pytest_vidmetrics.report.summary import summary_of
-    from pytest_vidmetrics.report.view import view
+    from pytest_vidmetrics.report.view import clips_beside, view
 
-    budget = BUDGET_MIB if args.budget is None else args.budget
-    if not 0 <= budget < 4096:
-        raise VidmetricsError(f"--budget is a number of MiB from 0 to 4096, not {budget:g}")
     record = read_record(args.record)
     if args.output.suffix.lower() == ".md":
         write_atomic(args.output, summary_of(view(record)).encode())
-        sys.stdout.write(f"summary written to {args.output}\n")
-        return 0
+        return
     others = {path.stem: read_record(path) for path in args.others}
-    if len(others) < len(args.others) or {"candidate", "reference"} & others.keys():
+    taken = {"candidate", "reference", *(("baseline",) if args.baseline_clips else ())}
+    if len(others) < len(args.others) or taken & others.keys():
         raise VidmetricsError("the records of other runs need names of their own: rename one")
-    store = open_store(args.store or (args.cache or get_cache_dir()) / "store")
+    if args.baseline_clips is not None:
+        others = {"baseline": clips_beside(record, args.baseline_clips), **others}
+    store = FileStore((args.cache or get_cache_dir()) / "store")
     write_report(
         args.output,
         record,
@@ -56,5 +75,3 @@ def run(args: argparse.Namespace) -> int:
         details=Kept(store, record, args.root).details,
         others=others,
     )
-    sys.stdout.write(f"report written to {args.output}\n")
-    return 0

@@ -20,7 +20,7 @@ HELP = "accept or reject changed scores, one by one"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("record", type=Path, help="run record, made with --vidmetrics-report=FILE.json")
+    parser.add_argument("record", type=Path, help="run record: FILE.json or FILE.html of --vidmetrics-report")
     parser.add_argument("--baseline-dir", type=Path, default=Path("baselines"), help="default: baselines")
 
 

@@ -26,6 +26,7 @@ The layout, schema 1::
        "scores": {…},          core.scores.CorpusScore as it was observed, every field; null without a score
        "recorded_by": {…},     core of a baseline: whose it would be (gates.recorder.Recorder)
        "recorded": {"waves": 40.29},   the values of the baseline by clip; empty when there was none
+       "noise": {"sigma": …, "runs": …, "kind": …},   what the baseline says of its noise; null where nobody measured it
        "p_holm": 0.03          p of the gate when all gates of the run are judged together; null without one
      }]
     }
@@ -35,7 +36,12 @@ Paths below pytest's rootdir are relative to it. The identity of a metric, which
 
 from __future__ import annotations
 
+import base64
+import gzip
+import io
 import json
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,9 +54,12 @@ from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.core.work import Work
+from pytest_vidmetrics.gates.baseline import Noise
 from pytest_vidmetrics.gates.recorder import Recorder
 
 SCHEMA = 1
+_RECORD_IN_PAGE = re.compile(rb'<script type="text/plain" id="record">([A-Za-z0-9+/=]+)</script>')
+_LARGEST = 1 << 30
 RUN_FACTS = ("checkpoint", "commit", "time")
 """Facts of the environment that are those of a run, not of the machine: a baseline does not say them."""
 
@@ -68,6 +77,7 @@ class GateRecord(Wire):
     scores: CorpusScore | None = None
     recorded_by: Recorder | None = None
     recorded: Mapping[str, float] = field(default_factory=dict)
+    noise: Noise | None = None
     p_holm: float | None = None
 
 
@@ -102,14 +112,37 @@ def write_record(path: Path, record: RunRecord, root: Path) -> None:
     write_atomic(path, text.encode(), durable=True)
 
 
+def packed(record: RunRecord) -> str:
+    """Return a record as a page holds it, in base64: what :func:`read_record` finds there."""
+    text = json.dumps(record.to_wire(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
+
+
+def _unpacked(page: bytes) -> bytes:
+    """Return the record inside of a page. Raises ``ValueError`` for a page without one."""
+    found = _RECORD_IN_PAGE.search(page)
+    if found is None:
+        raise ValueError("the page holds no run record")
+    try:
+        with gzip.open(io.BytesIO(base64.b64decode(found[1], validate=True))) as stream:
+            data = stream.read(_LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"the run record in the page is damaged: {error}") from error
+    if len(data) > _LARGEST:
+        raise ValueError("the run record in the page is too large")
+    return data
+
+
 def read_record(path: Path) -> RunRecord:
-    """Return a run record.
+    """Return a run record, from its file or from the page that was made of it.
 
     Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` for a file that is not a record of this version, and
     for two gates of one baseline file.
     """
     try:
-        return _checked(json.loads(read_whole(path), parse_constant=_no_number))
+        data = read_whole(path)
+        text = _unpacked(data) if data.startswith(b"<!DOCTYPE html>") else data
+        return _checked(json.loads(text, parse_constant=_no_number))
     except OSError as error:
         raise BaselineError(f"cannot read the run record {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

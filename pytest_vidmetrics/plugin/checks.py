@@ -78,6 +78,7 @@ class BaselineChecks:
             record=settled.record,
             scores=observed if told else None,
             recorded=settled.baseline.samples if told and settled.baseline is not None else {},
+            noise=settled.baseline.noise if told and settled.baseline is not None else None,
         )
         before = facts_so_far(self.item)
         # A test that runs again checks again: what the run before said is dropped with its first check.

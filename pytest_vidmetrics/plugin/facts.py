@@ -13,7 +13,7 @@ from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.core.work import Work
-from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.rank_report import RankReport
 from pytest_vidmetrics.gates.recorder import Recorder
 
@@ -24,7 +24,8 @@ Kind = Literal["gate", "check"]
 class Outcome(Wire):
     """One gate, or one check of a test function: its verdict, and what is to be written when the run is over.
 
-    ``file`` is the key of its baseline. ``scores``, ``recorded`` and ``clips`` travel only where a report is asked for.
+    ``file`` is the key of its baseline. ``scores``, ``recorded``, ``noise`` and ``clips`` travel only where a report is
+    asked for.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class Outcome(Wire):
     record: Baseline | None = None
     scores: CorpusScore | None = None
     recorded: Mapping[str, float] = field(default_factory=dict)
+    noise: Noise | None = None
     clips: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 

@@ -94,6 +94,7 @@ class GateItem(DataItem):
             record=settled.record,
             scores=self.observed if told else None,
             recorded=settled.baseline.samples if told and settled.baseline is not None else {},
+            noise=settled.baseline.noise if told and settled.baseline is not None else None,
             clips=_clips(self.corpus) if told else {},
         )
 

@@ -99,7 +99,14 @@ def write_report(path: Path, run: Run, record: RunRecord) -> None:
         read = read_record(written)
     budget = BUDGET_MIB if run.settings.report_budget is None else run.settings.report_budget
     kept = Kept(run.store, read, root)
-    write_page(path, read, root, record_name="run.json", budget_mib=budget, details=kept.details)
+    write_page(
+        path,
+        read,
+        root,
+        record_name=path.name if path.suffix else f"{path.name}/index.html",
+        budget_mib=budget,
+        details=kept.details,
+    )
 
 
 def _summary(record: RunRecord, root: Path) -> bytes:
@@ -141,6 +148,7 @@ def _gate(one: Judged) -> GateRecord:
         scores=found.scores,
         recorded_by=found.owner,
         recorded=found.recorded,
+        noise=found.noise,
         p_holm=one.p_holm,
     )
 

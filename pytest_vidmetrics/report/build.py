@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.files import write_atomic
-from pytest_vidmetrics.gates.record import GateRecord, RunRecord
+from pytest_vidmetrics.gates.record import GateRecord, RunRecord, packed
 from pytest_vidmetrics.report.curves import Curve, curves_of
 from pytest_vidmetrics.report.page import page
 from pytest_vidmetrics.report.shelf import InFolder, InPage, Media, shelve
@@ -45,7 +45,9 @@ def write_report(
     if target.suffix.lower() == ".html":
         inside = InPage(budget)
         media = shelve(seen.clips, root, inside)
-        text = page(seen, media, _curves(seen, media, by_id, details), inside.parts, record=record_name)
+        text = page(
+            seen, media, _curves(seen, media, by_id, details), inside.parts, record=record_name, source=packed(record)
+        )
         write_atomic(target, text.encode())
         return
     _check_replaceable(target)
@@ -55,7 +57,7 @@ def write_report(
         made.mkdir()
         media = shelve(seen.clips, root, InFolder(budget, made))
         curves = _curves(seen, media, by_id, details)
-        text = page(seen, media, curves, {}, record=record_name, in_folder=True)
+        text = page(seen, media, curves, {}, record=record_name, source=packed(record), in_folder=True)
         (made / INDEX).write_text(text, encoding="utf-8")
         if target.exists():
             target.rename(Path(name) / "before")

@@ -22,6 +22,11 @@ from pytest_vidmetrics.report.view import NOT_JUDGED, GateView, RunView
 
 SCRIPTS = ("data.js", "side.js", "player.js", "curves.js", "clips.js", "approve.js", "main.js")
 STYLES = ("report.css",)
+_UNJUDGED = (
+    ("ERROR", "Errors: no verdict could be reached"),
+    ("UNAVAILABLE", "Unavailable: weights or a library are missing here"),
+    ("SKIPPED", "Skipped"),
+)
 
 
 def page(
@@ -31,12 +36,14 @@ def page(
     parts: Mapping[str, tuple[str, str]],
     *,
     record: str,
+    source: str,
     in_folder: bool = False,
 ) -> str:
     """Return the whole page.
 
     ``parts`` are media inside of it, by id; ``record`` is the name of the record's file, for the commands that it
-    prints. With ``in_folder`` media are files beside it.
+    prints; ``source`` is the record itself, see :func:`~pytest_vidmetrics.gates.record.packed`. With ``in_folder``
+    media are files beside it.
     """
     script, style = _static(SCRIPTS), _static(STYLES)
     return (
@@ -45,10 +52,11 @@ def page(
         .render(
             run=run,
             rows=[gate for gate in run.gates if gate.verdict.status not in NOT_JUDGED],
-            groups=_groups(run.gates),
+            unjudged=[(text, found) for status, text in _UNJUDGED if (found := _groups(run.gates, status))],
             media=media,
             parts=parts,
             record=record,
+            source=source,
             data=_json(_data(run, media, curves, record)),
             script=Markup(script),
             style=Markup(style),
@@ -106,13 +114,13 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def _groups(gates: Sequence[GateView]) -> list[tuple[str, str, list[GateView]]]:
-    """Return gates that came to no verdict, by status and reason: a file that all need is named once."""
-    found: dict[tuple[str, str], list[GateView]] = {}
+def _groups(gates: Sequence[GateView], status: str) -> list[tuple[str, list[GateView]]]:
+    """Return the gates of a status by reason: a file that all need is named once."""
+    found: dict[str, list[GateView]] = {}
     for gate in gates:
-        if gate.verdict.status in NOT_JUDGED:
-            found.setdefault((gate.verdict.status, gate.verdict.reason), []).append(gate)
-    return [(status, reason, listed) for (status, reason), listed in found.items()]
+        if gate.verdict.status == status:
+            found.setdefault(gate.verdict.reason, []).append(gate)
+    return list(found.items())
 
 
 def _json(value: Any) -> Markup:

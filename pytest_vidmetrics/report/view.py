@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.verdict import PASSING, Verdict
+from pytest_vidmetrics.core.wording import number
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord
 from pytest_vidmetrics.metrics.registry import unit_of
 
@@ -50,6 +53,7 @@ class GateView:
     identity: Mapping[str, Any]
     policy: Mapping[str, Any]
     can_be_accepted: bool
+    noise: str
 
     @property
     def is_red(self) -> bool:
@@ -126,6 +130,28 @@ def view(record: RunRecord, others: Mapping[str, RunRecord] | None = None) -> Ru
     return RunView(title, subject, gates, tuple(clips), sides, record.environment, str(record.work), counts)
 
 
+def clips_beside(record: RunRecord, folder: Path) -> RunRecord:
+    """Return a record of the clips in a folder that have the file names of a run's clips.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when there is none.
+    """
+    cases = {
+        case: {
+            id: {key: str(path) for key in _SIDE_KEYS["candidate"] if (path := _beside(values.get(key), folder))}
+            for id, values in listed.items()
+        }
+        for case, listed in record.cases.items()
+    }
+    if not any(values for listed in cases.values() for values in listed.values()):
+        raise VidmetricsError(f"{folder} holds no file that has the name of a clip of this run")
+    return RunRecord((), cases=cases)
+
+
+def _beside(path: str | None, folder: Path) -> Path | None:
+    there = (folder / Path(path).name).absolute() if path else None
+    return there if there is not None and there.exists() else None
+
+
 def _gate(gate: GateRecord, prefix: str) -> GateView:
     scores = gate.scores
     return GateView(
@@ -139,8 +165,19 @@ def _gate(gate: GateRecord, prefix: str) -> GateView:
         p_holm=gate.p_holm,
         identity=scores.metric if scores is not None else {},
         policy=gate.policy.to_wire(),
+        noise=_noise(gate),
         can_be_accepted=scores is not None and scores.score is not None and gate.recorded_by is not None,
     )
+
+
+def _noise(gate: GateRecord) -> str:
+    """Return what is known of how much a score moves by itself."""
+    said = []
+    if gate.noise is not None:
+        said.append(f"standard deviation {number(gate.noise.sigma)} over {gate.noise.runs} runs ({gate.noise.kind})")
+    if gate.scores is not None and gate.scores.noise_floor:
+        said.append(f"floor of the metric {number(gate.scores.noise_floor)}")
+    return "; ".join(said) or "not measured (--vidmetrics-calibrate measures it)"
 
 
 def _beyond(verdict: Verdict) -> float:
@@ -177,7 +214,7 @@ def _clips(
     severity: dict[tuple[str, str], float] = {}
     problems: dict[tuple[str, str], list[str]] = {}
     paths: dict[tuple[str, str], str] = {}
-    for number, gate in enumerate(gates):
+    for place, gate in enumerate(gates):
         if gate.scores is None:
             continue
         case = _case(gate.gate)
@@ -186,7 +223,7 @@ def _clips(
         rows = []
         for id, now in gate.scores.samples.items():
             was = gate.recorded.get(id)
-            rows.append((id, ClipScore(number, was, now, None if was is None else sign * (was - now))))
+            rows.append((id, ClipScore(place, was, now, None if was is None else sign * (was - now))))
         largest = max((row.harm for _, row in rows if row.harm is not None), default=0.0)
         for id, row in rows:
             key = case, id

@@ -141,7 +141,7 @@ def test_hostile_names_and_prompts_stay_text(tmp_path):
     assert not [tag for tag, _ in found.tags if tag in ("img", "b")]
     assert found.data["clips"][0][:3:2] == [name, HOSTILE]
     assert HOSTILE in found.text
-    assert len(found.scripts) == 2
+    assert [attributes.get("id", "") for attributes, _ in found.scripts] == ["record", "run", ""]
 
 
 def test_the_budget_keeps_the_worst_and_says_what_is_left_out(tmp_path):
