@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from pytest_vidmetrics.commands._json import to_json
 from pytest_vidmetrics.core.order import in_order
@@ -23,7 +24,9 @@ _PAIRS = (("video", "reference"), ("audio", "reference_audio"))
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("video", nargs="*", metavar="VIDEO", help="generated clips: files, folders or globs")
+    parser.add_argument(
+        "video", nargs="*", metavar="VIDEO", help="generated clips: files, folders or globs; or one .jsonl or .parquet"
+    )
     parser.add_argument("--metrics", default="all", metavar="SEL", help="metrics and groups, by comma")
     parser.add_argument("--reference", nargs="+", metavar="PATH", help="reference clips, see --pair")
     parser.add_argument("--audio", nargs="+", metavar="PATH", help="generated audio")
@@ -47,10 +50,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--param", action="append", default=[], metavar="METRIC:KEY=VALUE", help="a metric's argument; repeatable"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write here instead of to the terminal")
+    parser.add_argument("--store", metavar="URL", help="keep and look for results there: a folder, s3://, gs://, az://")
+    parser.add_argument("--engine", default="local", metavar="NAME", help="for rows: local, ray, or an installed one")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="for rows: at most so many workers")
+    parser.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="G")
 
 
 def run(args: argparse.Namespace) -> int:
     """Score and print. Returns 1 when something failed, was left out, or when a metric named itself has no score."""
+    if len(args.video) == 1 and Path(args.video[0]).suffix.lower() in (".jsonl", ".parquet"):
+        return _score_rows(args, Path(args.video[0]))
+    if args.engine != "local":
+        raise ValueError(f"--engine={args.engine} scores the rows of one .jsonl or .parquet file")
     from tqdm import tqdm
 
     from pytest_vidmetrics.datasets.folders import samples_from
@@ -76,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         loader_threads=args.loader_threads,
         metric_kwargs=_params(args.param),
         skip_missing_deps=True,
+        store=args.store,
     )
     with evaluator:
         # What is counted is the clips taken up, a few ahead of those that are scored.
@@ -96,6 +108,45 @@ def run(args: argparse.Namespace) -> int:
     said = _paired_by_position(samples) if args.pair == "position" else []
     sys.stderr.write("".join(f"{line}\n" for line in [*said, *problems]))
     return 1 if problems else 0
+
+
+def _score_rows(args: argparse.Namespace, path: Path) -> int:
+    """Score the rows of a file through a store and print a line for each; set metrics are judged from the store."""
+    from pytest_vidmetrics.core.cache import get_cache_dir
+    from pytest_vidmetrics.engine.engines import Resources, get_engine
+    from pytest_vidmetrics.engine.rows import RowTask, is_bad
+
+    engine = get_engine(args.engine)
+    task = RowTask(
+        metrics=tuple(name for name in args.metrics.split(",") if name),
+        store=args.store or str(get_cache_dir() / "store"),
+        root=str(path.resolve().parent),
+        params=_params(args.param),
+        device=args.device,
+    )
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    count = bad = 0
+    with _output(args.output) as stream:
+        for line in engine(path, task, Resources(args.workers, args.gpus_per_worker)):
+            count += 1
+            bad += is_bad(line)
+            stream.write(json.dumps(line, sort_keys=True) + "\n")
+    sys.stderr.write(f"{count} rows, {bad} with a metric that failed; results are in {task.store}\n")
+    return 1 if bad else 0
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    """Open the file that lines go to: beside its name until it is whole."""
+    if path is None:
+        yield sys.stdout
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", encoding="utf-8") as stream:
+        yield stream
+    part.replace(path)
 
 
 def _kind(key: str) -> Literal["video", "audio"]:

@@ -47,6 +47,8 @@ class Case:
     marks: tuple[str, ...] = ()
     fixtures: tuple[str, ...] = ()
     clips_per_item: int = 1
+    scoring: Literal["items", "engine"] = "items"
+    """Whether clips are items of the run, or scored elsewhere (``vidmetrics score``), so that there are gates only."""
     checkpoint: str | None = None
     cluster: str | None = None
     allow: tuple[str, ...] = ()

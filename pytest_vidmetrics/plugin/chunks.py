@@ -27,6 +27,8 @@ def score_items(
     clips: MethodClips | None = None,
 ) -> Iterator[ScoreItem]:
     """Yield the items of this run's part. ``clips`` are those of a method: a part scores what it generates."""
+    if case.scoring == "engine":
+        return
     gates = _with_parts(case, gates)
     sets = tuple(gate for gate in gates if registry.metric_class(gate.metric).is_set_metric)
     units = [(sample, tuple(g for g in gates if sample.concerns(g.metric))) for sample in corpus.samples]
