@@ -206,7 +206,8 @@ from pytest_vidmetrics.engine.engines import Resources, get_engine
 from pytest_vidmetrics.engine.rows import RowTask
 import deadly
 everywhere = {{"env_vars": {{"PYTHONPATH": {path!r}}}, "worker_process_setup_hook": "deadly_hook.load"}}
-ray.init(num_cpus=2, object_store_memory=300_000_000, include_dashboard=False, log_to_driver=False, runtime_env=everywhere)
+small = {{"object_store_memory": 300_000_000, "include_dashboard": False, "log_to_driver": False}}
+ray.init(num_cpus=2, runtime_env=everywhere, **small)
 task = RowTask(("deadly.metric",), {str(tmp_path / "s")!r}, {str(clips)!r}, device="cpu")
 for line in get_engine("ray")(Path({str(clips / "deadly.jsonl")!r}), task, Resources(2)):
     print("LINE", json.dumps(line))
