@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,11 +115,43 @@ class Generations:
             try:
                 self._generate(method, requests)
             except OSError as error:
-                raise VidmetricsError(
-                    f"cannot write generated clips below {self.root}: {error.strerror or error}; "
-                    "free the disk or name another folder with --vidmetrics-cache=DIR"
-                ) from error
+                raise self._unwritable(error) from error
         return self.look(method, requests)
+
+    def ensure_by(
+        self, method: Method, requests: Sequence[Request], make: Callable[[Request, Path], None]
+    ) -> list[Generated]:
+        """Return a clip or a problem for each request, calling ``make(request, path)`` for those that have no clip.
+
+        What it raises is the problem of that clip; the others go on. Raises ``VidmetricsError`` as :meth:`ensure` does.
+        """
+        from filelock import FileLock
+
+        for one in self.wanted(requests):
+            work = self.root / "work" / one.key
+            try:
+                work.parent.mkdir(parents=True, exist_ok=True)
+                with FileLock(work.with_suffix(".lock")):
+                    if self.provenance(one) is not None:  # another process was faster
+                        continue
+                    shutil.rmtree(work, ignore_errors=True)
+                    (work / "out").mkdir(parents=True)
+                    started = time.monotonic()
+                    problem = _made(make, one, work / "out" / one.output)
+                    seconds = time.monotonic() - started
+                    problems = {one.key: problem} if problem else self._harvest(method, [one], work, seconds=seconds)
+                    for text in problems.values():
+                        write_atomic(self._note(one), f"{self.run}\n{text}".encode("utf-8", "replace"))
+                    shutil.rmtree(work, ignore_errors=True)
+            except OSError as error:
+                raise self._unwritable(error) from error
+        return self.look(method, requests)
+
+    def _unwritable(self, error: OSError) -> VidmetricsError:
+        return VidmetricsError(
+            f"cannot write generated clips below {self.root}: {error.strerror or error}; "
+            "free the disk or name another folder with --vidmetrics-cache=DIR"
+        )
 
     def _generate(self, method: Method, requests: Sequence[Request]) -> None:
         from filelock import FileLock
@@ -185,6 +217,15 @@ class Generations:
         write_atomic(target.with_suffix(".json"), canonical_json(row).encode(), durable=True)
         self._note(request).unlink(missing_ok=True)
         self.made.clips += 1
+
+
+def _made(make: Callable[[Request, Path], None], request: Request, path: Path) -> str:
+    """Return how making a clip failed, or nothing."""
+    try:
+        make(request, path)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _not_generated(method: Method) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pytest_vidmetrics.core.errors import MediaError
+from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id, whole_name
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.wording import some
@@ -30,7 +33,7 @@ def method_case(case: Case, method: Method) -> Case:
 
 @dataclass(frozen=True)
 class MethodClips:
-    """The clips of one method: what is scored, and what they are generated from.
+    """The clips of one method: what is scored, by which gates, and what they are generated from.
 
     ``requests`` belong to the samples of ``corpus``, in the same order; there are none for clips that are ready.
     """
@@ -40,10 +43,17 @@ class MethodClips:
     corpus: Corpus
     requests: tuple[Request, ...]
     generations: Generations
+    gates: tuple[MetricConfig, ...] = ()
 
     @classmethod
     def of(
-        cls, case: Case, method: Method, rows: Corpus, generations: Generations, checkpoint: str | None
+        cls,
+        case: Case,
+        method: Method,
+        rows: Corpus,
+        generations: Generations,
+        checkpoint: str | None,
+        gates: tuple[MetricConfig, ...] = (),
     ) -> MethodClips:
         """Return the clips of one method for the rows of its case.
 
@@ -52,13 +62,13 @@ class MethodClips:
         """
         if method.is_ready:
             samples = tuple(_ready(case, method, rows.samples, checkpoint))
-            return cls(method_case(case, method), method, replace(rows, samples=samples), (), generations)
+            return cls(method_case(case, method), method, replace(rows, samples=samples), (), generations, gates)
         requests = requests_of(method, [(sample.id, sample.values) for sample in rows.samples])
         _check_injective(method, requests)
         known = {sample.id: sample for sample in rows.samples}
         rate = {"fps": method.params["fps"]} if method.suffix == ".npz" and "fps" in method.params else {}
         samples = tuple(_sample(known[one.sample], one.seed, str(generations.path(one)), {**rate}) for one in requests)
-        return cls(method_case(case, method), method, replace(rows, samples=samples), requests, generations)
+        return cls(method_case(case, method), method, replace(rows, samples=samples), requests, generations, gates)
 
     @cached_property
     def shards(self) -> tuple[tuple[Request, ...], ...]:
@@ -79,7 +89,8 @@ class MethodClips:
     def facts(self) -> dict[str, object]:
         """Return length, size and rate of the clips: what the params say, else what all clips have in common."""
         known = {key: self.method.params[key] for key in CLIP_FACTS if key in self.method.params}
-        rows = [row for one in self.requests if (row := self.generations.provenance(one)) is not None]
+        made = (self.generations.provenance(one) for one in self.requests)
+        rows = [row for row in made if row is not None] if self.requests else _probed(self.corpus.samples)
         for key in CLIP_FACTS:
             values = sorted({str(row[key]) for row in rows if row.get(key) is not None})
             if values and key not in known:
@@ -115,6 +126,18 @@ class MethodClips:
 def _sample(row: Sample, seed: int, path: str, more: Mapping[str, Any]) -> Sample:
     values = {**row.values, **more, "video": path, "seed": seed, ROW: row.id}
     return Sample(f"{row.id}.s{seed}", values, only=row.only)
+
+
+def _probed(samples: Iterable[Sample]) -> list[dict[str, Any]]:
+    """Return what the containers of clips say. One that cannot be read is the gates' to report."""
+    from pytest_vidmetrics.media.video import probe
+
+    found = []
+    for sample in samples:
+        with contextlib.suppress(MediaError, OSError):
+            info = probe(sample.values["video"])
+            found.append({key: getattr(info, key) for key in CLIP_FACTS})
+    return found
 
 
 def _check_injective(method: Method, requests: Sequence[Request]) -> None:

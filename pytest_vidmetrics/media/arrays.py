@@ -37,10 +37,15 @@ def read_array(path: Path) -> Pixels:
             array = found[names[0]]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise MediaError(f"{path}: not an .npz file that can be read ({error})") from error
+    return frames_of(array, str(path))
+
+
+def frames_of(array: np.ndarray, path: str) -> Pixels:
+    """Return the frames of one array as :func:`read_array` does; ``path`` is how errors call it."""
     return _levels(_by_frame(array, path), path)
 
 
-def _by_frame(array: np.ndarray, path: Path) -> np.ndarray:
+def _by_frame(array: np.ndarray, path: str) -> np.ndarray:
     """Return ``(T, 3, H, W)``."""
     if array.ndim == 4 and array.size and array.shape[3] == 3:
         return array.transpose(0, 3, 1, 2)
@@ -49,7 +54,7 @@ def _by_frame(array: np.ndarray, path: Path) -> np.ndarray:
     raise MediaError(f"{path}: the array has the shape {array.shape}: expected (T, H, W, 3) or (3, T, H, W)")
 
 
-def _levels(array: np.ndarray, path: Path) -> Pixels:
+def _levels(array: np.ndarray, path: str) -> Pixels:
     if array.dtype == np.uint8:
         return array
     if not np.issubdtype(array.dtype, np.floating):

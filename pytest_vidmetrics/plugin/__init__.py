@@ -16,6 +16,7 @@ from pytest_vidmetrics.plugin.fixtures import (
     vidmetrics_backbone,
     vidmetrics_baseline,
     vidmetrics_device,
+    vidmetrics_generate,
     vidmetrics_samples,
 )
 from pytest_vidmetrics.plugin.options import SETTINGS, Settings, add_options, read_settings
@@ -30,6 +31,7 @@ __all__ = [
     "vidmetrics_backbone",
     "vidmetrics_baseline",
     "vidmetrics_device",
+    "vidmetrics_generate",
     "vidmetrics_samples",
 ]
 

@@ -81,16 +81,22 @@ def check_device(settings: Settings) -> None:
 def arrange(config: Config, items: list[Item]) -> None:
     """Order gates last and bring back items that report a broken manifest.
 
-    Only speed depends on the order. A manifest that cannot be read must stay red under ``-k`` and ``-m`` too:
+    What scores clips that a test function makes comes behind the test functions, and rankings behind the gates. Only
+    speed depends on the order otherwise. A manifest that cannot be read must stay red under ``-k`` and ``-m`` too:
     deselected, its cases would be missing without a word.
     """
     run = config.stash.get(RUN, None)
     if run is None:
         return
     from pytest_vidmetrics.plugin.gate_item import GateItem
+    from pytest_vidmetrics.plugin.rank_item import RankItem
+    from pytest_vidmetrics.plugin.score_item import ScoreItem
+
+    def turn(item: Item) -> int:
+        if isinstance(item, GateItem | RankItem):
+            return 3 if isinstance(item, RankItem) else 2
+        return int(isinstance(item, ScoreItem) and item.clips is not None and item.clips.method.in_process)
 
     present = set(items)
     kept = [item for item in run.kept if item not in present]
-    gates: list[Item] = [item for item in items if isinstance(item, GateItem)]
-    others = [item for item in items if not isinstance(item, GateItem)]
-    items[:] = kept + others + gates
+    items[:] = kept + sorted(items, key=turn)

@@ -120,7 +120,8 @@ class MethodNode(pytest.Collector):
         node.clips, node.rows = None, rows
         if not problem:
             try:
-                node.clips = MethodClips.of(parent.case, method, rows, run.generations, run.settings.checkpoint)
+                gates, checkpoint = gates_of(node.case, run.selection), run.settings.checkpoint
+                node.clips = MethodClips.of(parent.case, method, rows, run.generations, checkpoint, gates)
             except VidmetricsError as error:
                 node.problem = str(error)
         return node
@@ -134,7 +135,7 @@ class MethodNode(pytest.Collector):
                 part = run.settings.part
                 for shard in range(len(clips.shards)):
                     if part is None or shard % part[1] == part[0] - 1:
-                        yield GenerateItem.make(self, clips, gates, shard)
+                        yield GenerateItem.make(self, clips, shard)
             yield from score_items(self, run, self.case, clips.corpus, gates, clips)
         for config in gates:
             corpus = clips.corpus if clips is not None else Corpus(())

@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_vidmetrics.engine.evaluator import Evaluator
     from pytest_vidmetrics.plugin.checks import BaselineChecks
+    from pytest_vidmetrics.plugin.in_process import InProcess
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +68,17 @@ def vidmetrics_samples(request: pytest.FixtureRequest) -> Callable[[str, str], A
         return resolve_samples(chosen, request.config.stash[SETTINGS].checkpoint).samples
 
     return load
+
+
+@pytest.fixture
+def vidmetrics_generate(request: pytest.FixtureRequest) -> InProcess:
+    """Return ``generate("MANIFEST::CASE::METHOD", fn)``, which makes a method's clips with a function of the test.
+
+    The pipeline belongs into a fixture of ``scope="session"``: it is then built once a worker.
+    """
+    from pytest_vidmetrics.plugin.in_process import InProcess
+
+    return InProcess(request.node)
 
 
 @pytest.fixture

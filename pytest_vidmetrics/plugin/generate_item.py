@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.wording import counted
 from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.plugin.item import DataItem, RefusalError
@@ -15,23 +14,20 @@ class GenerateItem(DataItem):
     """Makes the clips of one shard that are not there. What scores them would do it too: this is the place to wait."""
 
     clips: MethodClips
-    gates: tuple[MetricConfig, ...]
     shard: int
 
     @classmethod
-    def make(
-        cls, parent: pytest.Collector, clips: MethodClips, gates: tuple[MetricConfig, ...], shard: int
-    ) -> GenerateItem:
-        """Return the item named ``generate[shard]``; ``gates`` are what the clips will be scored by."""
+    def make(cls, parent: pytest.Collector, clips: MethodClips, shard: int) -> GenerateItem:
+        """Return the item named ``generate[shard]``."""
         item = cls.from_data(parent, f"generate[{shard}]", clips.method.where.line)
-        item.clips, item.gates, item.shard = clips, gates, shard
+        item.clips, item.shard = clips, shard
         return item
 
     def execute(self) -> None:
         """Run the command; fail when a clip is missing after it. The others are kept."""
         run = self.config.stash[RUN]
         before = run.work
-        found = self.clips.ensure(self.shard)
+        found = run.make(self.clips, self.shard)
         self.say((), run.work - before, run.device)
         problems = [(one.request, one.problem) for one in found if one.problem]
         if problems:

@@ -29,13 +29,13 @@ from pytest_vidmetrics.gates.baseline import Noise
 from pytest_vidmetrics.gates.calibrate import generation_noise, scoring_noise
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.folder import BaselineFolder
-from pytest_vidmetrics.gates.generation import Generations, Made
+from pytest_vidmetrics.gates.generation import Generated, Generations, Made
 from pytest_vidmetrics.gates.lifecycle import Wish
 from pytest_vidmetrics.gates.listing import resolve_samples
 from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.metrics import registry
-from pytest_vidmetrics.plugin.options import Settings
+from pytest_vidmetrics.plugin.options import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from _pytest.config import Config
@@ -55,6 +55,7 @@ class Run:
     _homes: dict[str, Path] = field(default_factory=dict)
     _names: dict[str, set[Path]] = field(default_factory=dict)
     _metrics: dict[tuple[str, str], BaseMetric] = field(default_factory=dict)
+    _refused: dict[str, str] = field(default_factory=dict)
     _worker: EvalWorker | None = None
 
     @property
@@ -86,9 +87,8 @@ class Run:
 
     @cached_property
     def generations(self) -> Generations:
-        """The clips that methods generated. Workers of one run have one name: what fails is tried once."""
-        name = getattr(self.config, "workerinput", {}).get("testrunuid") or uuid.uuid4().hex
-        return Generations((self.settings.cache or get_cache_dir()) / "generated", name)
+        """The clips that methods generated."""
+        return generations_of(self.config)
 
     def generate(self, clips: MethodClips, ids: Container[str] | None = None) -> None:
         """Make the clips of some samples, or of all, where this run may and they are not there."""
@@ -96,7 +96,16 @@ class Run:
             return
         wanted = [i for i, sample in enumerate(clips.corpus.samples) if ids is None or sample.id in ids]
         for shard in dict.fromkeys(map(clips.shard_of, wanted)):
-            clips.ensure(shard)
+            self.make(clips, shard)
+
+    def make(self, clips: MethodClips, shard: int) -> list[Generated]:
+        """Make the clips of a shard that are not there. Raises ``VidmetricsError`` when they could not be scored."""
+        if not clips.method.in_process and self.generations.wanted(clips.shards[shard]):
+            if clips.case.name not in self._refused:
+                self._refused[clips.case.name] = _refusal(self, clips)
+            if refusal := self._refused[clips.case.name]:
+                raise VidmetricsError(refusal)
+        return clips.ensure(shard)
 
     @cached_property
     def store(self) -> Store:
@@ -166,6 +175,27 @@ class Run:
 
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
+
+
+_RUN_NAME: pytest.StashKey[str] = pytest.StashKey()
+
+
+def generations_of(config: Config) -> Generations:
+    """Return the clips that methods generated. Workers of a run have one name: what fails is tried once."""
+    unnamed = getattr(config, "workerinput", {}).get("testrunuid") or uuid.uuid4().hex
+    name = config.stash.setdefault(_RUN_NAME, unnamed)
+    return Generations((config.stash[SETTINGS].cache or get_cache_dir()) / "generated", name)
+
+
+def _refusal(run: Run, clips: MethodClips) -> str:
+    """Return why nothing is to be generated for a method; nothing when all is well."""
+    from pytest_vidmetrics.plugin.preflight import preflight
+
+    try:
+        preflight(run, clips)
+    except VidmetricsError as error:
+        return str(error)
+    return ""
 
 
 def store_of(settings: Settings) -> str | Path:
