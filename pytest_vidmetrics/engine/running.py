@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from pytest_vidmetrics.core.errors import DeviceLostError
 from pytest_vidmetrics.engine.pool import VideoPool
-from pytest_vidmetrics.engine.work import Outcome
+from pytest_vidmetrics.engine.work import Job, Outcome
 from pytest_vidmetrics.engine.worker import EvalWorker
 
 
@@ -14,16 +15,23 @@ def drain(pool: VideoPool, workers: Sequence[EvalWorker]) -> dict[int, list[list
     """Let every worker take jobs until there are none, and return the outcomes of each job by its number.
 
     The first worker runs in the calling thread. When anything is raised, the others finish the job that they are at;
-    no thread is left when this returns or raises.
+    no thread is left when this returns or raises. What a worker was at when it lost its device is done by another one;
+    :class:`~pytest_vidmetrics.core.errors.DeviceLostError` is raised when there is none.
     """
     outcomes: dict[int, list[list[Outcome]]] = {}
     errors: list[BaseException] = []
+    lost: list[DeviceLostError] = []
+    dropped: list[Job] = []
 
     def work(worker: EvalWorker) -> None:
         try:
             while (item := pool.get()) is not None:
                 try:
                     outcomes[item.job.index] = worker.run(item)
+                except DeviceLostError as error:
+                    lost.append(error)
+                    dropped.append(item.job)
+                    return
                 finally:
                     pool.release(item)
         except BaseException as error:
@@ -47,4 +55,9 @@ def drain(pool: VideoPool, workers: Sequence[EvalWorker]) -> dict[int, list[list
                 thread.join()
     if errors:
         raise errors[0]
+    left = [worker for worker in workers if not worker.is_lost]
+    if lost and not left:
+        raise lost[0]
+    for job in dropped:
+        outcomes[job.index] = left[0].run(left[0].prepare(job))
     return outcomes

@@ -84,6 +84,11 @@ class EvalWorker:
         return spelled(chosen if isinstance(chosen, str) else chosen())
 
     @property
+    def is_lost(self) -> bool:
+        """Whether this process can use the device no more: what has to be computed fails, what is stored does not."""
+        return bool(self._lost)
+
+    @property
     def loaded(self) -> list[BaseMetric]:
         """The metrics that are set up."""
         return self._ready.loaded

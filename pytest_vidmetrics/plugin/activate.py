@@ -51,6 +51,9 @@ def prepare(config: Config, settings: Settings) -> None:
     reports = ItemReports(run)
     config.pluginmanager.register(reports, "vidmetrics-item-reports")
     if hasattr(config, "workerinput"):
+        from pytest_vidmetrics.plugin import xdist as workers
+
+        config.pluginmanager.register(workers.EndsWithItsDevice(run), "vidmetrics-lost-device")
         return
     controller = Controller(config, run, reports)
     config.pluginmanager.register(controller, "vidmetrics-controller")

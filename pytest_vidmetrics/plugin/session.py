@@ -119,6 +119,11 @@ class Run:
             self._worker = EvalWorker(self.store, self._device, compute=not self.settings.judge)
         return self._worker
 
+    @property
+    def has_lost_its_device(self) -> bool:
+        """Whether this process can compute nothing more."""
+        return self._worker is not None and self._worker.is_lost
+
     @cached_property
     def ahead(self) -> Lookahead:
         """What runs scoring jobs, loading the next ones meanwhile."""

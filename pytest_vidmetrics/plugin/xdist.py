@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_vidmetrics.core.processors import THREADS, available
 from pytest_vidmetrics.plugin.controller import Controller
 from pytest_vidmetrics.plugin.options import Settings, whole_number
 from pytest_vidmetrics.plugin.reports import WORKER_COLLECTED, Collected
+from pytest_vidmetrics.plugin.session import Run
 
 if TYPE_CHECKING:
     from _pytest.config import Config
@@ -35,6 +38,19 @@ class Workers:
         known = getattr(node, "workeroutput", {}).get(WORKER_COLLECTED)
         if known:
             self.controller.from_workers = Collected.from_wire(known)
+
+
+class EndsWithItsDevice:
+    """Ends a worker whose GPU it can use no more: xdist starts another one, which takes over what was left."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self) -> None:
+        """Leave when the report of the item that lost the device was sent; a clean end would keep the other items."""
+        if self._run.has_lost_its_device:
+            os._exit(1)
 
 
 def auto_workers(settings: Settings) -> int | None:

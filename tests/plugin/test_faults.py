@@ -249,3 +249,39 @@ def test_weights_that_change_under_a_running_session(bench: Bench) -> None:
     again.stdout.fnmatch_lines([f"*{gate} *2 *STALE"])  # and no score of the old one is taken for its own
     weights.write_text("1.0")
     assert_recovers(bench, {gate}, before)
+
+
+LOSES_ITS_DEVICE = """
+import pathlib
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.metrics.base import BaseMetric
+
+class Probe(BaseMetric):
+    requires_reference = False
+
+    def compute(self, sample):
+        fault = pathlib.Path("fault")
+        if fault.exists():
+            import torch
+            fault.unlink()
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+        return MetricResult(self.name, float(sample["video"].mean()))
+
+def pytest_vidmetrics_register_metrics(registry):
+    registry.register("probe.lost")(Probe)
+"""
+
+
+def test_a_worker_that_loses_its_device_ends_and_another_one_goes_on(bench: Bench) -> None:
+    bench.pytester.makeconftest(LOSES_ITS_DEVICE)
+    bench.manifest(MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"probe.lost"'))
+    bench.run("--update-baselines").assert_outcomes(passed=5)
+    (bench.root / "fault").touch()
+    result = bench.spawn("-n", "1", "--vidmetrics-cache=fresh")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*cannot be used any more: CUDA error: an illegal memory access*", "*worker 'gw0' crashed while running *"]
+    )
+    # The items behind it ran in a worker with a device of its own, and the gate took what was missing from there.
+    assert verdicts(result) == {"probe.lost": "PASS"}
+    assert result.parseoutcomes()["passed"] == 4
