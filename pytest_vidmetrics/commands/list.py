@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from typing import Any
 
 from pytest_vidmetrics.commands._json import to_json
-from pytest_vidmetrics.core.wording import size, table
+from pytest_vidmetrics.core.wording import WIDTH, fitted, size
 
 HELP = "list the metrics"
+_SPARE = ("licence", "unit")
+"""Columns that a narrow terminal does without, in this order."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +35,17 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(to_json(found))
         return 0
-    rows = [["metric", "better", "unit", "sample", "weights", "licence of the weights", "missing"]]
-    rows += [_row(one) for one in found]
-    sys.stdout.write("".join(f"{line}\n" for line in table(rows)))
+    head = ["metric", "better", "unit", "sample", "weights", "licence"]
+    width = max(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
+    lines = fitted([head, *map(_row, found)], _SPARE, width=width)
+    if left_out := [name for name in _SPARE if name not in lines[0]]:
+        lines.append(f"no room for: {', '.join(left_out)}; a wider terminal and --json show them")
+    lines += [
+        f"not installed for {one['name']}: {', '.join(one['missing_dependencies'])}"
+        for one in found
+        if one["missing_dependencies"]
+    ]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 
@@ -77,5 +88,4 @@ def _row(one: dict[str, Any]) -> list[str]:
         ("set of " if one["set_metric"] else "") + ("+".join(one["requires"]) or "other metrics"),
         total,
         ", ".join(dict.fromkeys(weight["licence"] for weight in weights)) or "-",
-        ", ".join(one["missing_dependencies"]),
     ]

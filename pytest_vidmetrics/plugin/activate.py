@@ -28,6 +28,7 @@ def prepare(config: Config, settings: Settings) -> None:
     from pytest_vidmetrics.metrics import registry
     from pytest_vidmetrics.plugin.ahead import LoadingAhead
     from pytest_vidmetrics.plugin.controller import Controller
+    from pytest_vidmetrics.plugin.progress import Progress
     from pytest_vidmetrics.plugin.reports import ItemReports
     from pytest_vidmetrics.plugin.shards import sharded
     from pytest_vidmetrics.plugin.terminal import TerminalWriter
@@ -58,6 +59,7 @@ def prepare(config: Config, settings: Settings) -> None:
     controller = Controller(config, run, reports)
     config.pluginmanager.register(controller, "vidmetrics-controller")
     config.pluginmanager.register(TerminalWriter(controller), "vidmetrics-terminal")
+    config.pluginmanager.register(Progress(config), "vidmetrics-progress")
     check_store(settings)
     check_baselines(settings)
     if not config.option.collectonly:

@@ -68,7 +68,7 @@ class Curves {
     const worst = frame(curve.values.indexOf((curve.high_is_bad ?? gate.sign < 0) ? high : low));
     if (this.worst === null) this.worst = worst;
     const box = element("div", "curve");
-    const title = element("h4", "", `${label} ${gate.unit}. `);
+    const title = element("h4", "", `${`${label} ${gate.unit}`.trim()}. `);
     const jump = element("button", "", `Worst: frame ${worst}`);
     jump.type = "button";
     jump.addEventListener("click", () => this.player.step(worst - this.player.frame));
