@@ -5,22 +5,33 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
+import urllib.parse
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.errors import VidmetricsError
-from pytest_vidmetrics.core.wording import number, printable
+from pytest_vidmetrics.core.wording import interval, number, printable, share
 from pytest_vidmetrics.gates.accept import CHANGED, accepted
 from pytest_vidmetrics.gates.folder import BaselineFolder
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord
+from pytest_vidmetrics.metrics.registry import unit_of
 
 HELP = "accept or reject changed scores, one by one"
+_HELP = """\
+  a  accept: the score of this run becomes the baseline of the gate
+  r  reject: the baseline stays, and the next gate is shown
+  o  open the report in a browser, at the clip that got worst
+  q  quit: what was accepted is written, the rest stays open
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("record", type=Path, help="run record: FILE.json or FILE.html of --vidmetrics-report")
+    parser.add_argument("--root", type=Path, default=Path(), help="where the paths of the record start; default: here")
     parser.add_argument("--baseline-dir", type=Path, default=Path("baselines"), help="default: baselines")
 
 
@@ -33,15 +44,53 @@ def run(args: argparse.Namespace) -> int:
     if not sys.stdin.isatty():
         raise VidmetricsError("review asks a person: run it in a terminal")
     folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())
-    return review(read_record(args.record), folder, input, sys.stdout.write)
+    record = read_record(args.record)
+    with tempfile.TemporaryDirectory(prefix="vidmetrics-") as made:
+        page = _Page(args.record, record, args.root, Path(made) / "run.html")
+        return review(record, folder, input, sys.stdout.write, page.open)
 
 
-def review(record: RunRecord, folder: BaselineFolder, ask: Callable[[str], str], say: Callable[[str], Any]) -> int:
+class _Page:
+    """The report of a run, made when somebody wants to look at it."""
+
+    def __init__(self, source: Path, record: RunRecord, root: Path, target: Path) -> None:
+        self._source, self._record, self._root, self._target = source, record, root, target
+
+    def open(self, gate: GateRecord) -> str:
+        """Open the report at the worst clip of a gate; return what to tell."""
+        from pytest_vidmetrics.core.cache import get_cache_dir
+        from pytest_vidmetrics.engine.store import FileStore
+        from pytest_vidmetrics.report.build import write_report
+        from pytest_vidmetrics.report.kept import Kept
+
+        try:
+            if not self._target.exists():
+                kept = Kept(FileStore(get_cache_dir() / "store"), self._record, self._root)
+                name = str(self._source)
+                write_report(self._target, self._record, self._root, record_name=name, details=kept.details)
+        except (OSError, VidmetricsError) as error:
+            return f"cannot make the report: {error}"
+        where = self._target.as_uri()
+        if gate.verdict.worst:
+            case = gate.gate.rpartition("::")[0]
+            worst = gate.verdict.worst[0].id
+            key = f"{case}::{worst}" if len(self._record.cases) > 1 else worst
+            where += f"#clip={urllib.parse.quote(key)}"
+        return f"opened {where}" if webbrowser.open(where) else f"no browser here; the report is {where}"
+
+
+def review(
+    record: RunRecord,
+    folder: BaselineFolder,
+    ask: Callable[[str], str],
+    say: Callable[[str], Any],
+    show: Callable[[GateRecord], str] = lambda gate: "there is nothing to open",
+) -> int:
     """Ask about each changed gate that has a score; write a baseline for every ``a``. Return the exit status.
 
-    ``a`` accepts, ``r`` rejects and leaves the baseline, ``q`` or the end of the input stops. The status is 1 when
-    something was rejected or left open. Raises ``BaselineError`` before the first question for a gate whose baseline
-    would not lie in the folder.
+    ``a`` accepts, ``r`` rejects and leaves the baseline, ``o`` opens the report with ``show``, ``?`` explains, ``q`` or
+    the end of the input stops. The status is 1 when something was rejected or left open. Raises ``BaselineError``
+    before the first question for a gate whose baseline would not lie in the folder.
     """
     changed = {key: gate for key, gate in sorted(record.by_file().items()) if gate.verdict.status in CHANGED}
     for key in changed:
@@ -53,7 +102,7 @@ def review(record: RunRecord, folder: BaselineFolder, ask: Callable[[str], str],
         if gate.scores is None or gate.scores.score is None or gate.recorded_by is None:
             say("  it has no score to accept\n")
             continue
-        answer = _answer(ask, say)
+        answer = _answer(ask, say, gate, show)
         if answer == "q":
             break
         if answer == "a":
@@ -63,20 +112,32 @@ def review(record: RunRecord, folder: BaselineFolder, ask: Callable[[str], str],
     return 1 if open_gates else 0
 
 
-def _answer(ask: Callable[[str], str], say: Callable[[str], Any]) -> str:
+def _answer(
+    ask: Callable[[str], str], say: Callable[[str], Any], gate: GateRecord, show: Callable[[GateRecord], str]
+) -> str:
     while True:
         try:
-            answer = ask("  [a]ccept, [r]eject, [q]uit? ").strip().lower()[:1]
+            answer = ask("  [a]ccept, [r]eject, [o]pen, [q]uit, [?]: ").strip().lower()[:1]
         except EOFError:  # Ctrl-D, or a terminal that has gone
             say("\n")
             return "q"
         if answer in ("a", "r", "q"):
             return answer
+        say(printable(f"  {show(gate)}\n" if answer == "o" else _HELP))
 
 
 def _describe(key: str, gate: GateRecord) -> str:
     verdict = gate.verdict
     lines = [f"{verdict.status}: {key.removesuffix('.json')}", f"  {verdict.reason}"]
-    lines.append(f"  baseline {number(verdict.baseline)}, now {number(verdict.now)}, n {verdict.n}")
+    unit = unit_of(verdict.metric)
+    moved = None if verdict.baseline is None or verdict.now is None else verdict.now - verdict.baseline
+    change = share(moved, verdict.baseline)
+    now = f"now {number(verdict.now)} {unit}".rstrip() + (f" ({change})" if change else "")
+    lines.append(f"  baseline {number(verdict.baseline)}, {now}, n {verdict.n}")
+    if verdict.margin is not None:
+        lines.append(
+            f"  harm {number(verdict.harm)}, interval {interval(verdict.interval)}, margin {number(verdict.margin)}"
+            + (f" ({verdict.margin_from})" if verdict.margin_from else "")
+        )
     lines += [f"  {c.id}: {number(c.baseline)} -> {number(c.now)}  {c.path}" for c in verdict.worst[:5]]
     return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
 import os
@@ -314,3 +315,21 @@ def test_a_case_that_moves_to_another_manifest_takes_its_baselines_along(bench: 
     (bench.root / "baselines" / "other").mkdir()
     bench.baselines.rename(bench.root / "baselines" / "other" / "demo")
     assert bench.run("other.vidmetrics.toml").ret == 0
+
+
+def test_the_diff_of_an_update_begins_with_the_old_and_the_new_score(bench: Bench) -> None:
+    bench.record()
+    path = bench.baselines / "common.psnr.json"
+    before, was = path.read_text().splitlines(), bench.baseline("common.psnr")
+    bench.degrade("b")
+    bench.run("--update-baselines", selection="common.psnr")
+    after, now = path.read_text().splitlines(), bench.baseline("common.psnr")
+    changed = [line for line in difflib.unified_diff(before, after, lineterm="", n=0) if line[:2] in ("- ", "+ ")]
+    assert changed[0] == f'- "score": {was["score"]},'
+    assert changed[2] == f'+ "score": {now["score"]},'
+    assert changed[1].startswith('- "interval": [')
+    # One line a clip: of four, the one that changed.
+    clips = [line for line in changed if line.lstrip("+- ").startswith('"b"')]
+    assert [line[0] for line in clips] == ["-", "+"]
+    assert not any('"a"' in line for line in changed)
+    assert all(len(repr(value)) <= 12 for value in now["samples"].values())
