@@ -132,7 +132,7 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         clips_per_item=check.count(body, "clips_per_item", 1),
         scoring=check.choice(body, "scoring", ("items", "engine"), "items"),
         checkpoint=check.string(body, "checkpoint"),
-        cluster=check.string(body, "cluster"),
+        cluster=check.string(body, "cluster") or ("text_prompt" if body.get("dataset") == "vbench" else None),
         allow=_allow(body, check),
         dataset=_dataset(body, check),
         dataset_root=check.string(body, "dataset_root"),

@@ -20,7 +20,16 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from pytest_vidmetrics.core.errors import MediaError
-from pytest_vidmetrics.media.container import decode_frames, find_video, open_media, video_stream
+from pytest_vidmetrics.media.arrays import ARRAY_SUFFIXES, read_array
+from pytest_vidmetrics.media.clock import Clock
+from pytest_vidmetrics.media.container import (
+    decode_frames,
+    find_audio,
+    find_video,
+    open_media,
+    scan_video,
+    video_stream,
+)
 from pytest_vidmetrics.media.formats import IMAGE_SUFFIXES
 from pytest_vidmetrics.media.images import list_images, read_pixels
 from pytest_vidmetrics.media.orientation import Orientation, Pixels, orientation_of
@@ -165,19 +174,29 @@ def list_frames(path: Path) -> Generator[tuple[float, Pixels]]:
         for i, one in enumerate(list_images(path) if path.is_dir() else [path]):
             yield i / IMAGES_FPS, read_pixels(one).transpose(2, 0, 1)
         return
-    with open_media(path) as container:
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        for i, pixels in enumerate(read_array(path)):
+            yield i / IMAGES_FPS, pixels
+        return
+    clock = scan_video(path).clock
+    with open_media(path, checked=True) as container:
         stream = video_stream(container, path)
-        rate = float(stream.average_rate or IMAGES_FPS)
-        turned, start, previous = Orientation(), 0.0, -1.0
-        reformatter = VideoReformatter()
+        turned, reformatter = Orientation(), VideoReformatter()
         with closing(decode_frames(container, stream, path)) as decoding:
             for i, frame in enumerate(decoding):
                 if i == 0:
-                    turned, start = orientation_of(frame, path), frame.time or 0.0
-                seconds = (frame.time - start) if frame.time is not None else i / rate
-                seconds = seconds if seconds > previous else previous + 1 / rate
-                previous = seconds
-                yield seconds, turned.apply(_rgb(reformatter, frame))
+                    turned = orientation_of(frame, path)
+                yield _shown_at(clock, i), turned.apply(_rgb(reformatter, frame))
+
+
+def _shown_at(clock: Clock, i: int) -> float:
+    """Return when frame ``i`` begins, as metrics take it; beyond the known times at the last step."""
+    if clock.times is None:
+        return i / (clock.fps or IMAGES_FPS)
+    last = len(clock.times) - 2
+    if i <= last:
+        return clock.times[i]
+    return clock.times[-1] + (i - last - 1) * (clock.times[-1] - clock.times[last])
 
 
 def _rgb(reformatter: VideoReformatter, frame: VideoFrame) -> Pixels:
@@ -225,11 +244,11 @@ def _video_track(target: OutputContainer, width: int, height: int) -> VideoStrea
 
 
 def _sound_track(target: OutputContainer, path: Path) -> AudioStream | None:
-    """Return an audio stream for the first one of a file, if it has one. Streams come before the first packet."""
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+    """Return an audio stream for that of a file, if it has one. Streams come before the first packet."""
+    if path.is_dir() or path.suffix.lower() in {*IMAGE_SUFFIXES, *ARRAY_SUFFIXES}:
         return None
     with open_media(path) as container:
-        if not container.streams.audio:
+        if find_audio(container) is None:
             return None
     stream = target.add_stream("aac", rate=_SOUND_RATE)
     stream.layout = "stereo"
@@ -240,7 +259,7 @@ def _copy_sound(target: OutputContainer, stream: AudioStream, path: Path) -> Non
     resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_SOUND_RATE)
     with open_media(path) as container:
         try:
-            for frame in container.decode(container.streams.audio[0]):
+            for frame in container.decode(find_audio(container)):
                 for part in resampler.resample(frame):
                     target.mux(stream.encode(part))
         except av.error.FFmpegError as error:

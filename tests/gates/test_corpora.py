@@ -55,6 +55,16 @@ def test_clips_go_to_the_metrics_of_their_prompts_dimensions(folder) -> None:
     assert len(found.of("common.psnr").samples) == 10
 
 
+def test_clips_of_one_prompt_are_a_cluster_unless_the_case_says_what_is(folder) -> None:
+    path = folder / "m.vidmetrics.toml"
+    path.write_text(TEXT.format("'vbench.human_action'"))
+    assert load_manifest(path).cases[0].cluster == "text_prompt"
+    path.write_text(TEXT.format("'vbench.human_action'") + "cluster = 'scene'\n")
+    assert load_manifest(path).cases[0].cluster == "scene"
+    path.write_text("schema = 1\n[case.v]\nvideo = 'clips'\n")
+    assert load_manifest(path).cases[0].cluster is None
+
+
 def test_flicker_has_25_clips_a_prompt_and_other_prompts_are_not_expected(folder) -> None:
     fill(folder, "a still lake", 25)
     assert len(corpus(folder, "'vbench.temporal_flickering'").samples) == 25

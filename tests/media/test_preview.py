@@ -14,7 +14,8 @@ from PIL import Image
 
 from pytest_vidmetrics.core.errors import MediaError, NoAudioStreamError
 from pytest_vidmetrics.media import preview, sound_picture
-from tests.support.media_clips import gray_ramp, write_video
+from tests.support.media_clips import SLOW_THEN_FAST, gray_ramp, write_at, write_video
+from tests.support.remux import remux_to_avi
 
 DATA = Path(__file__).parents[1] / "data" / "media"
 
@@ -78,6 +79,22 @@ def test_pictures_survive_encoding_in_order(tmp_path, name, codec):
 def test_the_same_pictures_give_the_same_bytes(tmp_path):
     path = write_video(tmp_path / "a.mkv", gray_ramp(5))
     assert preview.encoded(path).data == preview.encoded(path).data
+
+
+def test_frames_are_shown_when_metrics_take_them(tmp_path):
+    variable = write_at(tmp_path / "a.mkv", SLOW_THEN_FAST)
+    assert preview.encoded(variable).times == pytest.approx(SLOW_THEN_FAST, abs=1e-3)
+    stated_wrongly = remux_to_avi(
+        write_video(tmp_path / "b.mp4", gray_ramp(12), fps=24, options={"bf": "2"}), tmp_path / "b.avi"
+    )
+    assert preview.encoded(stated_wrongly).times == pytest.approx([i / 24 for i in range(12)], abs=1e-3)
+
+
+def test_arrays_are_shown_at_the_rate_of_images(tmp_path):
+    np.savez(tmp_path / "a.npz", np.stack(gray_ramp(3)))
+    found = preview.encoded(tmp_path / "a.npz")
+    assert found.times == pytest.approx([0.0, 0.1, 0.2])
+    assert (found.width, found.height, found.has_sound) == (64, 48, False)
 
 
 def test_folders_of_images_and_odd_or_large_sizes(tmp_path):

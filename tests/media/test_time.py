@@ -13,24 +13,8 @@ from hypothesis import strategies as st
 
 from pytest_vidmetrics.media.clock import Stamp, clock_of, frames_before, shown_at
 from pytest_vidmetrics.media.video import probe, read_clip
-from tests.support.media_clips import gray_ramp, write_video
+from tests.support.media_clips import SLOW_THEN_FAST, gray_ramp, write_at, write_video
 from tests.support.remux import remux_to_avi
-
-SLOW_THEN_FAST = [*(i / 8 for i in range(9)), *(1 + i / 24 for i in range(1, 16))]
-"""A second of 8 frames, then 24 frames a second."""
-
-
-def write_at(path, times, codec="libx264"):
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=24, options={"bf": "2"} if codec == "libx264" else {})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 24000)
-        for pixels, time in zip(gray_ramp(len(times)), times, strict=True):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = round(time * 24000), Fraction(1, 24000)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-    return path
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.webm"])

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.engine.corpus import score_corpus
+from pytest_vidmetrics.engine.work import Outcome
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import CompositeMetric, absent_text, present, with_parts
 from pytest_vidmetrics.metrics.vbench import totals
@@ -28,6 +32,42 @@ def test_published_scores_are_reproduced(name, row):
     raw = {f"vbench.{dimension.replace(' ', '_')}": value for dimension, value in row["dims"].items()}
     found = metric.combine({part: raw[part] for part in metric.parts})
     assert 100 * found == pytest.approx(row["published"][name.removeprefix("vbench.")], abs=0.015)
+
+
+class Published:
+    """What a run on two clips found: each dimension's published score, from clips that lie around it."""
+
+    threads = 1
+
+    def __init__(self, raw: dict[str, float]) -> None:
+        self.raw = raw
+
+    def stream(self, units):
+        for unit in units:
+            yield [Outcome(self.result(metric.name, unit.values["shift"])) for metric in unit.metrics]
+
+    def result(self, name: str, shift: float) -> MetricResult:
+        score = self.raw[name] + shift
+        whole = {"video_sim": 8 * score, "cnt_per_video": 8, "frame_results": [score, score], "object_frames": 4}
+        return MetricResult(name, score, whole)
+
+    def weights(self, metric):
+        return {}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["model"])
+def test_published_scores_come_out_of_a_run_on_clips(row):
+    raw = {f"vbench.{dimension.replace(' ', '_')}": value for dimension, value in row["dims"].items()}
+    corpus = Corpus((Sample("a", {"shift": 0.05}), Sample("b", {"shift": -0.05})))
+    for name in NAMES:
+        metric = made(name)
+        found = score_corpus(
+            metric, corpus, Published(raw), members={part: registry.get_metric(part) for part in metric.parts}
+        )
+        assert found.problems == ()
+        assert found.score is not None
+        assert 100 * found.score == pytest.approx(row["published"][name.removeprefix("vbench.")], abs=0.015)
+        assert (found.n, set(found.details["raw"])) == (2, set(metric.parts))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -53,4 +55,22 @@ def write_video(
             block.sample_rate, block.pts = 24000, 0
             container.mux(sound.encode(block))
             container.mux(sound.encode(None))
+    return path
+
+
+SLOW_THEN_FAST = [*(i / 8 for i in range(9)), *(1 + i / 24 for i in range(1, 16))]
+"""A second of 8 frames, then 24 frames a second."""
+
+
+def write_at(path: Path, times: Sequence[float], codec: str = "libx264") -> Path:
+    """Write a frame at each time, in seconds, to a container chosen by the suffix."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=24, options={"bf": "2"} if codec == "libx264" else {})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 24000)
+        for pixels, time in zip(gray_ramp(len(times)), times, strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = round(time * 24000), Fraction(1, 24000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
     return path
