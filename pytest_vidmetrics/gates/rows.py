@@ -1,4 +1,4 @@
-"""Sample lists: rows of ``.jsonl``, ``.json`` and ``.csv`` files, renamed, typed, and named with their line."""
+"""Sample lists: rows of ``.jsonl``, ``.json``, ``.csv`` and ``.parquet`` files, renamed, typed, with their lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_vidmetrics.metrics import registry
 
 _NAMED_BY = ("video", "audio", "image_path")
 """The files whose name is the id of a row that has none."""
-_SUFFIXES = (".jsonl", ".json", ".csv")
+_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def read_rows(case: Case, checkpoint: str | None, known: Iterable[str]) -> tuple
     """Return the rows of a case's sample list, and remarks on keys that are not ``known`` to be read by some metric.
 
     A ``.jsonl`` file has an object a line, a ``.json`` file a list of objects (or ``{"data": [...]}``), a ``.csv``
-    file a header. A row without ``id`` has the name of its clip. Paths are relative to the list. Raises
-    ``ManifestError`` with the line of the row.
+    file a header; ``.parquet`` needs pyarrow. A row without ``id`` has the name of its clip. Paths are relative to the
+    list. Raises ``ManifestError`` with the line of the row.
     """
     where = case.at("samples")
     path = case.where.path.parent / fill_in(str(case.samples), where, checkpoint)
@@ -50,6 +50,8 @@ def read_rows(case: Case, checkpoint: str | None, known: Iterable[str]) -> tuple
         rows = tuple(reading.row(line, values) for line, values in _entries(path))
     except TextError as error:
         raise ManifestError(str(error)) from error
+    except ImportError as error:
+        raise where.error(f"samples: {error}") from error
     if not rows:
         raise where.error(f"samples: {path} holds no row")
     reading.check_renames()
@@ -60,6 +62,10 @@ def _entries(path: Path) -> Iterable[tuple[int, Any]]:
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         return json_lines(path)
+    if suffix == ".parquet":
+        from pytest_vidmetrics.engine.rows import read_row_file
+
+        return read_row_file(path)
     return json_items(path) if suffix == ".json" else _csv_rows(path)
 
 
