@@ -50,8 +50,8 @@ def read_rows(case: Case, checkpoint: str | None, known: Iterable[str]) -> tuple
         rows = tuple(reading.row(line, values) for line, values in _entries(path))
     except TextError as error:
         raise ManifestError(str(error)) from error
-    except ImportError as error:
-        raise where.error(f"samples: {error}") from error
+    except (ImportError, ValueError) as error:  # Parquet without pyarrow, or that it does not read
+        raise where.error(f"samples: {path}: {error}") from error
     if not rows:
         raise where.error(f"samples: {path} holds no row")
     reading.check_renames()
