@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.plugin.conftest import MANIFEST, Bench, verdicts
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.engine import loading
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.registry import register
+from tests.plugin.conftest import MANIFEST, PLAIN, Bench, verdicts
 
 # Scoring a clip waits until the next one was read: without look-ahead it would wait in vain.
 CONFTEST = """
@@ -76,3 +86,39 @@ def test_a_run_that_ends_early_reads_no_further_and_is_the_same(probed: Bench) -
     (probed.root / "fault").rename(probed.root / "alone")
     probed.spawn("--lf", "-p", "no:xdist").assert_outcomes(passed=1)
     assert read(probed) == ["a"]
+
+
+@pytest.mark.parametrize("item", ["", "::demo::probe.stops"], ids=["scoring", "gate"])
+def test_ctrl_c_while_clips_are_read_ahead_leaves_no_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, item: str
+) -> None:
+    ahead, real = threading.Event(), loading.read
+
+    def read(value: Any, *rest: Any) -> Any:
+        if Path(value).stem == "b":
+            ahead.set()
+        return real(value, *rest)
+
+    class Probe(BaseMetric):
+        requires_reference = False
+        scored = 0
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            assert ahead.wait(30), "the next clip was not read"
+            signal.raise_signal(signal.SIGINT)
+            Probe.scored += 1
+            return MetricResult(self.name, 1.0)
+
+    register("probe.stops")(Probe)
+    monkeypatch.setattr(loading, "read", read)
+    bench.manifest(MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"probe.stops"'))
+    before = set(threading.enumerate())
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have it ignored
+    try:
+        args = [*PLAIN, "-p", "no:xdist", "--vidmetrics=all", f"bench.vidmetrics.toml{item}"]
+        ended = bench.pytester.inline_run(*args, no_reraise_ctrlc=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert ended.ret == pytest.ExitCode.INTERRUPTED
+    assert Probe.scored == 0
+    assert set(threading.enumerate()) <= before
