@@ -53,7 +53,8 @@ class Curves {
     const end = Math.max(frame(curve.values.length - 1) + 1, this.player.count);
     const x = (i) => ((frame(i) + 0.5) / end) * WIDTH;
     const y = (value) => HEIGHT - 5 - ((value - low) / (high - low || 1)) * (HEIGHT - 10);
-    const label = `${gate.label}, ${curve.name}: ${digits(low)} to ${digits(high)} over ${known.length} frames`;
+    const unit = gate.unit && ` ${gate.unit}`;
+    const label = `${gate.label}, ${curve.name}: ${digits(low)} to ${digits(high)}${unit} over ${known.length} frames`;
     const svg = chart(label, (place) => this.player.step(Math.floor(place * end) - this.player.frame));
     let line = [];
     const draw = () => {
@@ -68,7 +69,7 @@ class Curves {
     const worst = frame(curve.values.indexOf((curve.high_is_bad ?? gate.sign < 0) ? high : low));
     if (this.worst === null) this.worst = worst;
     const box = element("div", "curve");
-    const title = element("h4", "", `${`${label} ${gate.unit}`.trim()}. `);
+    const title = element("h4", "", `${label}. `);
     const jump = element("button", "", `Worst: frame ${worst}`);
     jump.type = "button";
     jump.addEventListener("click", () => this.player.step(worst - this.player.frame));
