@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.precision import Precision
 
 
 def resolve_devices(device: str | Sequence[str], num_gpus: int = 1) -> list[str]:
@@ -53,3 +54,16 @@ def _known(name: str) -> str:
     except RuntimeError:  # its message lists every back end that torch was ever built for
         raise ValueError(f"device {name!r}: expected 'auto', 'cpu', 'cuda' or 'cuda:N'") from None
     return name
+
+
+def described(device: str, precision: Precision) -> str:
+    """Return what a record says of a device: a GPU by its name and capability, and how exactly it computes.
+
+    The number of a GPU says nothing on another machine.
+    """
+    if not device.startswith("cuda"):
+        return f"{device} {precision}"
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(device)
+    return f"{torch.cuda.get_device_name(device)} (capability {major}.{minor}) {precision}"

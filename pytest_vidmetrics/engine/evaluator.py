@@ -8,7 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
+from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.precision import PRECISIONS, Precision, in_effect
 from pytest_vidmetrics.core.processors import share
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import EvalResults, MetricResult
@@ -40,13 +42,15 @@ class Evaluator:
       cannot be loaded is left out and listed in :attr:`unavailable`; a metric named itself raises.
     - ``device``: ``"auto"`` (the first GPU, else the CPU), a device, or a list with one worker per entry.
     - ``num_gpus``: more than 1 means a worker on each of the first ``num_gpus`` GPUs.
-    - ``compile``: apply :func:`torch.compile` to the networks that metrics expose as ``_model``.
+    - ``compile``: compile the networks that metrics declare, or expose as ``_model``, when they first run.
     - ``loader_threads``, ``prefetch_factor``: decoding threads, and clips decoded ahead per worker.
     - ``prefetch_bytes``: memory that decoded clips may take.
     - ``pre_upload``: keep a clip's frames on the device while all metrics read them; ``False`` uploads them for
       each metric and frees them in between.
     - ``skip_missing_deps``: treat metrics named themselves like those of a group.
     - ``metric_kwargs``: constructor arguments by metric name.
+    - ``precision``: ``"tf32"`` (the default on a GPU), ``"fp32"`` (elsewhere), or ``"bf16"`` for the transformers. It
+      holds while something is computed; what the program set for itself comes back.
     - ``store``: where results and features are kept and looked for, by content: a folder, a URL (see
       :func:`~pytest_vidmetrics.engine.object_store.open_store`) or a store. By default this evaluator's memory.
 
@@ -67,6 +71,7 @@ class Evaluator:
         skip_missing_deps: bool = False,
         metric_kwargs: Params | None = None,
         store: Store | str | Path | None = None,
+        precision: Precision | None = None,
     ) -> None:
         selection = [metrics] if isinstance(metrics, str) else list(metrics)
         chosen = registry.expand(selection)
@@ -85,6 +90,9 @@ class Evaluator:
         self._optional_composites = frozenset(self._composites) - named
         self._loader_threads, self._prefetch = max(1, loader_threads), max(1, prefetch_factor)
         self._prefetch_bytes = prefetch_bytes
+        if precision is not None:
+            one_of("precision", precision, PRECISIONS)
+        self._precision = precision
         self._store = store if isinstance(store, Store) or store is None else open_store(store)
         self._metrics: dict[str, BaseMetric] = {}
         self._workers: list[EvalWorker] = []
@@ -142,6 +150,7 @@ class Evaluator:
             threads=max(1, share() // len(self._devices)),
             instance=self._made if number else None,
             share_clips=len(self._devices) == 1,
+            precision=self._precision,
         )
 
     def _made(self, metric: BaseMetric) -> BaseMetric:
@@ -151,6 +160,7 @@ class Evaluator:
         """Set a metric up in every worker: results must not depend on who scored a sample."""
         try:
             metric = registry.get_metric(name, **self._params.get(name, {}))
+            metric.run_precision = self._precision
             for worker in self._workers:
                 worker.load(metric)
         except TypeError:
@@ -328,6 +338,7 @@ class Evaluator:
             "metrics": {name: describe(metric) for name, metric in self._metrics.items()},
             "unavailable": dict(self.unavailable),
             "devices": list(self._devices),
+            "precision": [in_effect(self._precision, device) for device in self._devices],
             "environment": environment(),
         }
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.precision import Precision
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.engine import memory
 from pytest_vidmetrics.engine.faults import fault
 from pytest_vidmetrics.engine.identity import identity_of, weights_of
 from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.networks.declared import networks_of
 
 Instance = Callable[[BaseMetric], BaseMetric]
 """Returns the metric to set up for one that is asked for."""
 
 
 class ReadyMetrics:
-    """The metrics of one device. ``compile`` applies :func:`torch.compile` to what a metric exposes as ``_model``."""
+    """The metrics of one device. ``compile`` compiles the networks that a metric declares, or exposes as ``_model``."""
 
     def __init__(self, instance: Instance | None = None, *, compile: bool = False) -> None:
         self._instance, self._compile = instance, compile
@@ -36,17 +39,15 @@ class ReadyMetrics:
         self._loaded.clear()
         self._broken.clear()
 
-    def load(self, metric: BaseMetric, device: str) -> BaseMetric:
+    def load(self, metric: BaseMetric, device: str, precision: Precision) -> BaseMetric:
         """Return the metric set up, once per configuration. Raises what its ``setup()`` raises."""
         key = _configuration(metric)
         if key not in self._loaded:
             found = (self._instance(metric) if self._instance else metric).to(device)
+            found.run_precision = precision
             found.setup()
-            model = getattr(found, "_model", None)
-            if self._compile and model is not None:
-                import torch
-
-                found._model = torch.compile(model)  # type: ignore[attr-defined]
+            if self._compile:
+                _compile(found)
             self._loaded[key] = found
         return self._loaded[key]
 
@@ -77,6 +78,24 @@ class ReadyMetrics:
                     f"{now[:12]} now): run again"
                 )
         return found
+
+
+def _compile(metric: BaseMetric) -> None:
+    """Compile a metric's networks where they are: others that share a network share its compiled form."""
+    import torch
+    from torch import nn
+
+    model = getattr(metric, "_model", None)
+    if model is not None and not inspect.ismethod(model):
+        metric._model = torch.compile(model)  # type: ignore[attr-defined]
+    for name, network in networks_of(type(metric)):
+        if not network.weights(metric):
+            continue
+        held = vars(metric).get(name)
+        parts = [held] if isinstance(held, nn.Module) else list(getattr(held, "__dict__", {}).values())
+        for part in parts:
+            if isinstance(part, nn.Module):
+                part.compile()
 
 
 def _configuration(metric: BaseMetric) -> str:

@@ -16,6 +16,7 @@ from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.errors import DeviceLostError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.precision import Precision, in_effect
 from pytest_vidmetrics.core.processors import share
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine import memory
@@ -25,6 +26,7 @@ from pytest_vidmetrics.engine.identity import keys_read
 from pytest_vidmetrics.engine.loading import HeldClip
 from pytest_vidmetrics.engine.planning import changed_since, plan_unit, stored
 from pytest_vidmetrics.engine.pool import VideoPool
+from pytest_vidmetrics.engine.precision import applied
 from pytest_vidmetrics.engine.readiness import Instance, ReadyMetrics
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.threads import fitting_threads
@@ -51,6 +53,7 @@ class EvalWorker:
     ``pre_upload`` keeps a clip on the device while all metrics read it, ``compile`` applies :func:`torch.compile` to
     the network that a metric exposes as ``_model``. ``instance`` returns the metric to set up here for one that is
     asked for: another one where several workers are asked for the same. ``threads`` is how many processors it may use.
+    ``precision``: by default tf32 on a GPU, fp32 elsewhere.
     ``share_clips`` reads a clip once for jobs that are in memory at the same time, which one worker then runs.
     """
 
@@ -65,11 +68,13 @@ class EvalWorker:
         threads: int | None = None,
         instance: Instance | None = None,
         share_clips: bool = True,
+        precision: Precision | None = None,
     ) -> None:
         self.store, self.compute, self.pre_upload = store, compute, pre_upload
         self.threads = share() if threads is None else threads
         self.counts = Counts()
         self._choose_device = device
+        self._asked = precision
         self._ready = ReadyMetrics(instance, compile=compile)
         self._share_clips = share_clips
         self._in_memory: WeakValueDictionary[str, HeldClip] = WeakValueDictionary()
@@ -89,6 +94,11 @@ class EvalWorker:
         return bool(self._lost)
 
     @property
+    def precision(self) -> Precision:
+        """How exact the products are."""
+        return in_effect(self._asked, self.device)
+
+    @property
     def loaded(self) -> list[BaseMetric]:
         """The metrics that are set up."""
         return self._ready.loaded
@@ -102,6 +112,7 @@ class EvalWorker:
             pre_upload=self.pre_upload,
             threads=self.threads,
             share_clips=self._share_clips,
+            precision=self._asked,
         )
         other._ready = self._ready
         return other
@@ -171,11 +182,11 @@ class EvalWorker:
     def load(self, metric: BaseMetric) -> BaseMetric:
         """Return the metric set up on this device, once per configuration. Raises what its ``setup()`` raises."""
         with self._computing():
-            return self._ready.load(metric, self.device)
+            return self._ready.load(metric, self.device, self.precision)
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
-        """Turn gradients off, and make this worker's GPU the current one for code that does not name a device."""
+        """Turn gradients off, set the precision, and make this worker's GPU the one of code that does not name any."""
         if self._lost:
             raise DeviceLostError(self._lost)
         if not self.compute:
@@ -184,7 +195,7 @@ class EvalWorker:
         import torch
 
         on_device = torch.cuda.device(self.device) if self.device.startswith("cuda") else contextlib.nullcontext()
-        with torch.no_grad(), on_device:
+        with torch.no_grad(), on_device, applied(self.precision, self.device):
             yield
 
     def _clip(self, name: str, key: str, value: Any, requests: list[FrameRequest]) -> tuple[HeldClip, bool]:

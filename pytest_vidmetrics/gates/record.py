@@ -8,7 +8,7 @@ The layout, schema 1::
        "checkpoint": "step-2000",  what {checkpoint} stood for; absent when no option said so
        "commit": "3f2a…",          git commit of pytest's rootdir, with "-dirty" where files were changed
        "time": "2026-03-01T12:00:00+00:00",
-       "device": "cuda:0",         devices that scored, by comma; absent when everything came from the store
+       "device": "cpu fp32",       what scored and how exactly, by comma; absent when the store had everything
        "python": …, "machine": …, "torch": …, "numpy": …
      },
      "work": {"decoded": 2, "computed": 4, "reused": 156},

@@ -25,8 +25,9 @@ class Network(Generic[N]):
     files, ``device`` and ``options``, attributes of the metric by name. ``files`` are all that any configuration can
     load, in the order of the loader's arguments; ``choose`` returns those of one metric where they depend on it, none
     where it does without the network. ``library`` is a function that raises ``UnavailableError`` without what the
-    loader imports: it is asked before a file is fetched. Assigning to the attribute gives the metric a network of
-    its own.
+    loader imports: it is asked before a file is fetched. ``bf16`` says that the network, a transformer, computes in
+    bfloat16 where that is the precision of the run; it takes and gives float32. Assigning to the attribute gives the
+    metric a network of its own.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Network(Generic[N]):
         choose: Choice | None = None,
         options: Sequence[str] = (),
         library: str | None = None,
+        bf16: bool = False,
     ) -> None:
         self.name = name
         self.loader = loader
@@ -44,6 +46,7 @@ class Network(Generic[N]):
         self._choose = choose
         self._options = tuple(options)
         self._library = library
+        self.bf16 = bf16
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._attribute = name
@@ -58,7 +61,8 @@ class Network(Generic[N]):
         held = vars(metric)
         if self._attribute not in held:
             held[self._attribute] = self.load(metric)
-        return cast(N, held[self._attribute])
+        network = held[self._attribute]
+        return cast(N, _Rounded(network, metric.device) if self.bf16 and metric.run_precision == "bf16" else network)
 
     def __set__(self, metric: object, network: N) -> None:
         vars(metric)[self._attribute] = network
@@ -83,6 +87,20 @@ def _function(place: str) -> Callable[..., Any]:
     module, _, name = place.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(module, __package__), name)
     return found
+
+
+class _Rounded:
+    """A network that multiplies in bfloat16 and gives float32."""
+
+    def __init__(self, network: Callable[[Any], Any], device: str) -> None:
+        self._network, self._kind = network, device.partition(":")[0]
+
+    def __call__(self, pixels: Any) -> Any:
+        """Return what the network gives."""
+        import torch
+
+        with torch.autocast(self._kind, torch.bfloat16):
+            return self._network(pixels).float()
 
 
 def networks_of(metric: type) -> Iterator[tuple[str, Network[Any]]]:

@@ -23,6 +23,7 @@ _AGAIN = {
     "vidmetrics_cache": "--vidmetrics-cache",
     "vidmetrics_store": "--vidmetrics-store",
     "vidmetrics_device": "--vidmetrics-device",
+    "vidmetrics_precision": "--vidmetrics-precision",
 }
 _ALLOWANCES = {
     "vidmetrics_allow_unavailable": "--vidmetrics-allow-unavailable",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from _pytest.config import Config
     from _pytest.config.argparsing import Parser
 
+    from pytest_vidmetrics.core.precision import Precision
+
 _TEXT: tuple[tuple[str, str, str, str], ...] = (
     (
         "--vidmetrics",
@@ -24,6 +26,7 @@ _TEXT: tuple[tuple[str, str, str, str], ...] = (
     ("--baseline-dir", "vidmetrics_baseline_dir", "DIR", "folder of the baseline files (default: baselines)"),
     ("--vidmetrics-checkpoint", "vidmetrics_checkpoint", "NAME", "value of {checkpoint} in manifests"),
     ("--vidmetrics-device", "vidmetrics_device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)"),
+    ("--vidmetrics-precision", "vidmetrics_precision", "P", "tf32 (default on GPUs), fp32 (elsewhere) or bf16"),
     ("--vidmetrics-cache", "vidmetrics_cache", "DIR", "folder of the result store (default: the user's cache folder)"),
     (
         "--vidmetrics-store",
@@ -104,6 +107,7 @@ class Settings:
     baseline_dir: Path
     checkpoint: str | None
     device: str
+    precision: Precision | None
     cache: Path | None
     store: str | None
     cohort: str | None
@@ -186,6 +190,7 @@ def read_settings(config: Config) -> Settings:
         baseline_dir=config.rootpath / (text["vidmetrics_baseline_dir"] or "baselines"),
         checkpoint=text["vidmetrics_checkpoint"],
         device=text["vidmetrics_device"] or "auto",
+        precision=_precision(text["vidmetrics_precision"]),
         cache=_path(config, text["vidmetrics_cache"]),
         store=_store(config, text["vidmetrics_store"]),
         cohort=text["vidmetrics_cohort"],
@@ -233,6 +238,13 @@ def _step_summary() -> Path | None:
     """Return the file in which GitHub Actions shows what a step has to say."""
     named = os.environ.get("GITHUB_STEP_SUMMARY", "").strip()
     return Path(named) if named else None
+
+
+def _precision(text: str | None) -> Precision | None:
+    known: dict[str | None, Precision | None] = {None: None, "tf32": "tf32", "fp32": "fp32", "bf16": "bf16"}
+    if text not in known:
+        raise pytest.UsageError(f"--vidmetrics-precision={cut(str(text))}: expected tf32, fp32 or bf16")
+    return known[text]
 
 
 def _budget(text: str | None) -> float | None:

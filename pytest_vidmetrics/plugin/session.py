@@ -18,10 +18,12 @@ from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.environment import software
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.policy import MetricConfig
+from pytest_vidmetrics.core.precision import in_effect
 from pytest_vidmetrics.core.samples import Corpus
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.engine.ahead import Lookahead
+from pytest_vidmetrics.engine.devices import described
 from pytest_vidmetrics.engine.object_store import open_store
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.worker import EvalWorker
@@ -51,7 +53,7 @@ class Run:
     settings: Settings
     kept: list[pytest.Item] = field(default_factory=list)
     device: str = ""
-    """The torch device of this process, once something was computed on it."""
+    """What computed in this process, and how exactly, once something was: as :func:`.described` says it."""
     _homes: dict[str, Path] = field(default_factory=dict)
     _names: dict[str, set[Path]] = field(default_factory=dict)
     _metrics: dict[tuple[str, str], BaseMetric] = field(default_factory=dict)
@@ -116,7 +118,9 @@ class Run:
     def worker(self) -> EvalWorker:
         """What scores samples in this process."""
         if self._worker is None:
-            self._worker = EvalWorker(self.store, self._device, compute=not self.settings.judge)
+            self._worker = EvalWorker(
+                self.store, self._device, compute=not self.settings.judge, precision=self.settings.precision
+            )
         return self._worker
 
     @property
@@ -130,14 +134,16 @@ class Run:
         return Lookahead(self.worker)
 
     def _device(self) -> str:
-        self.device = device_of(self.settings)
-        return self.device
+        found = device_of(self.settings)
+        self.device = described(found, in_effect(self.settings.precision, found))
+        return found
 
     def metric(self, config: MetricConfig) -> BaseMetric:
         """Return one gate's metric. Raises ``UnavailableError`` when a library is missing."""
         key = (config.metric, repr(sorted(config.params.items())))
         if key not in self._metrics:
             self._metrics[key] = registry.get_metric(config.metric, **config.params)
+            self._metrics[key].run_precision = self.settings.precision
         return self._metrics[key]
 
     def members(self, metric: BaseMetric, case: Case) -> dict[str, BaseMetric | UnavailableError]:

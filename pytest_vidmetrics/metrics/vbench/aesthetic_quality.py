@@ -34,9 +34,10 @@ class AestheticQuality(VBenchMetric):
     backbone: ClassVar[str | None] = "clip-vit-large-patch14"
     noise_floor: ClassVar[float] = 5e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
+    bf16_change: ClassVar[float | None] = 2.3e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    _image: Network[ClipImage] = Network("clip-vit-large-patch14.image", ".clip.towers:read_image", CLIP_L14)
+    _image: Network[ClipImage] = Network("clip-vit-large-patch14.image", ".clip.towers:read_image", CLIP_L14, bf16=True)
     _head: Network[AestheticHead] = Network("sa_0_4_vit_l_14_linear.pth", ".clip.aesthetic:read", LAION_HEAD)
 
     def __init__(self, chunk_size: int | None = None) -> None:

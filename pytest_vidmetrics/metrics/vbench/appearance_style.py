@@ -44,7 +44,7 @@ class AppearanceStyle(FrameWeightedMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    _image: Network[ClipImage] = Network("clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32)
+    _image: Network[ClipImage] = Network("clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32, bf16=True)
     _text: Network[ClipText] = Network("clip-vit-base-patch32.text", ".clip.towers:read_text", CLIP_B32)
     _tokenizer: Network[ClipTokenizer] = Network("clip-merges.tokenizer", ".clip.towers:read_tokenizer", CLIP_MERGES)
 

@@ -32,9 +32,10 @@ class BackgroundConsistency(FrameWeightedMetric):
     backbone: ClassVar[str | None] = "clip-vit-base-patch32"
     noise_floor: ClassVar[float] = 2e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
+    bf16_change: ClassVar[float | None] = 6.2e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    _image: Network[ClipImage] = Network("clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32)
+    _image: Network[ClipImage] = Network("clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32, bf16=True)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip of at least two frames."""

@@ -43,8 +43,9 @@ class ImagingQuality(VBenchMetric):
     backbone: ClassVar[str | None] = "musiq-spaq"
     noise_floor: ClassVar[float] = 5e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
+    bf16_change: ClassVar[float | None] = 3e-6
 
-    _network: Network[Musiq] = Network("musiq-spaq", ".musiq:read", MUSIQ_SPAQ)
+    _network: Network[Musiq] = Network("musiq-spaq", ".musiq:read", MUSIQ_SPAQ, bf16=True)
 
     def __init__(self, preprocess: Preprocess = "longer", chunk_size: int | None = None) -> None:
         modes = ("longer", "shorter", "shorter_centercrop", "none")

@@ -34,9 +34,10 @@ class PromptConsistency(VBenchMetric):
     backbone: ClassVar[str | None] = "viclip"
     noise_floor: ClassVar[float] = 2e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
+    bf16_change: ClassVar[float | None] = 1.1e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    _video: Network[ViClipVideo] = Network("viclip.video", ".clip.viclip:read_video", VICLIP)
+    _video: Network[ViClipVideo] = Network("viclip.video", ".clip.viclip:read_video", VICLIP, bf16=True)
     _text: Network[ViClipText] = Network("viclip.text", ".clip.viclip:read_text", VICLIP)
     _tokenizer: Network[ClipTokenizer] = Network("clip-merges.tokenizer", ".clip.towers:read_tokenizer", CLIP_MERGES)
 

@@ -32,9 +32,10 @@ class SubjectConsistency(FrameWeightedMetric):
     backbone: ClassVar[str | None] = "dino-vitb16"
     noise_floor: ClassVar[float] = 2e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
+    bf16_change: ClassVar[float | None] = 1.6e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
-    _network: Network[Dino] = Network("dino-vitb16", ".dino:read", DINO_B16)
+    _network: Network[Dino] = Network("dino-vitb16", ".dino:read", DINO_B16, bf16=True)
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one clip of at least two frames."""
