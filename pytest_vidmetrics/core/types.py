@@ -23,6 +23,8 @@ PATH_KEYS = (
     "reference_mask",
     "reference_take2_mask",
     "image_path",
+    "latent",
+    "reference_latent",
 )
 """Sample keys whose text value is a file, never text to score."""
 
@@ -191,4 +193,6 @@ class SampleValues(TypedDict, total=False):
     calibration: Any
     mouse_pitch_sign: float
     image_path: str
+    latent: str
+    reference_latent: str
     action: Any

@@ -20,7 +20,7 @@ from pytest_vidmetrics.gates.values import fault
 from pytest_vidmetrics.media.formats import clip_name
 from pytest_vidmetrics.metrics import registry
 
-_NAMED_BY = ("video", "audio", "image_path")
+_NAMED_BY = ("video", "audio", "image_path", "latent")
 """The files whose name is the id of a row that has none."""
 _SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 

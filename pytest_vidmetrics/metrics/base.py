@@ -52,7 +52,7 @@ class BaseMetric:
       of a comparison, and named.
     - ``counts_failures``: the score is a share of failures, whose gate allows what the exact binomial bound does.
     - ``by_name_only``: a group or ``all`` does not bring it in, as it costs too much to be run unasked: gigabytes of
-      weights for a variant of another metric, or calls that are paid for.
+      weights for a variant of another metric, or calls that are paid for. Or it reads files that few cases have.
     - ``min_n``: fewest scored samples from which a corpus score means something.
     - ``dependencies``: importable modules that must exist.
     - ``pixels``: ``"uint8"`` receives frames as decoded; ``"float32"`` receives them divided by 255.

@@ -16,7 +16,7 @@ from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.metrics.base import BaseMetric, missing_methods
 
 ENTRY_POINT_GROUP = "pytest_vidmetrics.metrics"
-_FAMILIES = ("common", "vbench", "audio", "optical_flow", "physics_iq", "videoscore2", "judge")
+_FAMILIES = ("common", "video", "vbench", "audio", "optical_flow", "physics_iq", "videoscore2", "judge")
 _EXTRAS = {"audio": "audio", "videoscore2": "vlm", "judge": "vlm"}
 _registry: dict[str, type[BaseMetric]] = {}
 _discovered = False
