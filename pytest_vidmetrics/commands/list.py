@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_vidmetrics.metrics import registry
 
     selection = [name for text in args.selection for name in text.split(",") if name]
-    names = registry.expand(selection or ["all"], every=not selection)
+    names = registry.expand(selection or registry.list_metrics())
     if args.names:
         sys.stdout.write("".join(f"{name}\n" for name in names))
         return 0
