@@ -30,6 +30,7 @@ def main() -> None:
     """Generate every request."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="the folder of the outputs; each request names its file")
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--num-gpus", type=int, default=1)
     args = parser.parse_args()

@@ -46,6 +46,7 @@ def main() -> None:
     """Run the command for every request; a clip that fails does not stop the others."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="the folder of the outputs; each request names its file")
     args = parser.parse_args()
     failed = 0
     for line in args.requests.read_text(encoding="utf-8").splitlines():

@@ -12,9 +12,11 @@ import contextlib
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -277,7 +279,8 @@ def _run(method: Method, requests: Sequence[Request], work: Path, attempt: int) 
     listed = work / "requests.jsonl"
     rows = [json.dumps(one.row(method.params, out), ensure_ascii=False) for one in requests]
     listed.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    argv = [word.replace("{requests}", str(listed)).replace("{output}", str(out)) for word in method.generate]
+    known = {"{requests}": str(listed), "{output}": str(out), "{python}": sys.executable}
+    argv = [re.sub("|".join(map(re.escape, known)), lambda found: known[found[0]], word) for word in method.generate]
     with (work / "log.txt").open("wb") as log:
         log.write(f"$ {argv} (attempt {attempt + 1})\n".encode("utf-8", "replace"))
         log.flush()

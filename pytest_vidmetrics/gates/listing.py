@@ -14,6 +14,7 @@ from pytest_vidmetrics.core.wording import some
 from pytest_vidmetrics.gates.case import Case, Location
 from pytest_vidmetrics.gates.files import Files, Found, PathReader, files_of, has_parts
 from pytest_vidmetrics.gates.manifest import sample_keys
+from pytest_vidmetrics.gates.method import IMAGE_DIGEST
 from pytest_vidmetrics.gates.rows import Row, read_rows
 from pytest_vidmetrics.gates.values import fault
 from pytest_vidmetrics.media.formats import clip_name
@@ -133,6 +134,7 @@ def _rows(
     if case.samples is None:
         return {}, ()
     parts = list(next(iter(clips.values())).parts) if clips else []
+    read = {*read, *((IMAGE_DIGEST,) if case.methods else ())}
     rows, remarks = read_rows(case, checkpoint, {*sample_keys(), *parts, *read})
     found: dict[str, Row] = {}
     spelled: dict[str, Row] = {}
