@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_vidmetrics.core.errors import VidmetricsError, closest
+from pytest_vidmetrics.commands._named import HELP as GATE_HELP
+from pytest_vidmetrics.commands._named import named
+from pytest_vidmetrics.core.errors import VidmetricsError
 
 HELP = "accept scores of a run record as baselines"
 
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "gates",
         nargs="+",
         metavar="GATE",
-        help="its baseline file, with or without .json, its id, or the end of either",
+        help=GATE_HELP,
     )
     parser.add_argument("--baseline-dir", type=Path, default=Path("baselines"), help="default: baselines")
     parser.add_argument("--allow-ci-update", action="store_true", help="write also where CI is set")
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         raise VidmetricsError("baselines are accepted by a person: refused in CI without --allow-ci-update")
     record = read_record(args.record)
     folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())
-    keys = list(dict.fromkeys(_named(name, {gate.file: gate.gate for gate in record.gates}) for name in args.gates))
+    keys = list(dict.fromkeys(named(name, {gate.file: gate.gate for gate in record.gates}) for name in args.gates))
     gates = record.by_file()
     faults = [f"{key}: {fault}" for key in keys if (fault := acceptable(gates[key]))]
     if faults:
@@ -45,23 +46,3 @@ def run(args: argparse.Namespace) -> int:
     for key, baseline in new.items():
         sys.stdout.write(f"written: {folder.write(key, baseline)}\n")
     return 0
-
-
-def _named(name: str, gates: dict[str, str]) -> str:
-    """Return the baseline file of the gate that a name means. Raises ``VidmetricsError`` for none and for several."""
-    exact = [file for file, id in gates.items() if name in (file, file.removesuffix(".json"), id)]
-    found = exact or [file for file, id in gates.items() if _ends(file.removesuffix(".json"), id, name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise VidmetricsError(f"{name!r} means {len(found)} gates: {_some(found)}; name one of them")
-    hint = closest(name, [file.removesuffix(".json") for file in gates])
-    raise VidmetricsError(f"the record has no gate {name!r}{hint}")
-
-
-def _ends(file: str, id: str, name: str) -> bool:
-    return file.endswith(f"/{name.removesuffix('.json')}") or id.endswith(f"::{name}")
-
-
-def _some(files: Sequence[str]) -> str:
-    return ", ".join(file.removesuffix(".json") for file in sorted(files)[:5])

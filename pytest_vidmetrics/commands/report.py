@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.files import write_atomic
+
+if TYPE_CHECKING:
+    from pytest_vidmetrics.gates.history import Point
+    from pytest_vidmetrics.gates.record import RunRecord
 
 HELP = "make the HTML report of a run record"
 
@@ -24,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="folder with the clips that the baseline was recorded from: those of the same file name stand beside",
+    )
+    parser.add_argument(
+        "--history", type=Path, metavar="DIR", help="folder with records of earlier runs: curves of gates"
+    )
+    parser.add_argument(
+        "--baseline-dir", type=Path, default=Path("baselines"), help="for --history; default: baselines"
     )
     parser.add_argument("--root", type=Path, default=Path(), help="where the paths of the record start; default: here")
     parser.add_argument("--budget", type=float, default=None, metavar="MIB", help="room for media; default: 24 MiB")
@@ -74,4 +85,17 @@ def _write(args: argparse.Namespace, budget: float) -> None:
         budget_mib=budget,
         details=Kept(store, record, args.root).details,
         others=others,
+        histories=_histories(args, record),
     )
+
+
+def _histories(args: argparse.Namespace, record: RunRecord) -> dict[str, list[Point]]:
+    """Return the points of each gate, this run among them; nothing where no history is asked for."""
+    from pytest_vidmetrics.gates.folder import BaselineFolder
+    from pytest_vidmetrics.gates.history import in_order, of_baseline, of_records, records_in
+
+    if args.history is None:
+        return {}
+    records = {path: one for path, one in records_in(args.history).items() if one != record} | {"this run": record}
+    folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())
+    return {file: in_order([*of_baseline(folder.file(file)), *of_records(records, file)]) for file in record.by_file()}

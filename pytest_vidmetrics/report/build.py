@@ -9,8 +9,10 @@ from typing import Any
 
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.files import write_atomic
+from pytest_vidmetrics.gates.history import Point
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord, packed
 from pytest_vidmetrics.report.curves import Curve, curves_of
+from pytest_vidmetrics.report.history import drawn
 from pytest_vidmetrics.report.page import page
 from pytest_vidmetrics.report.shelf import InFolder, InPage, Media, shelve
 from pytest_vidmetrics.report.view import RunView, view
@@ -32,22 +34,24 @@ def write_report(
     budget_mib: float = BUDGET_MIB,
     details: Details | None = None,
     others: Mapping[str, RunRecord] | None = None,
+    histories: Mapping[str, Sequence[Point]] | None = None,
 ) -> None:
     """Write the report of a run to ``target``: a file that ends in ``.html``, else a folder with ``index.html``.
 
     ``root`` is where the paths of the record start; ``record_name`` what printed commands call the record;
-    ``others`` are runs whose clips are shown beside those of the same id, by name. Raises ``OSError`` and
-    :class:`~pytest_vidmetrics.core.errors.VidmetricsError`; what was there is then untouched.
+    ``others`` are runs whose clips are shown beside those of the same id, by name; ``histories`` the points of gates
+    by baseline file. Raises ``OSError`` and :class:`~pytest_vidmetrics.core.errors.VidmetricsError`; what was there is
+    then untouched.
     """
     seen = view(record, others)
     by_id = {gate.gate: gate for gate in record.gates}
+    lines = {file: line for file, points in (histories or {}).items() if (line := drawn(points))}
+    facts: dict[str, Any] = {"record": record_name, "source": packed(record), "histories": lines}
     budget = round(budget_mib * 2**20)
     if target.suffix.lower() == ".html":
         inside = InPage(budget)
         media = shelve(seen.clips, root, inside)
-        text = page(
-            seen, media, _curves(seen, media, by_id, details), inside.parts, record=record_name, source=packed(record)
-        )
+        text = page(seen, media, _curves(seen, media, by_id, details), inside.parts, **facts)
         write_atomic(target, text.encode())
         return
     _check_replaceable(target)
@@ -57,7 +61,7 @@ def write_report(
         made.mkdir()
         media = shelve(seen.clips, root, InFolder(budget, made))
         curves = _curves(seen, media, by_id, details)
-        text = page(seen, media, curves, {}, record=record_name, source=packed(record), in_folder=True)
+        text = page(seen, media, curves, {}, in_folder=True, **facts)
         (made / INDEX).write_text(text, encoding="utf-8")
         if target.exists():
             target.rename(Path(name) / "before")

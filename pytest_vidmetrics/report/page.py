@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from pytest_vidmetrics import __version__
 from pytest_vidmetrics.report.curves import Curve
+from pytest_vidmetrics.report.history import Drawn
 from pytest_vidmetrics.report.numbers import number, percent, plot_of, signed
 from pytest_vidmetrics.report.shelf import Media
 from pytest_vidmetrics.report.view import NOT_JUDGED, GateView, RunView
@@ -37,12 +38,14 @@ def page(
     *,
     record: str,
     source: str,
+    histories: Mapping[str, Drawn],
     in_folder: bool = False,
 ) -> str:
     """Return the whole page.
 
     ``parts`` are media inside of it, by id; ``record`` is the name of the record's file, for the commands that it
-    prints; ``source`` is the record itself, see :func:`~pytest_vidmetrics.gates.record.packed`. With ``in_folder``
+    prints; ``source`` is the record itself, see :func:`~pytest_vidmetrics.gates.record.packed`;
+    ``histories`` are curves of gates by baseline file. With ``in_folder``
     media are files beside it.
     """
     script, style = _static(SCRIPTS), _static(STYLES)
@@ -57,6 +60,7 @@ def page(
             parts=parts,
             record=record,
             source=source,
+            histories=histories,
             data=_json(_data(run, media, curves, record)),
             script=Markup(script),
             style=Markup(style),
