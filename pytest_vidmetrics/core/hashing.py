@@ -19,7 +19,7 @@ def canonical_json(value: Any) -> str:
 
 def digest_json(value: Any) -> str:
     """Return the sha256 of a JSON value."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def digest_file(path: str | os.PathLike[str]) -> str:

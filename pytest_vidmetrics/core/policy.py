@@ -79,7 +79,7 @@ def _is_finite(value: float) -> bool:
 
 @dataclass(frozen=True)
 class MetricConfig:
-    """One gate: a metric with parameters. ``listed`` is false when only a group brought it in."""
+    """One gate: a metric with parameters. ``listed`` is false when only a group of ``--vidmetrics`` brought it in."""
 
     gate: str
     metric: str

@@ -11,13 +11,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_vidmetrics.core.clips import ClipFacts, Clips
 from pytest_vidmetrics.core.errors import StoreError
 from pytest_vidmetrics.core.files import write_atomic
 from pytest_vidmetrics.core.hashing import canonical_json
-from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.core.types import MetricResult, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,8 +28,9 @@ _LOCK_SECONDS = 600.0
 class Store(ABC):
     """Entries by kind and key. A key is a sha256 of everything that an entry depends on.
 
-    An entry is never changed, only replaced by the same content. One that is torn or was tampered with fails its own
-    checksum and counts as absent. A subclass reads and writes bytes by name; safe for several threads.
+    An entry is never changed, only replaced by the same content. Its checksum covers its kind and its key: one that is
+    torn, was tampered with or lies under another key counts as absent, like one whose content means nothing here.
+    A subclass reads and writes bytes by name; safe for several threads.
     """
 
     @abstractmethod
@@ -61,9 +62,10 @@ class Store(ABC):
     def get_scored(self, key: str) -> tuple[MetricResult, Clips] | None:
         """Return a result and the facts of the clips that it was scored from, or ``None``."""
         body = self.get_json("results", key)
-        if body is None or (clips := _clips(body.get("clips"))) is None:
+        result = _result(body)
+        if result is None or (clips := _clips(body.get("clips"))) is None:
             return None
-        return MetricResult(body["name"], body["score"], body["details"], body["status"]), clips
+        return result, clips
 
     def put_result(self, key: str, result: MetricResult, clips: Clips | None = None) -> None:
         """Keep a result that would come out the same again; its details are JSON values."""
@@ -86,14 +88,14 @@ class Store(ABC):
         try:
             entry = json.loads(data)
             body = entry["body"]
-            return body if entry["sha256"] == _sha(canonical_json(body).encode()) else None
-        except (ValueError, KeyError, TypeError):
+            return body if entry["sha256"] == _seal(kind, key, _bytes(body)) else None
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def put_json(self, kind: str, key: str, body: Any) -> None:
         """Keep a JSON body."""
-        entry = {"body": body, "sha256": _sha(canonical_json(body).encode())}
-        self._write(kind, f"{key}.json", canonical_json(entry).encode())
+        entry = {"body": body, "sha256": _seal(kind, key, _bytes(body))}
+        self._write(kind, f"{key}.json", _bytes(entry))
 
     def get_rows(self, key: str) -> np.ndarray | None:
         """Return feature rows, or ``None`` when they are absent or damaged."""
@@ -105,7 +107,7 @@ class Store(ABC):
             return None
         body, checksum = data[:-64], data[-64:]
         try:
-            return load(body)["rows"] if _sha(body).encode() == checksum else None
+            return load(body)["rows"] if _seal("features", key, body).encode() == checksum else None
         except (KeyError, SafetensorError):
             return None
 
@@ -115,7 +117,7 @@ class Store(ABC):
         from safetensors.numpy import save
 
         body = save({"rows": np.ascontiguousarray(rows)})
-        self._write("features", f"{key}.safetensors", body + _sha(body).encode())
+        self._write("features", f"{key}.safetensors", body + _seal("features", key, body).encode())
 
 
 class FileStore(Store):
@@ -206,9 +208,24 @@ def _clips(tree: Any) -> Clips | None:
     """Return facts from JSON, or ``None`` for an entry of another version, which counts as absent."""
     try:
         return {key: ClipFacts.from_wire(facts) for key, facts in tree.items()}
-    except (AttributeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return None
 
 
-def _sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _result(body: Any) -> MetricResult | None:
+    """Return a result from JSON, or ``None`` for an entry that is not one."""
+    try:
+        name, score, details, status = body["name"], body["score"], body["details"], body["status"]
+    except (KeyError, TypeError):
+        return None
+    whole = isinstance(name, str) and isinstance(details, dict) and status in get_args(Status)
+    return MetricResult(name, score, details, status) if whole else None
+
+
+def _bytes(body: Any) -> bytes:
+    return canonical_json(body).encode("utf-8", "surrogatepass")
+
+
+def _seal(kind: str, key: str, data: bytes) -> str:
+    """Return the checksum of an entry: of its content and of the place where it belongs."""
+    return hashlib.sha256(f"{kind}/{key}\0".encode() + data).hexdigest()

@@ -14,13 +14,15 @@ def gates_of(case: Case, selection: Sequence[str]) -> tuple[MetricConfig, ...]:
 
     A case without a ``metrics`` list takes the selection itself; ``all`` then means every registered metric.
     A configured gate is selected by its metric's name and by its metric's groups.
+    What a manifest lists is meant, be it by a group: only a group of the selection may bring in gates that are skipped.
     """
     wanted = set(registry.expand(selection, every=True))
     listed = dict.fromkeys([*(case.metrics if case.metrics is not None else selection), *case.configs])
     gates: dict[str, MetricConfig] = {}
     for entry in listed:
-        for gate, metric, explicit in _meaning(case, entry):
+        for gate, metric in _meaning(case, entry):
             if metric in wanted:
+                meant = case.metrics is not None or entry in case.configs or entry == gate
                 known = gates.get(gate)
                 params = case.configs[gate][1] if gate in case.configs else {}
                 gates[gate] = MetricConfig(
@@ -28,14 +30,13 @@ def gates_of(case: Case, selection: Sequence[str]) -> tuple[MetricConfig, ...]:
                     metric=metric,
                     params=params,
                     policy=case.policy(gate),
-                    listed=explicit or (known is not None and known.listed),
+                    listed=meant or (known is not None and known.listed),
                 )
     return tuple(gates.values())
 
 
-def _meaning(case: Case, entry: str) -> list[tuple[str, str, bool]]:
-    """Return ``(gate, metric, named explicitly)`` for one entry of a list."""
+def _meaning(case: Case, entry: str) -> list[tuple[str, str]]:
+    """Return ``(gate, metric)`` of what one entry of a list stands for."""
     if entry in case.configs:
-        return [(entry, case.configs[entry][0], True)]
-    members = registry.expand([entry])
-    return [(name, case.configs.get(name, (name, {}))[0], entry == name) for name in members]
+        return [(entry, case.configs[entry][0])]
+    return [(name, case.configs.get(name, (name, {}))[0]) for name in registry.expand([entry])]

@@ -65,6 +65,70 @@ def test_a_damaged_entry_counts_as_absent(cut, flip, kind, tmp_path_factory) -> 
     assert found is None
 
 
+def test_an_entry_under_another_key_or_kind_counts_as_absent(tmp_path) -> None:
+    store = FileStore(tmp_path)
+    other = "cd" * 32
+    store.put_result(KEY, MetricResult("m", 0.25))
+    store.put_rows(KEY, np.zeros((2, 2)))
+    store.put_json("answers", KEY, {})
+    for kind, suffix in (("results", "json"), ("features", "safetensors")):
+        there = tmp_path / kind / other[:2] / f"{other}.{suffix}"
+        there.parent.mkdir()
+        there.write_bytes((tmp_path / kind / KEY[:2] / f"{KEY}.{suffix}").read_bytes())
+    (tmp_path / "clips" / KEY[:2]).mkdir(parents=True)
+    (tmp_path / "clips" / KEY[:2] / f"{KEY}.json").write_bytes(
+        (tmp_path / "answers" / KEY[:2] / f"{KEY}.json").read_bytes()
+    )
+    assert store.get_result(other) is None
+    assert store.get_rows(other) is None
+    assert store.get_clips(KEY) is None
+    assert store.get_result(KEY) == MetricResult("m", 0.25)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"[" * 200_000, id="nested beyond reason"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b'{"body": 1, "sha256": []}', id="a checksum that is no text"),
+        pytest.param(b"\xff\xfe", id="no text"),
+        pytest.param(b'{"body": ' + b"9" * 5000 + b', "sha256": ""}', id="5,000 digits"),
+        pytest.param(b'{"body": 1e999, "sha256": ""}', id="infinite"),
+    ],
+)
+def test_odd_entries_count_as_absent(data, tmp_path) -> None:
+    store = FileStore(tmp_path)
+    store.put_result(KEY, MetricResult("m", 1.0))
+    entry(store).write_bytes(data)
+    assert store.get_result(KEY) is None
+    store.put_result(KEY, MetricResult("m", 1.0))
+    assert store.get_result(KEY) is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"name": 1, "score": 1.0, "details": {}, "status": "scored", "clips": {}},
+        {"name": "m", "score": 1.0, "details": [], "status": "scored", "clips": {}},
+        {"name": "m", "score": 1.0, "details": {}, "status": [], "clips": {}},
+        {"name": "m", "score": 1.0, "details": {}, "status": "scored", "clips": {"video": []}},
+        {"name": "m", "score": 1.0, "details": {}, "status": "scored"},
+    ],
+)
+def test_sealed_entries_that_are_no_results_count_as_absent(body, tmp_path) -> None:
+    store = FileStore(tmp_path)
+    store.put_json("results", KEY, body)
+    assert store.get_scored(KEY) is None
+
+
+def test_texts_that_no_encoding_knows_are_kept(tmp_path) -> None:
+    result = MetricResult("m", 1.0, {"heard": "a\udc80b"})
+    FileStore(tmp_path).put_result(KEY, result)
+    assert FileStore(tmp_path).get_result(KEY) == result
+
+
 def test_a_full_disk_is_one_error_that_names_the_folder_and_leaves_nothing(tmp_path, monkeypatch) -> None:
     store = FileStore(tmp_path)
 

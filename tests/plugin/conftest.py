@@ -93,11 +93,13 @@ class Bench:
 def verdicts(result: pytest.RunResult) -> dict[str, str]:
     """Return ``{gate: verdict}`` of the case demo from the summary table."""
     found: dict[str, str] = {}
-    subject = ""
+    subject = above = ""
     for line in result.outlines:
         words = line.split()
         if line.startswith("gate ") and words[-1] == "verdict":
             subject = "of a table"
+        elif subject and len(words) == 1 and "::" not in line and subject != "of a table":
+            above = line  # a long name has a line of its own
         elif subject and len(words) == 1:
             subject = line
         elif (
@@ -106,9 +108,10 @@ def verdicts(result: pytest.RunResult) -> dict[str, str]:
             and len(words) > 2
             and words[-1] in get_args(Status)
         ):
-            found[words[0]] = words[-1]
+            found[above or words[0]] = words[-1]
+            above = ""
         else:
-            subject = ""
+            subject = above = ""
     return found
 
 

@@ -174,16 +174,32 @@ def test_missing_weights_are_unavailable_and_red(bench: Bench) -> None:
     assert verdicts(allowed) == {"probe.absent": "UNAVAILABLE"}
 
 
-def test_a_metric_that_only_a_group_brought_in_is_skipped_with_the_reason(bench: Bench) -> None:
-    body = (
-        "def setup(self):\n            from pytest_vidmetrics.core.errors import UnavailableError\n"
-        "            raise UnavailableError('weights of probe are missing')"
-    )
-    _probe(bench, "optional", body)
-    bench.manifest(MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"probe"'))
-    result = bench.run("-rs", "-k", "probe.optional")
+_NO_WEIGHTS = (
+    "def setup(self):\n            from pytest_vidmetrics.core.errors import UnavailableError\n"
+    "            raise UnavailableError('weights of probe are missing')"
+)
+
+
+def test_a_metric_that_only_a_group_of_the_command_line_brought_in_is_skipped_with_the_reason(bench: Bench) -> None:
+    _probe(bench, "optional", _NO_WEIGHTS)
+    bench.manifest(MANIFEST.replace('metrics = ["common.psnr", "vbench.temporal_flickering"]\n', ""))
+    result = bench.run("-rs", "-k", "probe.optional", selection="probe")
     result.assert_outcomes(skipped=1, deselected=4)
     result.stdout.fnmatch_lines(["SKIPPED*weights of probe are missing*"])
+
+
+def test_a_group_in_a_manifest_counts_as_named(bench: Bench) -> None:
+    one = _METRIC.format(name="one", body=_NO_WEIGHTS)
+    bench.pytester.makeconftest(f'{one}    registry.register("probe.two")(type("Two", (Probe,), {{}}))\n')
+    bench.manifest(MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"common.psnr", "probe"'))
+    recorded = bench.run("--update-baselines")
+    assert verdicts(recorded) == {"common.psnr": "RECORDED", "probe.one": "UNAVAILABLE", "probe.two": "UNAVAILABLE"}
+    for selection in ("all", "probe", "common,probe"):
+        result = bench.run(selection=selection)
+        assert result.ret == 1
+        assert verdicts(result)["probe.one"] == verdicts(result)["probe.two"] == "UNAVAILABLE"
+        lines = [line for line in result.outlines if line.startswith("not available for")]
+        assert lines == ["not available for 2 gates (probe.one, probe.two): weights of probe are missing"]
 
 
 def test_a_baseline_of_another_schema_is_named_and_survives(bench: Bench) -> None:
