@@ -18,7 +18,8 @@ from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.files import read_whole, write_tracked
 from pytest_vidmetrics.core.names import name_fault
 from pytest_vidmetrics.core.wording import shown
-from pytest_vidmetrics.gates.baseline import Baseline, baseline_text, decode_baseline, looks_like_baseline
+from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.baseline_text import baseline_text, decode_baseline, looks_like_baseline
 
 
 @dataclass(frozen=True)

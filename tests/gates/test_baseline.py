@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.scores import CorpusScore
-from pytest_vidmetrics.gates.baseline import Baseline, Noise, decode_baseline, parse_baseline
+from pytest_vidmetrics.gates.baseline import Baseline, Noise
+from pytest_vidmetrics.gates.baseline_text import decode_baseline, parse_baseline
 from pytest_vidmetrics.gates.digits import close, digits
 from pytest_vidmetrics.gates.folder import BaselineFolder
 from pytest_vidmetrics.gates.recorder import Recorder

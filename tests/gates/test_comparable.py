@@ -10,7 +10,8 @@ from pytest_vidmetrics.core.clips import ClipFacts, differences
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.engine.likeness import remarks
-from pytest_vidmetrics.gates.baseline import Baseline, baseline_text, decode_baseline
+from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.baseline_text import baseline_text, decode_baseline
 from pytest_vidmetrics.gates.judge import judge
 from tests.support.baselines import OWNER
 

@@ -179,7 +179,7 @@ def test_a_regression_is_called_one_whatever_the_margin_was() -> None:
 
 
 def test_the_policy_survives_the_file() -> None:
-    from pytest_vidmetrics.gates.baseline import baseline_text, decode_baseline
+    from pytest_vidmetrics.gates.baseline_text import baseline_text, decode_baseline
 
     first = recorded(scores(OLD), Policy(abs=0.25, decide="strict", sees=0.5, reason="not kept"))
     again = decode_baseline(baseline_text(first).encode(), "x.json")

@@ -15,7 +15,7 @@ from pytest_vidmetrics.commands.review import review
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.verdict import ClipChange, Verdict
-from pytest_vidmetrics.gates.baseline import decode_baseline
+from pytest_vidmetrics.gates.baseline_text import decode_baseline
 from pytest_vidmetrics.gates.compare import load_scores
 from pytest_vidmetrics.gates.folder import BaselineFolder
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord, read_record, write_record

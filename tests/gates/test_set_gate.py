@@ -10,7 +10,8 @@ import pytest
 
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
 from pytest_vidmetrics.core.scores import CorpusScore
-from pytest_vidmetrics.gates.baseline import Baseline, parse_baseline
+from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.baseline_text import parse_baseline
 from pytest_vidmetrics.gates.confidence import harm_interval
 from pytest_vidmetrics.gates.judge import judge
 from pytest_vidmetrics.metrics.base import FeatureSet

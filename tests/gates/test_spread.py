@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from pytest_vidmetrics.core.scores import CorpusScore
-from pytest_vidmetrics.gates.baseline import Baseline, parse_baseline
+from pytest_vidmetrics.gates.baseline import Baseline
+from pytest_vidmetrics.gates.baseline_text import parse_baseline
 from pytest_vidmetrics.gates.spread import score_interval
 from tests.support.baselines import OWNER
 
