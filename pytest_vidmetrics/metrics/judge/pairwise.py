@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +20,7 @@ from pytest_vidmetrics.metrics.judge.calls import Answer, Caller, CallError, Cli
 from pytest_vidmetrics.metrics.judge.http_client import KEY_VARIABLE, HttpClient, ResponseFormat, Send, Server
 from pytest_vidmetrics.metrics.judge.qwen_client import QwenClient
 from pytest_vidmetrics.metrics.judge.recorded_client import RecordedClient
+from pytest_vidmetrics.metrics.judge.shown import Rubric, shown_clip, shown_picture
 from pytest_vidmetrics.metrics.judge.verdicts import (
     SCORES,
     Side,
@@ -39,24 +38,6 @@ ClientName = Literal["openai", "qwen", "recorded"]
 _CONTROL = re.compile(r"<\|[^|<>]{1,40}\|>")
 _CALL = 1
 """Changes whenever the same pair may be asked about in another way."""
-
-
-@dataclass(frozen=True)
-class Rubric:
-    """What a judge is told: before, about each clip, and after; and the form of its answer."""
-
-    name: str
-    system: str
-    picture: str
-    first: str
-    second: str
-    task: str
-    schema: Mapping[str, Any]
-
-    def digest(self) -> str:
-        """Return the digest of all of it."""
-        texts = [self.name, self.system, self.picture, self.first, self.second, self.task]
-        return digest_json([texts, dict(self.schema)])[:16]
 
 
 class PairwiseJudge(BaseMetric):
@@ -177,7 +158,7 @@ class PairwiseJudge(BaseMetric):
         A call that fails makes the pair fail: it is nobody's vote. Answers that came are kept, and not asked for again.
         """
         self.setup()
-        candidate, reference = self._shown(sample, "video"), self._shown(sample, "reference")
+        candidate, reference = shown_clip(sample, "video"), shown_clip(sample, "reference")
         facts = {"action": sample.get("action"), "model": self.model}
         if candidate.digest == reference.digest:
             details: dict[str, Any] = {"verdict": "tie", "identical": True, "calls": [], "consistent": None, **facts}
@@ -186,7 +167,7 @@ class PairwiseJudge(BaseMetric):
             raise IncompatibleSampleError(
                 f"the prompt holds {control[0]}, which networks read as a control token: remove it"
             )
-        picture = _picture(sample)
+        picture = shown_picture(sample)
         votes: list[Vote] = []
         calls: list[dict[str, Any]] = []
         asked = {True: 0, False: 0}
@@ -252,13 +233,6 @@ class PairwiseJudge(BaseMetric):
     def _files(self) -> tuple[Weights, ...]:
         return self.weights_files() if self.client == "recorded" else ()
 
-    def _shown(self, sample: Mapping[str, Any], key: str) -> Shown:
-        path = sample.get(f"{key}_path")
-        frames = sample[key]
-        rate = sample.get("fps" if key == "video" else f"{key}_fps")
-        digest = digest_file(path) if path is not None else _digest(frames)
-        return Shown("video", digest, path, frames, None if rate is None else float(rate))
-
     def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
         """Return the share of the decided pairs that the candidate won; ``None`` when none is decided."""
         return Tally.of(list(_sides(results).values())).rate
@@ -302,18 +276,3 @@ def _sides(results: Mapping[str, MetricResult]) -> dict[str, Side]:
 
 def _consistency(results: Mapping[str, MetricResult]) -> list[bool]:
     return [bool(one) for result in results.values() if (one := result.details["consistent"]) is not None]
-
-
-def _picture(sample: Mapping[str, Any]) -> Shown | None:
-    path = sample.get("image_path")
-    if path is None:
-        return None
-    from pytest_vidmetrics.media.video import read_clip
-
-    return Shown("image", digest_file(path), str(path), read_clip(path, FrameRequest(1)).frames)
-
-
-def _digest(frames: Any) -> str:
-    from pytest_vidmetrics.media.pixels import frame_digest
-
-    return hashlib.sha256("".join(frame_digest(frame) for frame in frames).encode()).hexdigest()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pytest_vidmetrics.metrics.judge.pairwise import PairwiseJudge, Rubric
+from pytest_vidmetrics.metrics.judge.pairwise import PairwiseJudge
+from pytest_vidmetrics.metrics.judge.shown import Rubric
 from pytest_vidmetrics.metrics.registry import register
 
 # The texts are FastVideo's (Apache-2.0), word for word: verdicts depend on them.
