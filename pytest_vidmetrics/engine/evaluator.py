@@ -12,19 +12,16 @@ from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.precision import PRECISIONS, Precision, in_effect
 from pytest_vidmetrics.core.processors import share
-from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import EvalResults, MetricResult
 from pytest_vidmetrics.engine import memory
 from pytest_vidmetrics.engine.batch import Batch
-from pytest_vidmetrics.engine.composite import combine
 from pytest_vidmetrics.engine.devices import resolve_devices
-from pytest_vidmetrics.engine.inputs import as_video, check_frames
+from pytest_vidmetrics.engine.inputs import check_sample
 from pytest_vidmetrics.engine.object_store import open_store
 from pytest_vidmetrics.engine.pool import VideoPool
-from pytest_vidmetrics.engine.reduce import reduce
 from pytest_vidmetrics.engine.running import drain
 from pytest_vidmetrics.engine.store import MemoryStore, Store
-from pytest_vidmetrics.engine.values import CLIP_KEYS
+from pytest_vidmetrics.engine.whole_batch import WholeBatch
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -275,7 +272,7 @@ class Evaluator:
         wanted = self._explicit if asked is None else {asked} if isinstance(asked, str) else set(asked)
         if named := [name for name in sets if name in wanted]:
             raise ValueError(f"{', '.join(named)}: a set metric needs samples=[...] with at least 2 entries")
-        _check_one(sample)
+        check_sample(sample)
         found = self._run([sample], [name for name in names if name not in sets])[0]
         reason = "a metric of a whole set: it needs samples=[...]"
         return {name: found[name] if name in found else MetricResult.skipped(name, reason) for name in names}
@@ -297,38 +294,10 @@ class Evaluator:
         finally:
             self._running -= 1
         results = batch.results()
-        corpus = {metric.name: self._of_set(metric, batch, results) for metric in metrics if metric.is_set_metric}
-        corpus |= {metric.name: self._combined(metric, batch) for metric in composites}
+        whole = WholeBatch(batch, self._workers[0].threads)
+        corpus = {metric.name: whole.of_set(metric, results) for metric in metrics if metric.is_set_metric}
+        corpus |= {metric.name: whole.of_composite(metric, self._metrics) for metric in composites}
         return EvalResults(results, corpus)
-
-    def _score(self, metric: BaseMetric, batch: Batch) -> CorpusScore:
-        return reduce(metric, *batch.corpus(metric), named_only=False, threads=self._workers[0].threads)
-
-    def _of_set(self, metric: BaseMetric, batch: Batch, results: Sequence[Mapping[str, MetricResult]]) -> MetricResult:
-        """Return the score of a set metric; the samples that it could not use are left out and counted."""
-        found = self._score(metric, batch)
-        if found.score is not None:
-            result = MetricResult(metric.name, found.score, {**found.details, "influence": dict(found.samples)})
-        elif whole := [one for one in found.problems if one.sample == "corpus"]:
-            result = MetricResult(metric.name, None, {"reason": whole[-1].reason}, whole[-1].status)
-        else:
-            result = MetricResult.skipped(metric.name, "no generated clips were accumulated")
-        bad = {i: one[metric.name].reason for i, one in enumerate(results) if metric.name in one}
-        if not bad:
-            return result
-        more = {"failed": len(bad), "failed_samples": [{"index": i, "reason": why} for i, why in bad.items()]}
-        return MetricResult(metric.name, result.score, {**result.details, **more}, result.status)
-
-    def _combined(self, metric: CompositeMetric, batch: Batch) -> MetricResult:
-        """Return the score of a composite; a sample that a part skipped is not one of that part's samples."""
-        parts = {name: self._score(self._metrics[name], batch) for name in metric.parts}
-        empty = [name for name, part in parts.items() if part.score is None and not part.problems]
-        found = combine(metric, parts, batch.corpus(metric)[0])
-        if found.score is not None:
-            return MetricResult(metric.name, found.score, dict(found.details))
-        if found.problems:
-            return MetricResult.failed(metric.name, f"{found.problems[0].sample}: {found.problems[0].reason}")
-        return MetricResult.failed(metric.name, f"{empty[0]}: no sample was scored")
 
     def provenance(self) -> dict[str, Any]:
         """Return what the scores depend on and mean: JSON values, by metric, and the software and devices."""
@@ -341,17 +310,3 @@ class Evaluator:
             "precision": [in_effect(self._precision, device) for device in self._devices],
             "environment": environment(),
         }
-
-
-def _check_one(sample: Mapping[str, Any]) -> None:
-    """Refuse, before anything runs, what can never be scored."""
-    for key in CLIP_KEYS:
-        value = sample.get(key)
-        if value is None:
-            continue
-        try:
-            video = as_video(value)
-        except TypeError:
-            raise TypeError(f"{key} is a {type(value).__name__}: expected a path, a tensor or a Video") from None
-        if video.frames is not None:
-            check_frames(video.frames, key)

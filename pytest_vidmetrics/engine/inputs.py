@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.types import Video
+from pytest_vidmetrics.engine.values import CLIP_KEYS
 
 if TYPE_CHECKING:
     import torch
@@ -117,3 +119,17 @@ def is_tensor(value: Any) -> bool:
 def is_array(value: Any) -> bool:
     """Whether ``value`` is a numpy array, without importing numpy to find out that it is not."""
     return type(value).__module__ == "numpy" and hasattr(value, "tobytes") and hasattr(value, "dtype")
+
+
+def check_sample(sample: Mapping[str, Any]) -> None:
+    """Refuse, before anything runs, clips that can never be scored. Raises ``TypeError`` or ``ValueError``."""
+    for key in CLIP_KEYS:
+        value = sample.get(key)
+        if value is None:
+            continue
+        try:
+            video = as_video(value)
+        except TypeError:
+            raise TypeError(f"{key} is a {type(value).__name__}: expected a path, a tensor or a Video") from None
+        if video.frames is not None:
+            check_frames(video.frames, key)

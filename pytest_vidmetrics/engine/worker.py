@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from pytest_vidmetrics.core.clips import ClipFacts
 from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.errors import DeviceLostError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
@@ -22,7 +21,7 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine import memory
 from pytest_vidmetrics.engine.faults import checked_result, checked_rows, ends_run, fault
 from pytest_vidmetrics.engine.given import GivenSample
-from pytest_vidmetrics.engine.identity import keys_read
+from pytest_vidmetrics.engine.handed import Handed
 from pytest_vidmetrics.engine.loading import HeldClip
 from pytest_vidmetrics.engine.planning import changed_since, plan_unit, stored
 from pytest_vidmetrics.engine.pool import VideoPool
@@ -30,19 +29,17 @@ from pytest_vidmetrics.engine.precision import applied
 from pytest_vidmetrics.engine.readiness import Instance, ReadyMetrics
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.threads import fitting_threads
-from pytest_vidmetrics.engine.values import rate_key, source_of, times_key, timing
+from pytest_vidmetrics.engine.values import source_of
 from pytest_vidmetrics.engine.work import Counts, Job, Loaded, Outcome, Plan, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 from pytest_vidmetrics.networks.shared import sample_scope
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 _log = logging.getLogger("pytest_vidmetrics")
 AHEAD_BYTES = 1 << 30
 """Memory that clips loaded ahead may take; one is always loaded, whatever its size."""
-
-Handed = list[tuple[str, HeldClip, "torch.Tensor"]]
 
 
 class EvalWorker:
@@ -279,22 +276,20 @@ class EvalWorker:
 
     def _attempt(self, metric: BaseMetric, plan: Plan, clips: Mapping[str, HeldClip]) -> tuple[Outcome, set[str], bool]:
         """Return an outcome, the undeclared keys that the metric saw, and whether the device ran out of memory."""
-        handed: Handed = []
+        handed = Handed(metric, plan, self.device, keep=self.pre_upload)
         undeclared: set[str] = set()
         ran_out = False
         try:
-            sample = self._given(metric, plan, clips, handed)
+            sample = handed.sample(clips)
             outcome = self._compute(metric, sample)
             undeclared = sample.undeclared
         except BaseException as error:  # the one place where a metric's fault ends
             self._raise_if_over(error)
             outcome, ran_out = Outcome(fault(metric.name, error)), memory.ran_out(error)
-        for key, held, frames in handed:
-            held.check(frames, metric.name, key, keep=self.pre_upload)
-        if spoiled := [held.spoiled for _, held, _ in handed if held.spoiled]:
-            return Outcome(MetricResult.failed(metric.name, spoiled[0])), set(), False
+        if spoiled := handed.spoiled():
+            return Outcome(MetricResult.failed(metric.name, spoiled)), set(), False
         if outcome.lasting:
-            outcome = replace(outcome, clips=_facts(metric, plan, {key: held for key, held, _ in handed}))
+            outcome = replace(outcome, clips=handed.facts())
         return outcome, undeclared, ran_out
 
     def _raise_if_over(self, error: BaseException) -> None:
@@ -305,48 +300,9 @@ class EvalWorker:
             self._lost = f"{self.device} cannot be used any more: {error}"
             raise DeviceLostError(self._lost) from error
 
-    def _given(self, metric: BaseMetric, plan: Plan, clips: Mapping[str, HeldClip], handed: Handed) -> GivenSample:
-        """Return the sample for one metric, its clips as tensors; ``handed`` lists these.
-
-        Raises what reading one of its clips raised.
-        """
-        values, keys = dict(plan.values), keys_read(metric)
-        for key in keys:
-            if key not in plan.clips:
-                continue
-            held = clips[plan.clips[key]]
-            if held.spoiled:
-                raise VidmetricsError(held.spoiled)
-            values[key] = frames = held.frames(metric.frames(), metric.pixels, self.device, keep=self.pre_upload)
-            handed.append((key, held, frames))
-            if (source := source_of(plan.values[key])) is not None:
-                values.setdefault(f"{key}_path", source)
-            if held.clip is not None:
-                values |= timing(key, held.clip, values)
-        return GivenSample(values, frozenset({*keys, *_implied(keys, plan)}))
-
     def _compute(self, metric: BaseMetric, sample: GivenSample) -> Outcome:
         self.counts.computed += 1
         with fitting_threads(metric, self.threads):
             if isinstance(metric, SetMetric):
                 return Outcome(rows=checked_rows(metric.features(sample)))
             return Outcome(checked_result(metric.compute(sample)))
-
-
-def _facts(metric: BaseMetric, plan: Plan, handed: Mapping[str, HeldClip]) -> dict[str, ClipFacts]:
-    """Return the facts of the clips that a metric was given, by sample key."""
-    other = handed.get("reference") if "video" in handed else None
-    return {
-        key: held.facts(metric.frames(), plan.values.get(rate_key(key)), other if key == "video" else None)
-        for key, held in handed.items()
-    }
-
-
-def _implied(keys: Sequence[str], plan: Plan) -> Iterator[str]:
-    """Yield the sample keys that say nothing that a declared clip does not: its path, its times, and its sound."""
-    for key in keys:
-        yield f"{key}_path"
-        yield times_key(key)
-    for clip, sound in (("video", "audio"), ("reference", "reference_audio")):
-        if clip in keys and sound not in plan.given:
-            yield sound
