@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.verdict import PASSING
-from pytest_vidmetrics.gates.baseline import decode_baseline
+from pytest_vidmetrics.gates.baseline_text import decode_baseline
 from pytest_vidmetrics.gates.record import RunRecord, read_record
 
 BASELINE = "BASELINE"
