@@ -89,10 +89,10 @@ def write_case(folder: Path, clips: int) -> None:
     (folder / "samples.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
 
 
-def table(result: pytest.RunResult) -> dict[str, tuple[float, int, str]]:
-    """Return score, number of clips and verdict of each gate."""
-    rows = [line.split() for line in result.outlines if "::all::vbench." in line]
-    return {row[0].split("::all::")[1]: (float(row[2]), int(row[5]), row[6]) for row in rows if len(row) == 7}
+def judged(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return how many clips each gate counts, and its verdict."""
+    gates = [gate["verdict"] for gate in json.loads((folder / "run.json").read_text())["gates"]]
+    return {verdict["metric"]: (verdict["n"], verdict["status"]) for verdict in gates}
 
 
 def check(run: Any, folder: Path, clips: int) -> None:
@@ -107,13 +107,13 @@ def check(run: Any, folder: Path, clips: int) -> None:
     assert f"work: {count} decoded" in recorded.stdout.str()
 
     before = shared.forwards.copy()
-    again = run()
+    again = run("--vidmetrics-report=run.json")
     assert again.ret == 0, again.stdout.str()
     assert shared.forwards == before
     assert "work: 0 decoded, 0 computed" in again.stdout.str()
-    found = table(again)
-    assert {gate: verdict for gate, (_, _, verdict) in found.items()} == dict.fromkeys(GATES, "PASS")
-    assert all(n == clips for gate, (_, n, _) in found.items() if gate.removeprefix("vbench.") in totals.DIMENSIONS)
+    found = judged(folder)
+    assert {gate: verdict for gate, (_, verdict) in found.items()} == dict.fromkeys(GATES, "PASS")
+    assert all(n == clips for gate, (n, _) in found.items() if gate.removeprefix("vbench.") in totals.DIMENSIONS)
     raw = {name: json.loads(baseline(folder, name))["score"] for name in totals.DIMENSIONS}
     official = totals.totals(raw)
     for name in ("quality", "semantic", "total"):
