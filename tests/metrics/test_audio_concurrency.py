@@ -124,9 +124,8 @@ def state() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(
-    "names", [pytest.param(LIGHT, id="light"), pytest.param(HEAVY, marks=pytest.mark.slow, id="heavy")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [pytest.param(LIGHT, id="light"), pytest.param(HEAVY, id="heavy")])
 def test_two_threads_and_two_processes_give_identical_numbers(
     names: Sequence[str], samples: dict[str, list[dict[str, Any]]], weights: Callable[[Sequence[str]], None]
 ) -> None:

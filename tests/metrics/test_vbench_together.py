@@ -73,6 +73,7 @@ SMALL_FRAMES = ("vbench.dynamic_degree", "vbench.motion_smoothness")
 """They need frames of 121 pixels and more a side; the clips of the tests are smaller."""
 
 
+@pytest.mark.slow
 def test_batches_and_workers_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlation, "PAIRS_ON_PROCESSOR", 50)
     clips = [{"video": video(3, 128, 136, seed), "fps": 8.0, **SAMPLE} for seed in (1, 2)]
@@ -88,7 +89,7 @@ def test_batches_and_workers_do_not_change_a_score(monkeypatch: pytest.MonkeyPat
             assert other[name].score == pytest.approx(one[name].score, abs=1e-5), name
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_threads_of_the_decoder_do_not_change_a_score(tmp_path: Path, threads: int) -> None:
     for seed in (1, 2, 3):
         write_clip(tmp_path / f"{seed}.mp4", scene(seed))
@@ -110,7 +111,7 @@ SHORT = {
 PREDICTED = "vbench.motion_smoothness"
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("frames", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
 def test_few_frames_have_a_score_or_a_reason(frames: int) -> None:
     sample = {"video": video(frames, 128, 136), "fps": 8.0, **SAMPLE}
     without = SHORT[frames] | ({PREDICTED} if frames < 3 else set())
@@ -126,6 +127,7 @@ def test_few_frames_have_a_score_or_a_reason(frames: int) -> None:
         assert found["vbench.dynamic_degree"].score == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(131, 135), (176, 128)], ids=["odd", "portrait"])
 def test_odd_and_portrait_frames_have_all_scores(height: int, width: int) -> None:
     with Evaluator(DIMENSIONS, "cpu") as evaluator:
@@ -135,6 +137,7 @@ def test_odd_and_portrait_frames_have_all_scores(height: int, width: int) -> Non
         assert math.isfinite(found[name].score or 0.0)
 
 
+@pytest.mark.slow
 def test_4k_has_a_score_or_says_how_much_memory_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlation, "machine_bytes", lambda: 16 << 30)
     large = video(1, 540, 960).repeat_interleave(4, 2).repeat_interleave(4, 3).expand(3, -1, -1, -1).contiguous()

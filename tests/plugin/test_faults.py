@@ -60,9 +60,11 @@ def pytest_runtest_setup(item):
 """
     },
 }
+SHORT = ("while writing to the store", "between scoring and gate")
+"""What is tried at every run; the others are slow."""
 
 
-@pytest.mark.parametrize("moment", KILLS)
+@pytest.mark.parametrize("moment", [pytest.param(one, marks=[] if one in SHORT else pytest.mark.slow) for one in KILLS])
 def test_a_worker_killed_at_any_moment(bench: Bench, moment: str) -> None:
     gate = faulty_metric(bench, "kill", **KILLS[moment])
     before = contents(bench)

@@ -209,6 +209,7 @@ def test_a_read_only_tree_is_judged_and_an_update_of_it_refused_before_scoring(
     assert {path.name: path.read_bytes() for path in bench.baselines.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_two_updates_at_once_leave_whole_files(bench: Bench) -> None:
     command = [sys.executable, "-m", "pytest", *PLAIN, "--vidmetrics=all", "--update-baselines"]
     runs = [subprocess.Popen(command, cwd=bench.root, stdout=subprocess.DEVNULL) for _ in range(2)]
