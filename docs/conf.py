@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 project = "pytest-vidmetrics"
 copyright = "the pytest-vidmetrics authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
@@ -17,3 +20,12 @@ suppress_warnings = ["myst.header"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+
+
+def setup(app: Any) -> None:
+    """Show links to files of the repository, which are not pages, as their paths."""
+
+    def as_paths(app: Any, name: str, source: list[str]) -> None:
+        source[0] = re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", r"\1 (`\2`)", source[0])
+
+    app.connect("source-read", as_paths)
