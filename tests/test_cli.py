@@ -103,6 +103,28 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry["weights"][0]["licence"] == "MIT"
 
 
+def test_list_of_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["list", "--weights"]) == 0
+    out = capsys.readouterr().out
+    for part in (
+        "here.bin  0.0 MB  here",
+        "away.bin  2.5 GB  not here",
+        "no known sha256",
+        "metrics  fake.paired",
+        "NC",
+    ):
+        assert part in out
+    assert "2 files, 2.5 GB; 1 here, 2 without a known sha256" in out
+    assert main(["list", "fake.paired", "--weights", "--json"]) == 0
+    (entry,) = strict(capsys.readouterr().out)
+    assert (entry["state"], entry["path"], entry["sha256"], entry["metrics"]) == (
+        "not here",
+        None,
+        None,
+        ["fake.paired"],
+    )
+
+
 def test_an_unknown_name_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "fake.maen"]) == 2
     assert "unknown metric 'fake.maen'; did you mean 'fake.mean'?" in capsys.readouterr().err

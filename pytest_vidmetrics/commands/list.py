@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from pytest_vidmetrics.commands._json import to_json
+from pytest_vidmetrics.commands._weights import described, lines
 from pytest_vidmetrics.core.wording import WIDTH, fitted, size
 
 HELP = "list the metrics"
@@ -18,6 +19,7 @@ _SPARE = ("licence", "unit")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("selection", nargs="*", metavar="SEL", help="metrics and groups (default: all)")
+    parser.add_argument("--weights", action="store_true", help="list the files that they can load, instead")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--names", action="store_true", help="print the names only")
 
@@ -30,6 +32,10 @@ def run(args: argparse.Namespace) -> int:
     names = registry.expand(selection or registry.list_metrics())
     if args.names:
         sys.stdout.write("".join(f"{name}\n" for name in names))
+        return 0
+    if args.weights:
+        files = described(names)
+        sys.stdout.write(to_json(files) if args.json else "".join(f"{line}\n" for line in lines(files)))
         return 0
     found = [_describe(name) for name in names]
     if args.json:

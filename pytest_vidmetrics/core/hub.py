@@ -24,6 +24,12 @@ def cached(repository: str, filename: str, revision: str | None) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def cached_repository(repository: str, revision: str | None) -> Path | None:
+    """Return the folder of a repository that the hub's cache holds, by its settings; other files of it may lack."""
+    found = (cached(repository, name, revision) for name in ("config.json", "config.yaml"))
+    return next((path.parent for path in found if path is not None), None)
+
+
 def fetch_file(repository: str, filename: str, revision: str | None, *, offline: bool, again: bool = False) -> Path:
     """Return a file, from the cache or from the hub; ``again`` replaces what the cache holds.
 

@@ -69,6 +69,16 @@ class Source:
             return known if known is not None and known.is_dir() else None
         return None
 
+    def lying(self, name: str, sha256: str | None) -> Path | None:
+        """Return where the file or folder lies, as :meth:`cached` does, also where that was not asked for yet."""
+        if self.kind() == "path":
+            path = Path(self.where).expanduser()
+            path = path / self.filename if self.filename and path.is_dir() else path
+            return path if path.exists() else None
+        if self.kind() == "hub" and not self.filename:
+            return hub.cached_repository(self.where, self.revision)
+        return self.cached(name, sha256)
+
     def fetch(self, name: str, sha256: str | None, size: int | None, good: Good) -> Path:
         """Return the file or folder, fetched where what is there is not ``good``.
 

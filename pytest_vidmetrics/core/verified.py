@@ -32,12 +32,18 @@ class Verified:
                 return held
         return {}
 
+    def is_current(self) -> bool:
+        """Whether the file has the size and time that it had when it was last verified."""
+        with contextlib.suppress(OSError):
+            return bool(self.first) and self._stat == self._now()
+        return False
+
     def digest(self, *, anew: bool = False) -> str:
         """Return the sha256 of the file as it is; ``anew`` reads it whatever is remembered.
 
         Raises ``OSError`` when it cannot be read.
         """
-        if not anew and self.first and self._stat == self._now():
+        if not anew and self.is_current():
             return self.first
         return digest_file(self._path)
 

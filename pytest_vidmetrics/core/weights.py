@@ -138,6 +138,20 @@ def verify(weights: Weights) -> str | None:
     return "; ".join(faults) if held else None
 
 
+def held(weights: Weights) -> tuple[Path | None, bool]:
+    """Return where weights lie here, if they do, and whether they are as they were verified; nothing is read.
+
+    A file of the override variable is the user's: it is never verified.
+    """
+    local = weights.overridden()
+    if local is not None:
+        return (local if local.exists() else None), False
+    for source in weights.sources():
+        if (path := source.lying(weights.name, weights.pinned())) is not None:
+            return path, not path.is_dir() and Verified(path).is_current()
+    return None, False
+
+
 def weights_sha256(weights: Weights, metric: str | None = None) -> str:
     """Return the sha256 of the weights that :func:`resolve` gives.
 

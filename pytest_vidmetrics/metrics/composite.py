@@ -42,6 +42,12 @@ class CompositeMetric(BaseMetric):
         found = (one for name in present(self) for one in registry.metric_class(name)().weights_files())
         return tuple(dict.fromkeys(found))
 
+    @classmethod
+    def every_weights(cls) -> tuple[Weights, ...]:
+        """Return the weights that any configuration of any part can load."""
+        found = (one for name in present(cls) for one in registry.metric_class(name).every_weights())
+        return tuple(dict.fromkeys(found))
+
     def compute(self, sample: Mapping[str, Any]) -> Any:
         """Raise: there is no score of one sample."""
         raise UnavailableError(f"{self.name} is a score of a whole corpus")

@@ -15,7 +15,7 @@ from pytest_vidmetrics.networks.clap import mel as clap_mel
 from pytest_vidmetrics.networks.clap import towers as clap
 from pytest_vidmetrics.networks.clap.laion import as_transformers, is_laion
 from pytest_vidmetrics.networks.loading import load
-from tests.support.clap import filled, small, write_tokenizer
+from tests.support.clap import filled, laion_of, small, write_tokenizer
 from tests.support.oracle_fill import tone
 
 DATA = Path(__file__).parents[1] / "data" / "audio"
@@ -48,42 +48,6 @@ def test_embeddings_match_the_reference():
 @pytest.mark.slow
 def test_embeddings_match_the_reference_at_full_size():
     check_parity("clap_score", list(SOUNDS))
-
-
-def laion_of(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the same weights under the names of laion_clap, with some that the embeddings do not need."""
-    found = {
-        "module.audio_branch.spectrogram_extractor.stft.conv_real.weight": torch.ones(3),
-        "module.audio_branch.head.weight": torch.ones(2, 2),
-        "module.audio_branch.layers.0.blocks.1.attn_mask": torch.zeros(4, 8, 8),
-        "module.audio_branch.bn0.num_batches_tracked": torch.tensor(7),
-        "module.text_transform.sequential.0.weight": torch.ones(2, 2),
-    }
-    pairs = {
-        "audio_model.audio_encoder": "audio_branch",
-        "text_model": "text_branch",
-        "batch_norm": "bn0",
-        "projection.linear1": "projection.0",
-        "projection.linear2": "projection.2",
-    }
-    blocks = {
-        "attention.output.dense": "attn.proj",
-        "attention.self": "attn",
-        "layernorm_before": "norm1",
-        "layernorm_after": "norm2",
-        "intermediate.dense": "mlp.fc1",
-        "output.dense": "mlp.fc2",
-    }
-    for key, value in state.items():
-        name = key
-        for new, old in {**pairs, **(blocks if ".blocks." in key else {})}.items():
-            name = name.replace(new, old)
-        if "attn.query" in name:
-            rows = [state[key.replace("query", part)] for part in ("query", "key", "value")]
-            found[f"module.{name.replace('query', 'qkv')}"] = torch.cat(rows)
-        elif "attn.key" not in name and "attn.value" not in name:
-            found[f"module.{name}"] = value
-    return found
 
 
 def test_a_checkpoint_of_laion_clap_is_the_same_network():

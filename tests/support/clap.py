@@ -27,6 +27,42 @@ def small() -> dict[str, torch.Tensor]:
     return {**state, key: state[key][:300].clone()}
 
 
+def laion_of(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the same weights under the names of laion_clap, with some that the embeddings do not need."""
+    found = {
+        "module.audio_branch.spectrogram_extractor.stft.conv_real.weight": torch.ones(3),
+        "module.audio_branch.head.weight": torch.ones(2, 2),
+        "module.audio_branch.layers.0.blocks.1.attn_mask": torch.zeros(4, 8, 8),
+        "module.audio_branch.bn0.num_batches_tracked": torch.tensor(7),
+        "module.text_transform.sequential.0.weight": torch.ones(2, 2),
+    }
+    pairs = {
+        "audio_model.audio_encoder": "audio_branch",
+        "text_model": "text_branch",
+        "batch_norm": "bn0",
+        "projection.linear1": "projection.0",
+        "projection.linear2": "projection.2",
+    }
+    blocks = {
+        "attention.output.dense": "attn.proj",
+        "attention.self": "attn",
+        "layernorm_before": "norm1",
+        "layernorm_after": "norm2",
+        "intermediate.dense": "mlp.fc1",
+        "output.dense": "mlp.fc2",
+    }
+    for key, value in state.items():
+        name = key
+        for new, old in {**pairs, **(blocks if ".blocks." in key else {})}.items():
+            name = name.replace(new, old)
+        if "attn.query" in name:
+            rows = [state[key.replace("query", part)] for part in ("query", "key", "value")]
+            found[f"module.{name.replace('query', 'qkv')}"] = torch.cat(rows)
+        elif "attn.key" not in name and "attn.value" not in name:
+            found[f"module.{name}"] = value
+    return found
+
+
 def write_tokenizer(folder: Path) -> Path:
     """Write a ``tokenizer.json`` with RoBERTa's markers whose token of a letter is its code point + 4."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors

@@ -16,13 +16,14 @@ from pytest_vidmetrics.metrics.asked import AskedMetric, Attention, Dtype, check
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.vbench.base import VBenchMetric
 from pytest_vidmetrics.metrics.vbench.scene import scene_words
+from pytest_vidmetrics.networks.published.qwen import AVOCADO
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.qwen.asking import Said
 
 Compat = Literal["fixed", "fastvideo"]
 
-MODEL = "AVoCaDO-Captioner/AVoCaDO"
+MODEL = AVOCADO.source
 SYSTEM = (
     "You are Qwen, a virtual human developed by the Qwen Team, Alibaba Group, capable of perceiving auditory and "
     "visual inputs."
@@ -58,9 +59,7 @@ class SceneVlm(AskedMetric, VBenchMetric):
     Source: FastVideo @2f3d4074 ``vbench.scene``; AVoCaDO (a Qwen2.5-Omni-7B).
     """
 
-    published: ClassVar[Weights] = Weights(
-        "avocado", MODEL, size=17_863_627_776, licence="Apache-2.0", override="VIDMETRICS_AVOCADO"
-    )
+    published: ClassVar[Weights] = AVOCADO
     dimension: ClassVar[str] = "scene"
     by_name_only: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("video", "auxiliary_info")

@@ -23,13 +23,14 @@ from pytest_vidmetrics.metrics.videoscore2.reading import (
     upstream,
 )
 from pytest_vidmetrics.metrics.videoscore2.soft import Digits
+from pytest_vidmetrics.networks.published.qwen import VIDEOSCORE2
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.qwen.asking import Question, Said
     from pytest_vidmetrics.networks.qwen.frames import Chosen
 
 Compat = Literal["upstream", "fixed", "fastvideo"]
-MODEL = "TIGER-Lab/VideoScore2"
+MODEL = VIDEOSCORE2.source
 _EXCERPT = 120
 
 
@@ -63,9 +64,7 @@ class Scored:
 class AnsweredMetric(AskedMetric):
     """Base of the metrics that read the answers of VideoScore2; see :class:`.scores.VideoScore2` for the parameters."""
 
-    published: ClassVar[Weights] = Weights(
-        "videoscore2", MODEL, licence="Apache-2.0", override="VIDMETRICS_VIDEOSCORE2"
-    )
+    published: ClassVar[Weights] = VIDEOSCORE2
     requires: ClassVar[tuple[str, ...]] = ("video", "text_prompt")
     reads: ClassVar[tuple[str, ...]] = ("fps",)
     requires_reference: ClassVar[bool] = False
