@@ -67,7 +67,7 @@ def _place(one: Weights) -> dict[str, Any]:
     return {"state": state, "path": str(path) if path else None}
 
 
-def lines(found: Sequence[dict[str, Any]]) -> list[str]:
+def listed(found: Sequence[dict[str, Any]]) -> list[str]:
     """Return the files for people, at most 80 columns wide."""
     out: list[str] = []
     for one in found:

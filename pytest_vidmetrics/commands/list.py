@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from pytest_vidmetrics.commands._json import to_json
-from pytest_vidmetrics.commands._weights import described, lines
+from pytest_vidmetrics.commands._weights import described, listed
 from pytest_vidmetrics.core.wording import WIDTH, fitted, size
 
 HELP = "list the metrics"
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.weights:
         files = described(names)
-        sys.stdout.write(to_json(files) if args.json else "".join(f"{line}\n" for line in lines(files)))
+        sys.stdout.write(to_json(files) if args.json else "".join(f"{line}\n" for line in listed(files)))
         return 0
     found = [_describe(name) for name in names]
     if args.json:
