@@ -122,7 +122,11 @@ class GlmAsr:
 
 
 class SenseVoice:
-    """SenseVoice with FSMN voice activity detection, by the optional library funasr; sound of any length."""
+    """SenseVoice with FSMN voice activity detection, by the optional library funasr; sound of any length.
+
+    No ``model.py`` of a folder is imported. The library still builds the classes that ``config.yaml`` names and unpickles
+    ``model.pt``: the metric loads it only when the user said that the folder is trusted.
+    """
 
     def __init__(self, folder: str | Path, vad: str | Path, device: torch.device | str) -> None:
         library, post = _funasr()
@@ -133,6 +137,7 @@ class SenseVoice:
                 vad_model=str(vad),
                 device=str(device),
                 ncpu=torch.get_num_threads(),
+                trust_remote_code=False,
                 disable_update=True,
                 disable_pbar=True,
             )

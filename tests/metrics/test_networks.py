@@ -32,7 +32,7 @@ def test_a_metric_with_weights_declares_its_networks(name: str) -> None:
         ("optical_flow.gt_optical_flow", {}, ("raft-things.pth",)),
         ("optical_flow.gt_optical_flow", {"model_name": "dpflow"}, ("dpflow",)),
         ("audio.wer", {}, ("whisper",)),
-        ("audio.wer", {"backend": "sensevoice"}, ("sensevoice",)),
+        ("audio.wer", {"backend": "sensevoice", "trust_model_folder": True}, ("sensevoice",)),
     ],
 )
 def test_one_configuration_loads_one_network(name: str, params: dict[str, str], networks: tuple[str, ...]) -> None:

@@ -206,7 +206,7 @@ def test_missing_files_are_named_with_the_command(monkeypatch, tmp_path):
         UnavailableError, match=r"openai/whisper-base.*vidmetrics fetch audio\.wer, or set \$VIDMETRICS_WHISPER"
     ):
         get_metric("audio.wer").setup()
-    names = [one.name for one in get_metric("audio.wer", backend="sensevoice").weights_files()]
+    names = [one.name for one in get_metric("audio.wer", backend="sensevoice", trust_model_folder=True).weights_files()]
     assert names == ["SenseVoiceSmall", "fsmn-vad"]
 
 
@@ -226,3 +226,14 @@ def test_wrong_arguments(params, message):
 def test_the_protocol_is_part_of_the_identity():
     params = get_metric("audio.wer").identity()["params"]
     assert params == {"backend": "whisper", "model": None, "compat": "fixed", "max_new_tokens": 256}
+
+
+def test_code_of_a_model_folder_is_run_only_where_it_is_trusted():
+    with pytest.raises(
+        ValueError, match=r"what the config\.yaml of the model's folder names.*trust_model_folder = true"
+    ):
+        get_metric("audio.wer", backend="sensevoice")
+    trusted = get_metric("audio.wer", backend="sensevoice", trust_model_folder=True)
+    assert "trust_model_folder" not in trusted.params()
+    assert get_metric("audio.wer", backend="glm_asr").weights_files()[0].revision
+    assert all(one.revision for one in trusted.weights_files())

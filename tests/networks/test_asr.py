@@ -140,6 +140,7 @@ def test_sensevoice_leaves_the_process_as_it_was(funasr, tmp_path):
     heard = asr.SenseVoice(tmp_path, tmp_path / "vad", "cpu")(tone(1.0, RATE, 1), "yue")
     assert heard == asr.Heard("hello world")
     assert funasr[0]["vad_model"] == str(tmp_path / "vad")
+    assert funasr[0]["trust_remote_code"] is False
     assert funasr[1]["use_itn"] is True
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (np.random.get_state()[1] == before[1]).all()
@@ -151,7 +152,7 @@ def test_sensevoice_without_its_library(monkeypatch, tmp_path):
     # Said before anything is fetched.
     monkeypatch.setenv("VIDMETRICS_SENSEVOICE", str(tmp_path / "absent"))
     with pytest.raises(UnavailableError, match="pip install funasr"):
-        WordErrorRate("sensevoice").setup()
+        WordErrorRate("sensevoice", trust_model_folder=True).setup()
 
 
 def test_a_named_model_goes_before_the_variable(monkeypatch, tmp_path):

@@ -51,7 +51,9 @@ class WordErrorRate(BaseMetric):
     """Errors of a transcript of ``audio`` per word of ``reference_text``; lower is better, can exceed 1.
 
     ``backend`` transcribes: ``"whisper"``, ``"glm_asr"`` or ``"sensevoice"`` (with the library funasr); ``model`` is
-    another repository or a folder of the same kind. Text in Chinese, Japanese, Korean, Thai, Lao, Khmer or Burmese is
+    another repository or a folder of the same kind. ``trust_model_folder`` has to be set for SenseVoice, and for
+    nothing else: funasr builds the classes that ``config.yaml`` of the model's folder names and unpickles its files,
+    so that whoever wrote the folder can run code. Text in Chinese, Japanese, Korean, Thai, Lao, Khmer or Burmese is
     compared by character: by the sample's ``language`` (a tag or an English name, or ``"cjk"``), else by the script
     of either text.
 
@@ -78,6 +80,7 @@ class WordErrorRate(BaseMetric):
     noise_source: ClassVar[str] = "greedy transcripts of one machine are equal; one machine to another: not measured"
     dependencies: ClassVar[Sequence[str]] = ("jiwer",)
     backbone: ClassVar[str | None] = "asr"
+    neutral: ClassVar[frozenset[str]] = frozenset({"trust_model_folder"})
 
     _whisper: Network[Recogniser] = Network(
         "whisper", ".asr:read_whisper", *WHISPER, choose=_files("whisper"), options=("max_new_tokens",)
@@ -100,15 +103,22 @@ class WordErrorRate(BaseMetric):
         model: str | None = None,
         compat: Compat = "fixed",
         max_new_tokens: int = 256,
+        trust_model_folder: bool = False,
     ) -> None:
         one_of("backend", backend, _BACKENDS)
         one_of("compat", compat, ("fixed", "fastvideo"))
+        if backend == "sensevoice" and not trust_model_folder:
+            raise ValueError(
+                "backend = 'sensevoice' is run by funasr, which imports and builds what the config.yaml of the model's "
+                "folder names, and unpickles its files: set trust_model_folder = true if you trust that folder"
+            )
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
         self.backend: Backend = backend
         self.model = model
         self.compat: Compat = compat
         self.max_new_tokens = max_new_tokens
+        self.trust_model_folder = trust_model_folder
 
     @property
     def recogniser(self) -> Recogniser:

@@ -93,7 +93,7 @@ class Qwen:
         image = _either(thinker, "image_token_id", thinker, "image_token_index")
         self._placeholders = (int(video), int(image))
         self.signs = chat.VL if self.kind == "qwen2_5_vl" else chat.OMNI
-        self._tokenizer: Any = Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
+        self._tokenizer: Any = Qwen2Tokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self._template = read_template(folder, self._tokenizer)
         self._added = {str(token): id for id, token in self._tokenizer.added_tokens_decoder.items()}
         self.special = tuple(sorted(self._added))
