@@ -124,8 +124,8 @@ class GlmAsr:
 class SenseVoice:
     """SenseVoice with FSMN voice activity detection, by the optional library funasr; sound of any length.
 
-    No ``model.py`` of a folder is imported. The library still builds the classes that ``config.yaml`` names and unpickles
-    ``model.pt``: the metric loads it only when the user said that the folder is trusted.
+    No ``model.py`` of a folder is imported. The library still builds the classes that ``config.yaml`` names and
+    unpickles ``model.pt``: the metric loads it only when the user said that the folder is trusted.
     """
 
     def __init__(self, folder: str | Path, vad: str | Path, device: torch.device | str) -> None:
