@@ -14,6 +14,7 @@ from pytest_vidmetrics.commands._json import to_json
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wording import fitted, interval, number, printable, share
+from pytest_vidmetrics.gates.compare import apart, compare, load_scores
 
 HELP = "compare run records or baseline folders with the first of them"
 _POLICY = ("abs", "rel", "decide", "alpha")
@@ -58,8 +59,6 @@ def _alpha(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Print a row per gate and run; return 1 when one of them does not pass."""
-    from pytest_vidmetrics.gates.compare import compare, load_scores
-
     given = {name: value for name in _POLICY if (value := getattr(args, name)) is not None}
     first, *names = _names([args.old, *args.new])
     old = load_scores(args.old)
@@ -107,13 +106,6 @@ def _rows(first: str, found: Mapping[str, Mapping[str, Verdict]]) -> Iterable[tu
                 apart(one),
                 one.status,
             )
-
-
-def apart(one: Verdict) -> str:
-    """Return whether a difference is told apart from none; ``-`` where nothing says so."""
-    if one.interval is None:
-        return "-"
-    return "no" if one.interval[0] <= 0 <= one.interval[1] else "yes"
 
 
 def _remarks(found: Mapping[str, Mapping[str, Verdict]]) -> Iterable[str]:

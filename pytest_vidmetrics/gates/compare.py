@@ -15,7 +15,7 @@ from pytest_vidmetrics.engine.reduce import keeps_influence, takes_mean
 from pytest_vidmetrics.gates.baseline import Baseline
 from pytest_vidmetrics.gates.folder import BaselineFolder
 from pytest_vidmetrics.gates.judge import judge
-from pytest_vidmetrics.gates.record import GateRecord, read_record
+from pytest_vidmetrics.gates.record import GateRecord, RunRecord, read_record
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.metrics import registry
 
@@ -45,10 +45,22 @@ def load_scores(path: Path) -> dict[str, Scores | str]:
             if (found := folder.read(key)) is not None:
                 scores[key] = Scores(replace(found, scores=_with_class_facts(found.scores)))
     else:
-        scores = {key: _recorded(gate) for key, gate in read_record(path).by_file().items()}
+        scores = scores_of(read_record(path))
     if not scores:
         raise BaselineError(f"{path} holds no scores: expected a run record or <manifest>/<case>/<gate>.json files")
     return scores
+
+
+def scores_of(record: RunRecord) -> dict[str, Scores | str]:
+    """Return the scores of a run by baseline file, or why there are none, as text."""
+    return {key: _recorded(gate) for key, gate in record.by_file().items()}
+
+
+def apart(one: Verdict) -> str:
+    """Return whether a difference is told apart from none, ``yes`` or ``no``; ``-`` where nothing says so."""
+    if one.interval is None:
+        return "-"
+    return "no" if one.interval[0] <= 0 <= one.interval[1] else "yes"
 
 
 def _recorded(gate: GateRecord) -> Scores | str:

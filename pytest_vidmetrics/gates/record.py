@@ -28,7 +28,8 @@ The layout, schema 1::
        "recorded": {"waves": 40.29},   the values of the baseline by clip; empty when there was none
        "noise": {"sigma": …, "runs": …, "kind": …},   what the baseline says of its noise; null where nobody measured it
        "p_holm": 0.03          p of the gate when all gates of the run are judged together; null without one
-     }]
+     }],
+     "rankings": [{"case": …, "gate": …, "rows": [[…]], "result": {…}, …}]   gates.rank_report.RankReport, by case
     }
 
 Paths below pytest's rootdir are relative to it. The identity of a metric, which may hold a path, is written as it is.
@@ -55,6 +56,7 @@ from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.gates.baseline import Noise
+from pytest_vidmetrics.gates.rank_report import RankReport
 from pytest_vidmetrics.gates.recorder import Recorder
 
 SCHEMA = 1
@@ -89,6 +91,7 @@ class RunRecord(Wire):
     environment: Mapping[str, str] = field(default_factory=dict)
     work: Work = field(default_factory=Work)
     cases: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    rankings: tuple[RankReport, ...] = ()
     schema: int = SCHEMA
 
     def by_file(self) -> dict[str, GateRecord]:

@@ -39,7 +39,7 @@ def tell(
     if not settings.tells and not annotates and settings.ranking is None:
         return told
     try:
-        record = _record(run, judged, work, devices)
+        record = _record(run, judged, work, devices, rankings)
     except VidmetricsError as error:  # of a hook that adds facts
         told.problems.append(f"cannot report this run: {error}")
         return told
@@ -67,7 +67,9 @@ def tell(
     return told
 
 
-def _record(run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str]) -> RunRecord:
+def _record(
+    run: Run, judged: Sequence[Judged], work: Work, devices: Collection[str], rankings: Sequence[RankReport]
+) -> RunRecord:
     facts = {
         **run.environment,
         **({"checkpoint": run.settings.checkpoint} if run.settings.checkpoint else {}),
@@ -76,7 +78,7 @@ def _record(run: Run, judged: Sequence[Judged], work: Work, devices: Collection[
         **device_fact(devices),
     }
     cases = {one.outcome.gate.rpartition("::")[0]: one.outcome.clips for one in judged if one.outcome.clips}
-    return RunRecord(tuple(map(_gate, judged)), facts, work, cases)
+    return RunRecord(tuple(map(_gate, judged)), facts, work, cases, tuple(rankings))
 
 
 def write_report(path: Path, run: Run, record: RunRecord) -> None:

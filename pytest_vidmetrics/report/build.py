@@ -15,6 +15,7 @@ from pytest_vidmetrics.report.curves import Curve, curves_of
 from pytest_vidmetrics.report.history import drawn
 from pytest_vidmetrics.report.page import page
 from pytest_vidmetrics.report.shelf import InFolder, InPage, Media, shelve
+from pytest_vidmetrics.report.tables import comparison, rankings
 from pytest_vidmetrics.report.view import RunView, view
 
 BUDGET_MIB = 24.0
@@ -46,7 +47,12 @@ def write_report(
     seen = view(record, others)
     by_id = {gate.gate: gate for gate in record.gates}
     lines = {file: line for file, points in (histories or {}).items() if (line := drawn(points))}
-    facts: dict[str, Any] = {"record": record_name, "source": packed(record), "histories": lines}
+    facts: dict[str, Any] = {
+        "record": record_name,
+        "source": packed(record),
+        "histories": lines,
+        "tables": [*rankings(record), *comparison(record, others or {})],
+    }
     budget = round(budget_mib * 2**20)
     if target.suffix.lower() == ".html":
         inside = InPage(budget)

@@ -19,6 +19,7 @@ from pytest_vidmetrics.report.curves import Curve
 from pytest_vidmetrics.report.history import Drawn
 from pytest_vidmetrics.report.numbers import number, percent, plot_of, signed
 from pytest_vidmetrics.report.shelf import Media
+from pytest_vidmetrics.report.tables import Table
 from pytest_vidmetrics.report.view import NOT_JUDGED, GateView, RunView
 
 SCRIPTS = ("data.js", "side.js", "player.js", "curves.js", "clips.js", "approve.js", "main.js")
@@ -39,13 +40,14 @@ def page(
     record: str,
     source: str,
     histories: Mapping[str, Drawn],
+    tables: Sequence[Table],
     in_folder: bool = False,
 ) -> str:
     """Return the whole page.
 
     ``parts`` are media inside of it, by id; ``record`` is the name of the record's file, for the commands that it
     prints; ``source`` is the record itself, see :func:`~pytest_vidmetrics.gates.record.packed`;
-    ``histories`` are curves of gates by baseline file. With ``in_folder``
+    ``histories`` are curves of gates by baseline file, ``tables`` what stands below the verdicts. With ``in_folder``
     media are files beside it.
     """
     script, style = _static(SCRIPTS), _static(STYLES)
@@ -61,6 +63,7 @@ def page(
             record=record,
             source=source,
             histories=histories,
+            tables=tables,
             data=_json(_data(run, media, curves, record)),
             script=Markup(script),
             style=Markup(style),

@@ -1,0 +1,54 @@
+"""Tables of a page beside its verdicts: rankings of methods, and this run beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_vidmetrics.gates.record import RunRecord
+from pytest_vidmetrics.report.numbers import number, percent
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table under its title: ``head`` and ``rows`` are texts, ``remarks`` stand below."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    remarks: tuple[str, ...] = ()
+
+
+def rankings(record: RunRecord) -> list[Table]:
+    """Return a table for each ranking of methods, or the reason why there is none."""
+    tables = []
+    for one in record.rankings:
+        title = f"Ranking of {one.case} by {one.gate}"
+        if one.reason or not one.rows:
+            tables.append(Table(title, (), (), (f"not ranked: {one.reason}",)))
+            continue
+        better = "higher" if one.result.get("higher_is_better") else "lower"
+        remarks = (f"{better} is better; methods that are not told apart from the best share its rank",)
+        tables.append(Table(title, one.rows[0], one.rows[1:], (*remarks, *map(str, one.result.get("remarks", ())))))
+    return tables
+
+
+def comparison(record: RunRecord, others: Mapping[str, RunRecord]) -> list[Table]:
+    """Return this run beside each other one that has scores, gate by gate, with the doubt about each difference."""
+    from pytest_vidmetrics.gates.compare import apart, compare, scores_of
+
+    tables = []
+    for name, other in others.items():
+        if not other.gates:
+            continue
+        rows: list[Sequence[str]] = []
+        for key, one in compare(scores_of(other), scores_of(record), {}).items():
+            moved = None if one.now is None or one.baseline is None else one.now - one.baseline
+            ends = "–" if one.interval is None else f"{number(one.interval[0])} to {number(one.interval[1])}"
+            change = percent(moved, one.baseline) or "–"
+            gate = key.removesuffix(".json")
+            rows.append((gate, number(one.baseline), number(one.now), change, ends, apart(one), one.status))
+        head = ("gate", name, "this run", "change", "interval of the harm", "told apart", "verdict")
+        told = "told apart: whether the interval of the difference excludes 0; verdicts by the margins of this run"
+        tables.append(Table(f"This run beside {name}", head, tuple(map(tuple, rows)), (told,)))
+    return tables

@@ -1,0 +1,49 @@
+"""Rankings of methods and other runs in the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_vidmetrics.gates.rank_report import RankReport
+from pytest_vidmetrics.gates.record import RunRecord, read_record, write_record
+from pytest_vidmetrics.report.build import write_report
+from tests.report.test_build import HOSTILE, Read
+from tests.support.run_records import CASE, gate, record
+
+RANKED = RankReport(
+    CASE,
+    "common.psnr",
+    rows=(("rank", "method", "score"), ("1", "wan", "36.7"), ("2", HOSTILE, "35")),
+    result={"higher_is_better": True, "n": 8, "remarks": ["ranked on 8 samples"]},
+)
+LOST = RankReport(CASE, "common.fvd", reason="ltx: no sample was scored")
+
+
+def page(folder: Path, run: RunRecord, **others: RunRecord) -> Read:
+    write_record(folder / "run.json", run, folder)
+    write_report(folder / "r.html", read_record(folder / "run.json"), folder, record_name="run.json", others=others)
+    return Read((folder / "r.html").read_text("utf-8"))
+
+
+def test_a_ranking_has_a_row_a_method(tmp_path: Path) -> None:
+    run = replace(record([gate("common.psnr", {"x": 35.0}, {"x": 36.7})]), rankings=(RANKED, LOST))
+    found = page(tmp_path, run)
+    assert f"Ranking of {CASE} by common.psnr" in found.text
+    assert HOSTILE in found.text
+    assert "higher is better; methods that are not told apart" in found.text
+    assert "not ranked: ltx: no sample was scored" in found.text
+    assert read_record(tmp_path / "r.html").rankings == (RANKED, LOST)
+
+
+def test_another_run_stands_beside_with_the_doubt(tmp_path: Path) -> None:
+    before = {f"c{i}": 36.0 + i / 10 for i in range(8)}
+    worse = {id: value - 2 - i / 100 for i, (id, value) in enumerate(before.items())}
+    run = record([gate("common.psnr", worse, before)])
+    found = page(tmp_path, run, old=record([gate("common.psnr", before, before, status="PASS")]))
+    assert "This run beside old" in found.text
+    row = found.text[found.text.index("bench/wan/t2v/common.psnr", found.text.index("This run beside old")) :]
+    assert row.startswith("bench/wan/t2v/common.psnr36.3534.315−5.6 %2.0")
+    assert "yesREGRESSED" in row[:80]
+    # Clips alone are no run to compare with.
+    assert "This run beside" not in page(tmp_path, run, baseline=RunRecord(())).text
