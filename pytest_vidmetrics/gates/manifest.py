@@ -16,6 +16,7 @@ from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.gates.case import Case, Location, Manifest, manifest_stem
 from pytest_vidmetrics.gates.files import PathReader, has_parts
 from pytest_vidmetrics.gates.manifest_syntax import Lines, read_tree
+from pytest_vidmetrics.gates.manifest_table import TypedTable, refuse_unknown
 from pytest_vidmetrics.gates.method import Method, method_of
 from pytest_vidmetrics.gates.values import fault
 from pytest_vidmetrics.metrics import registry
@@ -56,7 +57,7 @@ def load_manifest(path: Path) -> Manifest:
     if problem := name_fault(manifest_stem(path), LONGEST):
         raise top.error(f"the manifest's name {shown(path.name)}: {problem}")
     tree, lines = read_tree(path)
-    _known(tree, ("schema", "case"), lines, (), path)
+    refuse_unknown(tree, ("schema", "case"), lines, (), path)
     if type(tree.get("schema")) is not int or tree["schema"] != SCHEMA:
         line = Location(path, lines.get(("schema",), 1))
         raise line.error(f"this version reads schema = {SCHEMA}, got {shown(tree.get('schema', 'none'))}")
@@ -81,14 +82,6 @@ def _distinct(tree: Mapping[str, Any], lines: Lines, at: tuple[str, ...], path: 
             raise where.error(f"[{'.'.join((*at, name))}] and {other!r} differ in case only; rename one of them")
 
 
-def _known(tree: Mapping[str, Any], allowed: Collection[str], lines: Lines, at: tuple[str, ...], path: Path) -> None:
-    for key in tree:
-        if key not in allowed:
-            where = Location(path, lines.get((*at, key), lines.get(at, 1)))
-            place = f" in [{'.'.join(at)}]" if at else ""
-            raise where.error(f"unknown key {shown(key)}{place}{closest(key, allowed)}")
-
-
 def sample_keys() -> set[str]:
     """Return every sample key that some registered metric reads."""
     keys = set(SampleValues.__annotations__)
@@ -106,8 +99,8 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
     if not isinstance(body, dict):
         raise where.error(f"[case.{name}] must be a table, got {type(body).__name__}")
     keys = sample_keys()
-    _known(body, {*_CASE_KEYS, *keys}, lines, at, path)
-    check = _Checker(path, lines, at)
+    refuse_unknown(body, {*_CASE_KEYS, *keys}, lines, at, path)
+    check = TypedTable(path, lines, at)
     media = {key: check.strings(body, key) for key in _MEDIA if key in body}
     if not media and "samples" not in body:
         raise where.error(f"[case.{name}] names no clips: give video, audio or samples")
@@ -142,7 +135,7 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
     )
 
 
-def _methods(body: Mapping[str, Any], check: _Checker) -> dict[str, Method]:
+def _methods(body: Mapping[str, Any], check: TypedTable) -> dict[str, Method]:
     """Return the generators of ``[case.NAME.method.METHOD]`` tables. Their clips are the case's, who lists the rows."""
     found = {
         name: method_of(name, table, lambda *keys, name=name: check.at("method", name, *keys))
@@ -158,7 +151,7 @@ def _methods(body: Mapping[str, Any], check: _Checker) -> dict[str, Method]:
     return found
 
 
-def _dataset(body: Mapping[str, Any], check: _Checker) -> str | None:
+def _dataset(body: Mapping[str, Any], check: TypedTable) -> str | None:
     """Return the name of a registered dataset: those of this package and those of users."""
     from pytest_vidmetrics.datasets.base import list_datasets
 
@@ -170,7 +163,7 @@ def _dataset(body: Mapping[str, Any], check: _Checker) -> str | None:
     return name
 
 
-def _broadcast(body: Mapping[str, Any], check: _Checker, keys: Collection[str]) -> dict[str, Any]:
+def _broadcast(body: Mapping[str, Any], check: TypedTable, keys: Collection[str]) -> dict[str, Any]:
     """Return the sample values that hold for every clip of the case."""
     values = {key: body[key] for key in body if key in keys and key not in _CASE_KEYS}
     for key, value in values.items():
@@ -179,7 +172,7 @@ def _broadcast(body: Mapping[str, Any], check: _Checker, keys: Collection[str]) 
     return values
 
 
-def _pair(body: Mapping[str, Any], check: _Checker) -> str:
+def _pair(body: Mapping[str, Any], check: TypedTable) -> str:
     value = body.get("pair", "stem")
     if isinstance(value, str) and has_parts(value):
         try:
@@ -194,7 +187,7 @@ def _pair(body: Mapping[str, Any], check: _Checker) -> str:
     return str(value)
 
 
-def _rename(body: Mapping[str, Any], check: _Checker, known: Collection[str]) -> dict[str, str]:
+def _rename(body: Mapping[str, Any], check: TypedTable, known: Collection[str]) -> dict[str, str]:
     """Return ``{key of the rows: sample key}``."""
     table = body.get("rename", {})
     if not isinstance(table, dict) or not all(isinstance(ours, str) for ours in table.values()):
@@ -210,7 +203,7 @@ def _rename(body: Mapping[str, Any], check: _Checker, known: Collection[str]) ->
     return dict(table)
 
 
-def _configs(body: Mapping[str, Any], check: _Checker) -> dict[str, tuple[str, dict[str, Any]]]:
+def _configs(body: Mapping[str, Any], check: TypedTable) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return ``{gate: (metric, parameters)}`` of the ``[case.NAME.metric.GATE]`` tables, tried out once each."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for gate, table in check.tables(body, "metric"):
@@ -243,7 +236,7 @@ def _gates(metrics: Sequence[str] | None, configs: Collection[str]) -> list[str]
 _NO_MARKS = ("parametrize", "usefixtures", "skipif", "filterwarnings")
 
 
-def _marks(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
+def _marks(body: Mapping[str, Any], check: TypedTable) -> tuple[str, ...]:
     marks = check.strings(body, "marks") if "marks" in body else ()
     for mark in marks:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", mark):
@@ -255,7 +248,7 @@ def _marks(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
     return marks
 
 
-def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) -> dict[str, Policy]:
+def _policies(body: Mapping[str, Any], check: TypedTable, gates: Sequence[str]) -> dict[str, Policy]:
     fields = {field.name for field in dataclasses.fields(Policy)}
     policies: dict[str, Policy] = {}
     chosen: dict[str, Any]
@@ -272,75 +265,9 @@ def _policies(body: Mapping[str, Any], check: _Checker, gates: Sequence[str]) ->
     return policies
 
 
-def _allow(body: Mapping[str, Any], check: _Checker) -> tuple[str, ...]:
+def _allow(body: Mapping[str, Any], check: TypedTable) -> tuple[str, ...]:
     """Return in what the clips of the case may differ from what they are compared with."""
     value = body.get("allow", [])
     if problem := policy_fault("allow", value):
         raise check.at("allow").error(problem)
     return tuple(value)
-
-
-class _Checker:
-    """Typed access to one case's table; each error names the line of the key."""
-
-    def __init__(self, path: Path, lines: Lines, base: tuple[str, ...]) -> None:
-        self.path, self.lines, self.base = path, lines, base
-
-    def at(self, *keys: str) -> Location:
-        for end in range(len(keys), -1, -1):
-            if (line := self.lines.get((*self.base, *keys[:end]))) is not None:
-                return Location(self.path, line)
-        return Location(self.path, 1)
-
-    def known(self, table: Mapping[str, Any], allowed: Collection[str], at: tuple[str, ...]) -> None:
-        _known(table, allowed, self.lines, (*self.base, *at), self.path)
-
-    def tables(self, body: Mapping[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
-        group = body.get(key, {})
-        if not isinstance(group, dict) or not all(isinstance(table, dict) for table in group.values()):
-            raise self.at(key).error(f"{key} must hold tables: [{'.'.join(self.base)}.{key}.NAME]")
-        return list(group.items())
-
-    def strings(self, body: Mapping[str, Any], key: str) -> tuple[str, ...]:
-        value = body[key]
-        listed = [value] if isinstance(value, str) else value
-        if not isinstance(listed, list) or not listed or not all(isinstance(item, str) for item in listed):
-            raise self.at(key).error(f"{key} must be text or a list of texts, got {shown(value)}")
-        if not all(item.strip() for item in listed):
-            raise self.at(key).error(f"{key} holds an empty text")
-        return tuple(listed)
-
-    def string(self, body: Mapping[str, Any], key: str) -> str | None:
-        value = body.get(key)
-        if value is not None and not isinstance(value, str):
-            raise self.at(key).error(f"{key} must be text, got {shown(value)}")
-        if value is not None and not value.strip():
-            raise self.at(key).error(f"{key} is empty; leave the key out")
-        return value
-
-    def count(self, body: Mapping[str, Any], key: str, default: int, *, at: tuple[str, ...] = ()) -> int:
-        value = body.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.at(*at, key).error(f"{key} must be a whole number of at least 1, got {shown(value)}")
-        return value
-
-    def choice(
-        self,
-        body: Mapping[str, Any],
-        key: str,
-        allowed: tuple[Any, ...],
-        default: Any,
-        *,
-        at: tuple[str, ...] = (),
-    ) -> Any:
-        value = body.get(key, default)
-        if value not in allowed:
-            raise self.at(*at, key).error(
-                f"{key} must be one of {', '.join(allowed)}, got {shown(value)}{closest(str(value), allowed)}"
-            )
-        return value
-
-    def selectable(self, name: str, key: str, configs: Collection[str]) -> None:
-        choices = [*registry.selectable(), *configs]
-        if name not in choices:
-            raise self.at(key).error(f"unknown metric {shown(name)}{registry.hint(name, choices)}")
