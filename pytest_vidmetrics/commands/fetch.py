@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Iterable
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [["file", "size", "licence", "source"]]
     rows += [[one.name, size(one.size), one.licence, _source(one)] for one in wanted]
     lines = table(rows) if wanted else ["nothing to fetch: no weights are needed"]
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{line}\n" for line in [*lines, *left_out(selection)]))
     if args.dry_run:
         _total(wanted)
         return 0
@@ -89,6 +90,34 @@ def select(selection: Iterable[str]) -> list[Weights]:
         for metric in registry.expand([name]) if is_metric else ():
             chosen.update(dict.fromkeys(by_metric[metric]))
     return list(chosen)
+
+
+def left_out(selection: Iterable[str]) -> list[str]:
+    """Return what metrics of a selection may load and :func:`select` does not give, a line each."""
+    from pytest_vidmetrics.metrics import registry
+
+    names = [name for name in selection if name == "all" or name in registry.selectable()]
+    chosen, meant = registry.expand(names), registry.expand(names, every=True)
+    files = {name: registry.metric_class(name).every_weights() for name in meant}
+    fetched = {one for name in chosen for one in files[name]}
+    found = []
+    for name in meant:
+        if rest := [one for one in files[name] if one not in fetched]:
+            shown = ", ".join(f"{one.name} ({size(one.size)})" for one in rest)
+            found.append(f"left out: {shown} of {name}, which is not part of a group: name it")
+    own = {name: _own_files(registry.metric_class(name)) for name in chosen}
+    for option in dict.fromkeys(option for options in own.values() for option in options):
+        users = [name for name, options in own.items() if option in options]
+        found.append(f"left out: another file or repository that {option} names ({', '.join(users)})")
+    return found
+
+
+def _own_files(metric: type) -> list[str]:
+    """Return the options of a metric that name a file or a repository of the user's."""
+    known = inspect.signature(metric).parameters
+    # Of optical flow, model_name is a choice of published networks, which are fetched.
+    names = ("weights", "model", *(("model_name",) if hasattr(metric, "published") else ()))
+    return [name for name in names if name in known]
 
 
 def _prompt_lists() -> list[Weights]:

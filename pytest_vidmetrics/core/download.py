@@ -83,6 +83,7 @@ class Download:
                         raise DownloadError(f"{self.url}: HTTP status {error.code} {error.reason}") from error
                 if isinstance(error, _ChangedError):
                     part.unlink(missing_ok=True)
+                    _tag_file(part).unlink(missing_ok=True)
                     if seen == str(error):
                         # Damage on the way differs from time to time: this server has another file.
                         raise DownloadError(f"{self.url}: {error}, twice: it is another file") from error

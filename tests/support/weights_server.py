@@ -20,11 +20,12 @@ COMMIT = "c" * 40
 
 
 class WeightsServer:
-    """What is served: paths of files by address. ``seen`` are the requests; ``cut`` ends the next answers early."""
+    """Files by address. ``seen`` are the requests, ``ranges`` the parts asked for; ``cut`` ends answers early."""
 
     def __init__(self) -> None:
         self.files: dict[str, Path] = {}
         self.seen: list[str] = []
+        self.ranges: list[str | None] = []
         self.cut: list[int] = []
         self.address = ""
 
@@ -60,6 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         data = path.read_bytes()
         start = 0
+        if body:
+            served.ranges.append(self.headers.get("Range"))
         if given := self.headers.get("Range"):
             start = int(given.removeprefix("bytes=").partition("-")[0])
             self.send_response(206)
