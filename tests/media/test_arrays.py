@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -75,3 +77,12 @@ def test_a_mismatch_of_channels_names_the_channels():
     sample = {"video": torch.zeros(2, 3, 8, 8), "reference": torch.zeros(2, 1, 8, 8)}
     with pytest.raises(IncompatibleSampleError, match="the clip has 3 channels and its reference 1"):
         next(frame_pairs(sample, 2))
+
+
+def test_a_damaged_header_is_named(tmp_path):
+    # numpy hands a header that does not end to Python's tokenizer
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 3)".ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as box:
+        box.writestr("video.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(12))
+    with pytest.raises(MediaError, match=r"a\.npz: not an \.npz file that can be read"):
+        read_clip(tmp_path / "a.npz")
