@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.samples import Corpus
 from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.engine.corpus import Scoring, rows_of
+from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +33,33 @@ class Features:
     statistic: Statistic
     dimension: int
     by_covariance: bool = True
+
+
+def features_of(
+    metric: SetMetric, corpora: Mapping[str, Corpus], places: Mapping[str, Mapping[str, str]], worker: Scoring
+) -> Features:
+    """Return what a set metric is ranked by, computing what the store does not hold; the references are the first's.
+
+    ``places`` are the ids that samples of all methods have in common, by method and by the ids of the corpus. Raises
+    :class:`~pytest_vidmetrics.core.errors.VidmetricsError` for a clip without features.
+    """
+    methods = {}
+    for name, corpus in corpora.items():
+        found = rows_of(metric, corpus.of(metric.name).samples, worker)
+        methods[name] = {places[name][id]: rows for id, rows in found.items()}
+    reference = rows_of(metric, next(iter(corpora.values())).references, worker)
+    if not reference:
+        raise VidmetricsError(f"{metric.name} needs references to rank methods by their distance to them")
+
+    def statistic(one: np.ndarray, two: np.ndarray) -> float:
+        sides = (FeatureSet(rows, tuple(f"{i:08}" for i in range(len(rows)))) for rows in (one, two))
+        score = metric.bare(*sides)
+        if score is None:
+            raise VidmetricsError(f"{metric.name} gives no score for a half of the samples: it is not ranked")
+        return score
+
+    dimension = metric.dimension(FeatureSet.join(next(iter(methods.values()))))
+    return Features(methods, reference, statistic, dimension, metric.uses_covariance)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,19 +15,16 @@ from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.samples import Sample
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.wording import printable
-from pytest_vidmetrics.engine.corpus import rows_of, score_corpus
+from pytest_vidmetrics.engine.corpus import score_corpus
 from pytest_vidmetrics.gates.case import Case
 from pytest_vidmetrics.gates.method_case import ROW, MethodClips
-from pytest_vidmetrics.gates.rank import Features, check_clips_alike, rank, table
+from pytest_vidmetrics.gates.rank import Features, check_clips_alike, features_of, rank, table
 from pytest_vidmetrics.gates.rank_report import RankReport
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 from pytest_vidmetrics.plugin.command import shown_id
 from pytest_vidmetrics.plugin.facts import facts_so_far, say
 from pytest_vidmetrics.plugin.item import DataItem, RefusalError
 from pytest_vidmetrics.plugin.session import RUN, Run
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class RankItem(DataItem):
@@ -83,7 +80,12 @@ class RankItem(DataItem):
                     raise UnavailableError(problem.reason)
         features = None
         if isinstance(metric, SetMetric) and not any(score.problems for score in scores.values()):
-            features = self._features(run, metric)
+            features = features_of(
+                metric,
+                {clips.method.name: clips.corpus for clips in self.methods},
+                {clips.method.name: clips.places for clips in self.methods},
+                run.worker,
+            )
             report = self._with_guide(report, metric, scores, features)
         try:
             check_clips_alike({clips.method.name: clips.facts() for clips in self.methods})
@@ -112,24 +114,6 @@ class RankItem(DataItem):
             samples={places[id]: value for id, value in score.samples.items()},
             clusters={places[id]: label for id, label in score.clusters.items()},
         )
-
-    def _features(self, run: Run, metric: SetMetric) -> Features:
-        references = self.methods[0].corpus.references
-        methods: dict[str, Mapping[str, np.ndarray]] = {}
-        for clips in self.methods:
-            found = rows_of(metric, clips.corpus.of(metric.name).samples, run.worker)
-            methods[clips.method.name] = {clips.places[id]: rows for id, rows in found.items()}
-        reference = rows_of(metric, references, run.worker)
-        first = FeatureSet.join(next(iter(methods.values())))
-
-        def statistic(one: np.ndarray, two: np.ndarray) -> float:
-            sides = (FeatureSet(rows, tuple(f"{i:08}" for i in range(len(rows)))) for rows in (one, two))
-            score = metric.bare(*sides)
-            if score is None:
-                raise VidmetricsError(f"{metric.name} gives no score for a half of the samples: it is not ranked")
-            return score
-
-        return Features(methods, reference, statistic, metric.dimension(first), metric.uses_covariance)
 
     def _with_guide(
         self, report: RankReport, metric: SetMetric, scores: Mapping[str, CorpusScore], features: Features

@@ -10,6 +10,7 @@ import shutil
 
 import pytest
 
+from pytest_vidmetrics.cli import main
 from pytest_vidmetrics.gates import generation
 from tests.plugin.conftest import Bench
 from tests.support.methods import calls, manifest, params, write_rows
@@ -24,7 +25,7 @@ def case(bench: Bench) -> Bench:
     return bench
 
 
-def test_everything_is_generated_scored_judged_and_ranked_once(case: Bench) -> None:
+def test_everything_is_generated_scored_judged_and_ranked_once(case: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     first = case.run("--vidmetrics-generate", "--update-baselines", "--vidmetrics-ranking=out")
     # 2 methods: 2 runs of the command, 4 clips and a gate each; and one ranking.
     first.assert_outcomes(passed=15)
@@ -46,8 +47,11 @@ def test_everything_is_generated_scored_judged_and_ranked_once(case: Bench) -> N
     again.stdout.fnmatch_lines(["work: 0 decoded, 0 computed, *reused"])
     assert len(calls(case.root)) == 4
     # Without the option nothing is generated: what is there is judged.
-    judged = case.run()
+    judged = case.run("--vidmetrics-report=run.json")
     judged.assert_outcomes(passed=11)
+    capsys.readouterr()
+    assert main(["rank", str(case.root / "run.json")]) == 0  # offline, from the record
+    assert re.search(r"(?m)^  1 +good .*\n  2 +bad ", capsys.readouterr().out)
     case.run("--vidmetrics-judge").assert_outcomes(passed=3)
     case.run("-k", "rank").assert_outcomes(passed=1, deselected=10)
 

@@ -1,0 +1,149 @@
+"""Rank methods by their clips in folders, or by the scores that run records hold: with intervals, and with ties."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pytest_vidmetrics.commands._json import to_json
+from pytest_vidmetrics.commands._listed import listed
+from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id
+from pytest_vidmetrics.core.scores import CorpusScore
+from pytest_vidmetrics.core.wording import printable
+from pytest_vidmetrics.gates import rank_report
+from pytest_vidmetrics.gates.rank import Features, features_of, rank, table
+from pytest_vidmetrics.gates.rank_report import RankReport
+
+HELP = "rank methods by their clips or by run records"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "source",
+        nargs="+",
+        metavar="[METHOD=]PATH",
+        help="a folder of clips for each method, or run records (.json): of each method, or one of a case with methods",
+    )
+    parser.add_argument("--metrics", default="", metavar="SEL", help="for folders: metrics and groups, by comma")
+    parser.add_argument("--reference", type=Path, metavar="DIR", help="for folders: the references, of the same names")
+    parser.add_argument("--device", default="cpu", help="for folders: cpu, cuda or cuda:N")
+    parser.add_argument("--min-n", type=int, metavar="N", help="so many clips are enough for a Fréchet distance")
+    parser.add_argument(
+        "--common", choices=("refuse", "intersect"), default="refuse", help="what to do with other samples"
+    )
+    parser.add_argument("--alpha", type=float, default=0.05, help="level of all comparisons together (default: 0.05)")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write ranking.json and ranking.md there")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a table for each metric; return 1 when there is one that methods cannot be ranked by."""
+    if not 0 < args.alpha <= 0.5:
+        raise VidmetricsError(f"--alpha is above 0 and up to 0.5, not {args.alpha:g}")
+    sources = dict(_named(text) for text in args.source)
+    if len(sources) < len(args.source):
+        raise VidmetricsError("two methods have one name: give METHOD=PATH")
+    records = [path.suffix.lower() == ".json" for path in sources.values()]
+    if any(records) and not all(records):
+        raise VidmetricsError("give either folders of clips or run records, not both")
+    reports = list(_of_records(sources, args) if all(records) else _of_folders(sources, args))
+    if not reports:
+        raise VidmetricsError("nothing to rank: the records have no gate in common")
+    if args.output is not None:
+        now = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+        rank_report.write(args.output, reports, {}, now)
+    if args.json:
+        sys.stdout.write(to_json(rank_report.to_json(reports, {})))
+    else:
+        sys.stdout.write("".join(f"{printable(line)}\n" for line in rank_report.text(reports)))
+    return 1 if any(report.reason for report in reports) else 0
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, sign, path = text.partition("=")
+    return (name, Path(path)) if sign and name and "/" not in name else (Path(text).stem, Path(text))
+
+
+def _of_records(sources: Mapping[str, Path], args: argparse.Namespace) -> Iterator[RankReport]:
+    """Yield the rankings of records: of one, its methods; of several, one method each."""
+    from pytest_vidmetrics.gates.record import read_record
+
+    groups: dict[tuple[str, str], dict[str, CorpusScore | str]] = {}
+    for name, path in sources.items():
+        for gate in read_record(path).gates:
+            parts = gate.gate.split("::")
+            found = gate.scores if gate.scores is not None else f"{gate.verdict.status}: {gate.verdict.reason}"
+            if len(sources) == 1 and gate.kind == "gate" and len(parts) == 4:
+                groups.setdefault(("::".join(parts[:2]), parts[3]), {})[parts[2]] = found
+            elif len(sources) > 1:
+                groups.setdefault(("::".join(parts[:-1]), parts[-1]), {})[name] = found
+    for (case, name), known in groups.items():
+        absent = [f"{method}: {why}" for method, why in known.items() if isinstance(why, str)]
+        if len(sources) > 1 and len(known) < len(sources):
+            absent.insert(0, f"{', '.join(sorted(sources.keys() - known.keys()))} has no such gate")
+        scores = {method: one for method, one in known.items() if isinstance(one, CorpusScore)}
+        yield RankReport(case, name, reason=absent[0]) if absent else _ranked(case, name, scores, None, args)
+
+
+def _ranked(
+    case: str, gate: str, scores: Mapping[str, CorpusScore], features: Features | None, args: argparse.Namespace
+) -> RankReport:
+    try:
+        found = rank(gate, scores, features, alpha=args.alpha, min_n=args.min_n, common=args.common)
+    except VidmetricsError as error:
+        return RankReport(case, gate, reason=str(error))
+    return RankReport(case, gate, tuple(table(found)), found.result())
+
+
+def _of_folders(sources: Mapping[str, Path], args: argparse.Namespace) -> Iterator[RankReport]:
+    """Yield the rankings of folders, whose clips are scored unless the store of the user's cache has their scores."""
+    from pytest_vidmetrics.core.cache import get_cache_dir
+    from pytest_vidmetrics.engine.corpus import score_corpus
+    from pytest_vidmetrics.engine.store import FileStore
+    from pytest_vidmetrics.engine.worker import EvalWorker
+    from pytest_vidmetrics.metrics import registry
+    from pytest_vidmetrics.metrics.base import SetMetric
+
+    names = [name for name in args.metrics.split(",") if name]
+    if not names:
+        raise VidmetricsError("say by which metrics: --metrics common.psnr,common.kvd")
+    references = {} if args.reference is None else _clips(args.reference)
+    corpora = {name: _corpus(path, references) for name, path in sources.items()}
+    worker = EvalWorker(FileStore(get_cache_dir() / "store"), args.device)
+    case = " against ".join(sources)
+    for name in registry.expand(names):
+        try:
+            metric = registry.get_metric(name)
+            scores = {method: score_corpus(metric, corpus, worker) for method, corpus in corpora.items()}
+            features = None
+            if isinstance(metric, SetMetric):
+                own = {method: {one.id: one.id for one in corpus.samples} for method, corpus in corpora.items()}
+                features = features_of(metric, corpora, own, worker)
+        except VidmetricsError as error:
+            yield RankReport(case, name, reason=str(error))
+            continue
+        yield _ranked(case, name, scores, features, args)
+
+
+def _clips(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for clip in listed(folder, ()):
+        id = clean_id(f"{clip.category}/{clip.id}" if clip.category else clip.id)
+        if (other := found.setdefault(id, clip.video)) != clip.video:
+            raise VidmetricsError(f"{other} and {clip.video} have the same id ({id!r}); rename one of them")
+    return found
+
+
+def _corpus(folder: Path, references: Mapping[str, Path]) -> Corpus:
+    """Return the clips of a method with the references of their names, and all references as a set."""
+    samples = []
+    for id, path in _clips(folder).items():
+        paired = {"reference": str(references[id])} if id in references else {}
+        samples.append(Sample(id, {"video": str(path), **paired}))
+    known = tuple(Sample(id, {"video": str(path)}, "reference") for id, path in references.items())
+    return Corpus(tuple(samples), known)
