@@ -55,6 +55,10 @@ def _judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | Non
         return Verdict("ERROR", reason, metric=config.metric, now=observed.score, n=observed.n)
 
 
+_LARGEST = 1e150
+"""Beyond it, squares and differences are no floats: there is no interval."""
+
+
 def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) -> Verdict | None:
     """Return the verdict of an observation that cannot be compared or recorded, or ``None``."""
     floor = config.policy.min_n if config.policy.min_n is not None else observed.min_n
@@ -75,6 +79,8 @@ def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) 
         return Verdict("ERROR", _without_score(observed), **facts)
     if observed.score is None:
         return Verdict("ERROR", "no sample was scored", **facts)
+    if (largest := max(map(abs, (observed.score, *observed.samples.values())))) > _LARGEST:
+        return Verdict("ERROR", f"a score is as large as {largest:g}: nothing above {_LARGEST:g} is compared", **facts)
     if observed.n < floor:
         return Verdict("ERROR", f"{observed.n} scored samples are too few: the gate needs at least {floor}", **facts)
     if text := unlike_reference(config.policy, observed):

@@ -223,7 +223,10 @@ class BaseMetric:
         ``None`` when there is none. A benchmark that reduces its samples in another way does so here.
         """
         scores = [result.score for result in self.counted(results).values() if result.score is not None]
-        return math.fsum(scores) / len(scores) if scores else None
+        try:
+            return math.fsum(scores) / len(scores) if scores else None
+        except OverflowError:  # the sum is no float, their mean is one
+            return math.fsum(score / len(scores) for score in scores)
 
     def _skip(self, sample: Mapping[str, Any], reason: str) -> MetricResult:
         """Return a skipped result with the reason."""

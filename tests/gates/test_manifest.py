@@ -136,12 +136,19 @@ def _groups() -> set[str]:
     return set(registry.selectable())
 
 
-def test_only_names_written_out_count_as_listed(tmp_path) -> None:
+def test_what_a_manifest_lists_counts_as_named_be_it_by_a_group(tmp_path) -> None:
     (case,) = load_manifest(write(tmp_path, FULL)).cases
-    listed = {gate.gate: gate.listed for gate in gates_of(case, ["all"])}
-    assert listed["common.psnr"]
-    assert listed["ssim_luma"]
-    assert not listed["vbench.temporal_flickering"]
+    for selection in ("all", "vbench"):
+        assert all(gate.listed for gate in gates_of(case, [selection]))
+
+
+def test_only_a_group_of_the_selection_brings_in_what_is_not_meant(tmp_path) -> None:
+    text = "schema = 1\n[case.a]\nvideo = 'x'\n[case.a.metric.luma]\nuse = 'common.ssim'"
+    (case,) = load_manifest(write(tmp_path, text)).cases
+    listed = {gate.gate: gate.listed for gate in gates_of(case, ["common", "vbench.temporal_flickering"])}
+    assert listed["luma"]
+    assert listed["vbench.temporal_flickering"]
+    assert not listed["common.psnr"]
 
 
 def test_a_case_without_a_list_takes_the_selection(tmp_path) -> None:
