@@ -290,25 +290,3 @@ class SetMetric(Accumulating, BaseMetric):
     def reference_key(self) -> str:
         """Return the sample key that holds a clip's paired reference."""
         return "reference" if "video" in self.requires else "reference_audio"
-
-
-def missing_methods(cls: type[BaseMetric]) -> str:
-    """Return what a class has to write before it can score a set, as a sentence; empty when nothing is missing.
-
-    FastVideo's own set metrics collect a state (``accumulate`` and ``finalize``, or ``update`` and ``compute``). A
-    state cannot be stored by clip, resumed, or told which clip did what; rows of features can.
-    """
-    if not cls.is_set_metric:
-        return ""
-    missing = []
-    if not issubclass(cls, SetMetric):
-        missing.append("SetMetric as its base class")
-    if not issubclass(cls, SetMetric) or cls.features is SetMetric.features:
-        missing.append("features(sample), which returns the (k, D) rows of one clip")
-    if not issubclass(cls, SetMetric) or (
-        cls.score_sets is SetMetric.score_sets and cls.score_against is SetMetric.score_against
-    ):
-        missing.append("score_sets(candidate, reference), which compares two sets of rows")
-    if not missing:
-        return ""
-    return f"a set metric needs {', and '.join(missing)}: docs/porting.md has an example"

@@ -13,7 +13,7 @@ from pytest_vidmetrics.core.entry_points import load_all
 from pytest_vidmetrics.core.errors import UnavailableError, closest
 from pytest_vidmetrics.core.names import word_fault
 from pytest_vidmetrics.core.wording import shown
-from pytest_vidmetrics.metrics.base import BaseMetric, missing_methods
+from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
 ENTRY_POINT_GROUP = "pytest_vidmetrics.metrics"
 _FAMILIES = ("common", "video", "vbench", "audio", "optical_flow", "physics_iq", "videoscore2", "judge")
@@ -34,7 +34,7 @@ def register(name: str) -> Callable[[M], M]:
         raise ValueError(f"the metric name {shown(name)}: {problem}")
 
     def add(cls: M) -> M:
-        if lacking := missing_methods(cls):
+        if lacking := _lacking(cls):
             raise TypeError(f"the metric {name!r} ({cls.__qualname__}): {lacking}")
         known = _registry.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
@@ -47,6 +47,28 @@ def register(name: str) -> Callable[[M], M]:
         return cls
 
     return add
+
+
+def _lacking(cls: type[BaseMetric]) -> str:
+    """Return what a class has to write before it can score a set, as a sentence; empty when nothing is missing.
+
+    FastVideo's own set metrics collect a state (``accumulate`` and ``finalize``, or ``update`` and ``compute``). A
+    state cannot be stored by clip, resumed, or told which clip did what; rows of features can.
+    """
+    if not cls.is_set_metric:
+        return ""
+    missing = []
+    if not issubclass(cls, SetMetric):
+        missing.append("SetMetric as its base class")
+    if not issubclass(cls, SetMetric) or cls.features is SetMetric.features:
+        missing.append("features(sample), which returns the (k, D) rows of one clip")
+    if not issubclass(cls, SetMetric) or (
+        cls.score_sets is SetMetric.score_sets and cls.score_against is SetMetric.score_against
+    ):
+        missing.append("score_sets(candidate, reference), which compares two sets of rows")
+    if not missing:
+        return ""
+    return f"a set metric needs {', and '.join(missing)}: docs/porting.md has an example"
 
 
 def discover() -> None:
