@@ -52,11 +52,15 @@ _UNSEALED = ("digest", "environment")
 
 @dataclass(frozen=True)
 class Noise(Wire):
-    """How much the score moves when nothing changed: standard deviation over ``runs`` of one ``kind``."""
+    """How much the score moves when nothing changed: standard deviation over ``runs`` of one ``kind``.
+
+    ``modes`` are the means of the two groups that the scores fall into, the lower one first, where they do.
+    """
 
     sigma: float
     runs: int
     kind: NoiseKind
+    modes: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for what no measurement gives."""
@@ -92,7 +96,8 @@ class Baseline(Wire):
         kept = rounded(observed)
         ends, floor = _spread(kept), observed.noise_floor
         if noise is not None:
-            noise = Noise(digits(noise.sigma, floor), noise.runs, noise.kind)
+            modes = noise.modes and (digits(noise.modes[0], floor), digits(noise.modes[1], floor))
+            noise = Noise(digits(noise.sigma, floor), noise.runs, noise.kind, modes)
         return cls(
             scores=kept,
             recorded_by=recorded_by,
@@ -134,7 +139,7 @@ class Baseline(Wire):
             "reference_clips": {id: facts.brief() for id, facts in scores.reference_clips.items()},
             "sample_ids": scores.sample_ids,
             "reference": scores.reference,
-            "noise": noise.to_wire() if noise else None,
+            "noise": {key: value for key, value in noise.to_wire().items() if value is not None} if noise else None,
             "policy": _kept(self.policy) if self.policy else None,
             "recorded_by": self.recorded_by.to_json(),
             "environment": dict(self.environment),

@@ -168,4 +168,5 @@ def _noise(tree: Mapping[str, Any]) -> Noise:
         raise ValueError(f"the noise is that of {shown(runs)} runs, not of a whole number of at least 2")
     if kind not in get_args(NoiseKind):
         raise ValueError(f"the noise is of the kind {shown(kind)}, not one of {', '.join(get_args(NoiseKind))}")
-    return Noise(sigma, runs, kind)
+    modes = tree.get("modes")
+    return Noise(sigma, runs, kind, None if modes is None else _interval(modes))

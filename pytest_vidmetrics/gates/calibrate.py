@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.core.errors import VidmetricsError
@@ -12,7 +12,7 @@ from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.engine.composite import Members
 from pytest_vidmetrics.engine.corpus import score_corpus
-from pytest_vidmetrics.gates.baseline import Noise
+from pytest_vidmetrics.gates.baseline import Noise, NoiseKind
 from pytest_vidmetrics.metrics.base import BaseMetric
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def scoring_noise(
     for run in range(runs):
         found = score_corpus(metric, corpus, worker.sibling(MemoryStore()), members=members)
         scores.append(_score(found, f"run {run + 1}"))
-    return Noise(statistics.stdev(scores), runs, "scoring")
+    return _noise(scores, "scoring")
 
 
 def generation_noise(
@@ -57,7 +57,14 @@ def generation_noise(
         expected = expected or observed.sample_ids
         if observed.sample_ids != expected:
             raise VidmetricsError(f"the noise cannot be measured: {first}: other samples than those of the first one")
-    return Noise(statistics.stdev(scores), len(scores), "generation")
+    return _noise(scores, "generation")
+
+
+def _noise(scores: Sequence[float], kind: NoiseKind) -> Noise:
+    from pytest_vidmetrics.stats.modes import two_modes
+
+    found = two_modes(scores)
+    return Noise(statistics.stdev(scores), len(scores), kind, None if found is None else (found.low, found.high))
 
 
 def _check_distinct(generations: Mapping[str, Corpus]) -> None:

@@ -17,7 +17,7 @@ from pytest_vidmetrics.gates.baseline import Baseline, contradiction
 from pytest_vidmetrics.gates.comparable import no_improvement, unlike_baseline, unlike_reference
 from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, regression_p, settling_size
 from pytest_vidmetrics.gates.digits import rounded
-from pytest_vidmetrics.gates.margin import Margin, blind, margin_of, widened
+from pytest_vidmetrics.gates.margin import Margin, blind, margin_of, modes_text, widened
 from pytest_vidmetrics.gates.sight import detection_limit, too_blind
 from pytest_vidmetrics.gates.stale import answered, common, differences
 
@@ -236,6 +236,8 @@ def _notes(
             f"the margin given, {given:.6g}, lies below {policy.sigma:g} sigma of the noise measured over {noise.runs} "
             f"runs ({noise.kind}), {policy.sigma * noise.sigma:.6g}: the noise counts"
         )
+    if baseline.noise is not None and (modes := baseline.noise.modes) is not None and margin < modes[1] - modes[0]:
+        notes.append(modes_text(modes))
     return tuple(notes)
 
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pytest_vidmetrics.core.policy import MetricConfig
+from pytest_vidmetrics.core.policy import MetricConfig, Policy
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wording import counted, number
 from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.judge import blocked, judge, recorded
-from pytest_vidmetrics.gates.margin import widened
+from pytest_vidmetrics.gates.margin import modes_text, widened
 from pytest_vidmetrics.gates.seat import COMMON, Found, Seat
 from pytest_vidmetrics.gates.stale import common, extended
 
@@ -137,4 +137,9 @@ class Gate:
 def _noise_text(baseline: Baseline) -> str:
     noise = baseline.noise
     assert noise is not None, "only for baselines whose noise was measured"
-    return f"noise {number(noise.sigma)} (standard deviation of {noise.runs} runs, {noise.kind})"
+    sigma = baseline.policy.sigma if baseline.policy is not None else Policy().sigma
+    text = (
+        f"noise {number(noise.sigma)} (standard deviation of {noise.runs} runs, {noise.kind}), "
+        f"so that the margin is at least {number(sigma * noise.sigma)} ({sigma:g} sigma)"
+    )
+    return f"{text}; {modes_text(noise.modes)}" if noise.modes is not None else text

@@ -101,3 +101,13 @@ def widened(policy: Policy, observed: CorpusScore, baseline: Baseline) -> str:
     if was.min_n is not None and (policy.min_n or 0) < was.min_n:
         return f"min_n was {was.min_n} when the baseline was recorded and is {policy.min_n or 'not given'} now"
     return ""
+
+
+def modes_text(modes: tuple[float, float]) -> str:
+    """Return what scores in two groups mean for a margin: one smaller than their distance fails now and then."""
+    low, high = modes
+    places = next((places for places in (3, 5) if number(low, places) != number(high, places)), 9)
+    return (
+        f"two modes, {number(high, places)} and {number(low, places)}; a margin between them cannot hold: "
+        "find out which fact differs (device, attention back end, library), or give each a cohort of its own"
+    )
