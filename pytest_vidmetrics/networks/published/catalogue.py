@@ -224,15 +224,12 @@ NETWORKS = (
         ),
     ),
     Published(
-        "videoscore2",
-        "VideoScore2 (Qwen2.5-VL-7B)",
+        "qwen",
+        "Qwen: VideoScore2 (Qwen2.5-VL-7B), AVoCaDO (Qwen2.5-Omni-7B), local judges",
         "Apache-2.0",
-        (File(qwen.VIDEOSCORE2, _REPOSITORY, "Qwen2.5-VL's names, about 16 GB in parts"),),
-    ),
-    Published(
-        "avocado",
-        "AVoCaDO (Qwen2.5-Omni-7B, thinker)",
-        "Apache-2.0",
-        (File(qwen.AVOCADO, _REPOSITORY, "`thinker.*` alone"),),
+        (
+            File(qwen.VIDEOSCORE2, _REPOSITORY, "Qwen2.5-VL's names, about 16 GB in parts"),
+            File(qwen.AVOCADO, _REPOSITORY, "`thinker.*` alone"),
+        ),
     ),
 )
