@@ -26,7 +26,9 @@ def case(bench: Bench) -> Bench:
 
 
 def test_everything_is_generated_scored_judged_and_ranked_once(case: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    first = case.run("--vidmetrics-generate", "--update-baselines", "--vidmetrics-ranking=out")
+    first = case.run(
+        "--vidmetrics-generate", "--update-baselines", "--vidmetrics-ranking=out", "--vidmetrics-report=run.html"
+    )
     # 2 methods: 2 runs of the command, 4 clips and a gate each; and one ranking.
     first.assert_outcomes(passed=15)
     assert first.ret == 0
@@ -38,6 +40,7 @@ def test_everything_is_generated_scored_judged_and_ranked_once(case: Bench, caps
     found = tree["cases"]["bench.vidmetrics.toml::i2v"]["gates"]["vbench.temporal_flickering"]
     assert [(one["method"], one["rank"]) for one in found["methods"]] == [("good", 1), ("bad", 2)]
     assert "| 1 | good |" in (case.root / "out" / "ranking.md").read_text()
+    assert "i2v by vbench.temporal_flickering</h2>" in (case.root / "run.html").read_text("utf-8")
     files = sorted(
         path.relative_to(case.root / "baselines").as_posix() for path in case.root.glob("baselines/**/*.json")
     )

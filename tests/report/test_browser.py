@@ -356,3 +356,31 @@ def test_ten_thousand_clips_are_shown_within_two_seconds(browser, tmp_path):
     assert browser.wait("return document.querySelectorAll('#rows li').length") == 100
     browser.find("#find").send_keys("clip_09999")
     assert len(browser.all("#rows li")) == 1
+
+
+def test_clips_of_157_megabytes_fit_the_budget(browser, tmp_path):
+    noise = np.random.default_rng(0)
+    total = count = 0
+    files = {}
+    while total < 157e6:
+        name = f"noise{count:02d}"
+        path = tmp_path / "new" / f"{name}.avi"
+        path.parent.mkdir(exist_ok=True)
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("rawvideo", rate=Fraction(12))
+            stream.width, stream.height, stream.pix_fmt = 480, 272, "yuv420p"
+            picture = noise.integers(0, 256, (272 * 3 // 2, 480), dtype=np.uint8)
+            for i in range(80):
+                frame = av.VideoFrame.from_ndarray(np.roll(picture, 7 * i, axis=1), format="yuv420p")
+                container.mux(stream.encode(frame))
+        total += path.stat().st_size
+        count += 1
+        files[name] = {"video": f"new/{name}.avi"}
+    path = report(tmp_path, files)
+    assert path.stat().st_size < 25 * 2**20
+    browser.open(path)
+    said = browser.find("#clips .said").text
+    assert f"of {count} clips can be played here" in said
+    assert "budget 24 MiB" in said
+    browser.wait("return document.querySelector('.a video')?.readyState >= 2")
+    assert browser.complaints() == []

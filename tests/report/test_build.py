@@ -262,8 +262,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, name):
     assert "before" in index.read_text()
 
 
-def test_ten_thousand_clips_with_ten_gates_stay_below_ten_megabytes(tmp_path):
-    ids = [f"a_prompt_of_usual_length_{i:05d}" for i in range(10_000)]
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_ten_thousand_clips_with_ten_gates_stay_below_ten_megabytes(tmp_path, count):
+    ids = [f"a_prompt_of_usual_length_{i:05d}" for i in range(count)]
     gates = [
         gate(
             f"vbench.metric_{g}",
@@ -277,9 +278,9 @@ def test_ten_thousand_clips_with_ten_gates_stay_below_ten_megabytes(tmp_path):
     }
     started = time.process_time()
     found = written(tmp_path, record(gates, files), budget_mib=0)
-    assert (tmp_path / "run.html").stat().st_size < 10e6
+    assert (tmp_path / "run.html").stat().st_size < min(10e6, 100e3 + 1000 * count)
     assert time.process_time() - started < 20
-    assert len(found.data["clips"]) == 10_000
+    assert len(found.data["clips"]) == count
 
 
 def test_building_a_report_imports_no_torch(tmp_path):
