@@ -21,6 +21,8 @@ from pytest_vidmetrics.gates.method import Method, Request, requests_of
 from pytest_vidmetrics.media.formats import clip_name
 
 CLIP_FACTS = ("frames", "width", "height", "fps")
+_RATELESS = ".npz"
+"""Clips that do not say their rate."""
 ROW = "row"
 """The sample key that says which row of the case a clip was made for: the seeds of a row are one cluster."""
 
@@ -66,8 +68,7 @@ class MethodClips:
         requests = requests_of(method, [(sample.id, sample.values) for sample in rows.samples])
         _check_injective(method, requests)
         known = {sample.id: sample for sample in rows.samples}
-        rate = {"fps": method.params["fps"]} if method.suffix == ".npz" and "fps" in method.params else {}
-        samples = tuple(_sample(known[one.sample], one.seed, str(generations.path(one)), {**rate}) for one in requests)
+        samples = tuple(_sample(method, known[one.sample], one.seed, str(generations.path(one))) for one in requests)
         return cls(method_case(case, method), method, replace(rows, samples=samples), requests, generations, gates)
 
     @cached_property
@@ -123,8 +124,14 @@ class MethodClips:
         return replace(score, problems=(*(Problem(id, "failed", text) for id, text in lost.items()), *others))
 
 
-def _sample(row: Sample, seed: int, path: str, more: Mapping[str, Any]) -> Sample:
-    values = {**row.values, **more, "video": path, "seed": seed, ROW: row.id}
+def _sample(method: Method, row: Sample, seed: int, path: str) -> Sample:
+    """Return the sample of one clip. Its rate is its own: that of a row is the rate of what the row was made from."""
+    values = {**row.values, "video": path, "seed": seed, ROW: row.id}
+    rate = values.pop("fps", None)
+    if path.endswith(_RATELESS) and "fps" in method.params:
+        values["fps"] = method.params["fps"]
+    if rate is not None and str(values.get("reference", "")).endswith(_RATELESS):
+        values.setdefault("reference_fps", rate)
     return Sample(f"{row.id}.s{seed}", values, only=row.only)
 
 
@@ -170,7 +177,7 @@ def _ready(case: Case, method: Method, rows: Sequence[Sample], checkpoint: str |
     for row in rows:
         for seed in seeds:
             absent = case.where.path.parent / f"{method.video[0].replace('{id}', row.id).replace('{seed}', str(seed))}"
-            yield _sample(row, seed, str(found.get((row.id, seed), absent)), {})
+            yield _sample(method, row, seed, str(found.get((row.id, seed), absent)))
 
 
 def _place(one: Found, rows: Mapping[str, Sample], seeds: Sequence[int]) -> tuple[str, int] | None:
