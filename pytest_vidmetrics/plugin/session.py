@@ -241,15 +241,29 @@ def check_baselines(settings: Settings) -> None:
         ) from error
 
 
+PINNED = "VIDMETRICS_GPU"
+"""Names the GPU that the controller gave to a worker of pytest-xdist."""
+
+
 def device_of(settings: Settings) -> str:
-    """Return the torch device of this process. An xdist worker sees one GPU, whatever its number outside."""
+    """Return the torch device of this process. An xdist worker sees one GPU, whatever its number outside.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` in a worker that was given a GPU and has none.
+    """
     if settings.device.startswith("cuda:") and "PYTEST_XDIST_WORKER" in os.environ:
         return "cuda:0"
     if settings.device != "auto":
         return spelled(settings.device)
     import torch
 
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if torch.cuda.is_available():
+        return "cuda:0"
+    if given := os.environ.get(PINNED):
+        raise UnavailableError(
+            f"this worker was given the GPU {given}, and torch {torch.__version__} cannot use it: it does not compute "
+            "on the processor instead. See nvidia-smi, or compute without GPUs: --vidmetrics-device=cpu"
+        )
+    return "cpu"
 
 
 def environment(config: Config) -> dict[str, str]:

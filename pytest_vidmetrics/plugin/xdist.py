@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_vidmetrics.core.processors import THREADS, available
 from pytest_vidmetrics.plugin.controller import Controller
+from pytest_vidmetrics.plugin.gpus import VISIBLE, visible_devices
 from pytest_vidmetrics.plugin.options import Settings, whole_number
 from pytest_vidmetrics.plugin.reports import WORKER_COLLECTED, Collected
-from pytest_vidmetrics.plugin.session import Run
+from pytest_vidmetrics.plugin.session import PINNED, Run
 
 if TYPE_CHECKING:
     from _pytest.config import Config
-
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class Workers:
@@ -70,23 +68,7 @@ def worker_environment(
     number: int, workers: int, devices: Sequence[str], caller: Mapping[str, str], cores: int
 ) -> dict[str, str]:
     """Return the variables of worker ``number``: one device of the caller's own list, and its share of the cores."""
-    settings = {} if not devices else {_VISIBLE: devices[number % len(devices)]}
+    device = devices[number % len(devices)] if devices else ""
+    settings = {VISIBLE: device, PINNED: device} if device else {}
     threads = str(max(1, cores // max(1, workers)))
     return {**settings, **{name: threads for name in THREADS if name not in caller}}
-
-
-def visible_devices(caller: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
-    """Return the caller's GPUs as opaque names: indices, UUIDs or MIG ids. Imports no torch and starts nothing.
-
-    An entry ``-1`` hides itself and all that follow it, as the CUDA driver reads the variable. ``NoDevFiles`` is what
-    SLURM writes into jobs without a GPU.
-    """
-    listed = caller.get(_VISIBLE)
-    if listed is None:
-        return [str(index) for index in range(len(list(proc.iterdir())))] if proc.is_dir() else []
-    names: list[str] = []
-    for name in listed.split(","):
-        if name.strip() in ("", "-1", "NoDevFiles"):
-            break
-        names.append(name.strip())
-    return names

@@ -160,7 +160,8 @@ def eleven(gauge: Gauge, count: int, height: int, width: int) -> None:
     for name in ("first", "second"):
         gauge.zero()
         values = {**SAMPLE, "text_prompt": f"the {name} person is riding a bike", "fps": 16.0}
-        results = run(worker, metrics, {**values, "video": frames(count, height, width)})
+        other = worker.sibling(MemoryStore())  # frames without numbers are equal: nothing may come from a store
+        results = run(other, metrics, {**values, "video": frames(count, height, width)})
         assert [one.status for one in results if one is not None] == ["scored"] * 11
     uploaded = gauge.large_uploads
     assert uploaded == [count * height * width * 3], "the frames of a clip are uploaded once"
@@ -174,7 +175,7 @@ def test_eleven_dimensions_of_a_small_clip_keep_their_limits(gpu: Gauge, monkeyp
 
 @pytest.mark.slow
 def test_eleven_dimensions_of_a_480p_clip_keep_their_limits(whole: Gauge) -> None:
-    """832 x 480, 81 frames at 16 per second, a still clip: what was 1,072 waits and 45,400 launches."""
+    """832 x 480, 81 frames at 16 per second, a still clip: what was 1,067 waits and 44,900 launches."""
     eleven(whole, 81, 480, 832)
     limits(whole, launches=14_000, seconds=0.4)
 

@@ -6,10 +6,12 @@ import os
 from dataclasses import replace
 
 import pytest
+import torch
 
+from pytest_vidmetrics.plugin.gpus import driver_count, visible_devices
 from pytest_vidmetrics.plugin.options import Settings
-from pytest_vidmetrics.plugin.session import device_of
-from pytest_vidmetrics.plugin.xdist import auto_workers, devices_of, visible_devices, worker_environment
+from pytest_vidmetrics.plugin.session import PINNED, device_of
+from pytest_vidmetrics.plugin.xdist import auto_workers, devices_of, worker_environment
 from tests.plugin.conftest import Bench, verdicts
 
 SEEN = """
@@ -109,6 +111,31 @@ def test_a_gpu_that_is_not_there_is_one_usage_error(
     (line,) = [line for line in result.errlines if "GPUs are visible" in line]
     assert f"--vidmetrics-device={device}: device '{device}' is not there" in line
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_worker_that_was_given_a_gpu_and_finds_none_does_not_compute(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system lists may be more than a container was given: seven of eight workers would be slow and green."""
+    monkeypatch.setenv(PINNED, "3")
+    result = bench.run("--vidmetrics-allow-unavailable")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = result.stdout.str()
+    assert "this worker was given the GPU 3, and torch" in said
+    assert "Traceback" not in said
+    assert not result.parseoutcomes().get("passed")
+    monkeypatch.delenv(PINNED)
+    assert bench.run().parseoutcomes().get("passed")
+
+
+def test_every_pinned_worker_is_told_so() -> None:
+    assert worker_environment(1, 2, ["GPU-8f", "GPU-9a"], {}, 8)[PINNED] == "GPU-9a"
+    assert PINNED not in worker_environment(1, 2, [], {}, 8)
+
+
+def test_the_driver_counts_what_torch_can_use() -> None:
+    assert driver_count() == (torch.cuda.device_count() if torch.cuda.is_available() else 0)
 
 
 def test_a_gpu_is_not_looked_for_where_nothing_is_computed(bench: Bench) -> None:
