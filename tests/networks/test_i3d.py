@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
-from pytest_vidmetrics.networks.i3d import InceptionI3d, _neighbourhood, _pool, read
+from pytest_vidmetrics.networks.i3d import InceptionI3d, _neighbourhood, _pool, _renamed, read
 from pytest_vidmetrics.networks.state_dicts import read_state
 from tests.support.oracle_fill import clip_uint8, fill_array
+from tests.support.published_files import hassony2
 
 DATA = Path(__file__).parents[1] / "data" / "fvd"
 
@@ -104,3 +105,13 @@ def test_torchscript_tensors_equal_the_module(tmp_path: Path) -> None:
     found = read_state(tmp_path / "m.pt")
     for key, value in module.state_dict().items():
         torch.testing.assert_close(found[key], value.detach(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module.net."])
+def test_names_of_hassony2_are_those_of_piergiaj_behind_any_prefix(prefix: str) -> None:
+    names = json.loads(gzip.decompress((DATA / "i3d.keys.json.gz").read_bytes()))
+    one = torch.zeros(1)
+    found = _renamed({f"{prefix}{hassony2(key)}": one for key in names})
+    assert set(found) == set(names)
+    assert len(names) == 344
+    assert set(_renamed({f"{prefix}{key}": one for key in names})) == set(names)

@@ -148,7 +148,7 @@ def _by_setstate(module: str, name: str, args: tuple[Any, ...]) -> bytes:
     """Give an object a ``__setstate__`` that is the call's first argument's caller, then build it."""
     partial = b"cfunctools\npartial\n" + f"c{module}\n{name}\n".encode() + b"\x85R"
     state = b"}" + _text("__setstate__") + partial + b"s"
-    return b"ctypes\nSimpleNamespace\n)R" + state + b"b" + _args((args[0],))[:-1] + b"b"
+    return b"ctypes\nSimpleNamespace\n)R" + state + b"b" + _each(args[:1]) + b"b"
 
 
 def _in_a_list(module: str, name: str, args: tuple[Any, ...]) -> bytes:
@@ -157,6 +157,35 @@ def _in_a_list(module: str, name: str, args: tuple[Any, ...]) -> bytes:
 
 def _as_a_key(module: str, name: str, args: tuple[Any, ...]) -> bytes:
     return b"}" + _reduce_global(module, name, args) + b"Ns"
+
+
+def _by_starmap(module: str, name: str, args: tuple[Any, ...]) -> bytes:
+    """Make a list of what a lazy iterator calls."""
+    calls = f"c{module}\n{name}\n".encode() + b"(" + _args(args) + b"l" + b"\x86R"
+    return b"cbuiltins\nlist\n" + b"citertools\nstarmap\n" + calls + b"\x85R"
+
+
+def _by_methodcaller(module: str, name: str, args: tuple[Any, ...]) -> bytes:
+    """Call a method of a module by its name."""
+    caller = b"coperator\nmethodcaller\n(" + _text(name) + _each(args) + b"tR"
+    return caller + b"cbuiltins\n__import__\n" + _text(module) + b"\x85R\x85R"
+
+
+def _as_a_persistent_id(module: str, name: str, args: tuple[Any, ...]) -> bytes:
+    return _reduce_global(module, name, args) + b"Q"
+
+
+def _in_a_storage(module: str, name: str, args: tuple[Any, ...]) -> bytes:
+    """Call where the id of a tensor's storage has its key."""
+    key = _reduce_global(module, name, args)
+    return b"(" + _text("storage") + b"ctorch\nFloatStorage\n" + key + _text("cpu") + b"K\x01tQ"
+
+
+def _as_a_hook(module: str, name: str, args: tuple[Any, ...]) -> bytes:
+    """Call in the hooks of a tensor that is made anew."""
+    storage = b"(" + _text("storage") + b"ctorch\nFloatStorage\n" + _text("0") + _text("cpu") + b"K\x01tQ"
+    hooks = _reduce_global(module, name, args)
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x01\x85K\x01\x85\x89" + hooks + b"tR"
 
 
 FORMS: dict[str, Callable[[str, str, tuple[Any, ...]], bytes]] = {
@@ -173,6 +202,11 @@ FORMS: dict[str, Callable[[str, str, tuple[Any, ...]], bytes]] = {
     "setstate": _by_setstate,
     "in a list": _in_a_list,
     "as a key": _as_a_key,
+    "starmap": _by_starmap,
+    "methodcaller": _by_methodcaller,
+    "persistent id": _as_a_persistent_id,
+    "key of a storage": _in_a_storage,
+    "hooks of a tensor": _as_a_hook,
 }
 PROTOCOL = b"\x80\x04"
 

