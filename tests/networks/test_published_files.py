@@ -29,7 +29,6 @@ from pytest_vidmetrics.networks.grit.network import Grit
 from pytest_vidmetrics.networks.published import sound, video
 from pytest_vidmetrics.networks.tag2text.network import Tag2Text
 from pytest_vidmetrics.networks.training_colours import IMAGENET_MEAN, IMAGENET_STD
-from pytest_vidmetrics.networks.umt import Umt
 from pytest_vidmetrics.networks.wordpiece import BERT_VOCABULARY, Vocabulary
 from tests.support import grit_weights, published_files, tag2text_weights
 from tests.support.oracle_fill import clip_uint8, tone
@@ -104,8 +103,6 @@ def umt() -> None:
     metric = ready("vbench.human_action")
     pixels = human_action.prepare(clip(*case["input"]["clip_uint8"])[case["frame_index"]])[None]
     logits = metric._network(pixels)[0]
-    state = published_files.filled("vbench", "human_action_shallow")
-    assert torch.equal(logits, Umt(published_files.whole(state)).eval()(pixels)[0])
     # The recorded values are of single precision, the published file is of half.
     expected = arrays("vbench", "human_action_shallow")[f"{case['case']}_logits"]
     np.testing.assert_allclose(logits.detach(), expected, atol=5e-3, rtol=0)
@@ -278,7 +275,20 @@ def published(files: Mapping[Weights, Write], folder: Path, server: WeightsServe
     return found
 
 
-SLOW = {"viclip", "imagebind", "audiobox", "clap, fused", "clip b32", "clip l14", "i3d, legacy", "raft", "lpips vgg"}
+SLOW = {
+    "viclip",
+    "imagebind",
+    "audiobox",
+    "clap, fused",
+    "clip b32",
+    "clip l14",
+    "i3d, legacy",
+    "raft",
+    "lpips vgg",
+    "passt",
+    "musiq",
+    "dino",
+}
 """Their containers and names are those of others here; what they say is compared elsewhere in every run."""
 
 
