@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import json
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,15 +96,32 @@ def test_ctrl_c_leaves_the_old_baselines_intact(bench: Bench) -> None:
                 time.sleep(60)
         """
     )
-    command = [sys.executable, "-m", "pytest", *PLAIN, "--vidmetrics=all", "--update-baselines"]
-    process = subprocess.Popen(command, cwd=bench.root, stdout=subprocess.PIPE, text=True)
-    _wait_for(bench.root / "ready")
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with _interruptible(bench, "--vidmetrics=all", "--update-baselines") as process:
+        _wait_for(bench.root / "ready")
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     assert "1 finished gate was not recorded, baselines are as before" in output
     assert {path.name: path.read_bytes() for path in bench.baselines.iterdir()} == before
     assert not [path for path in bench.root.rglob("*.tmp") if "cache" not in path.parts]
+
+
+_HEARS_SIGINT = """
+import signal, sys, pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and some runners leave it ignored
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+@contextlib.contextmanager
+def _interruptible(bench: Bench, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """Run pytest in a process that Ctrl-C reaches whatever its parent ignores, and that is gone afterwards."""
+    command = [sys.executable, "-c", _HEARS_SIGINT, *PLAIN, *args]
+    with subprocess.Popen(command, cwd=bench.root, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _wait_for(path: Path, seconds: float = 60) -> None:
@@ -134,13 +153,12 @@ def test_ctrl_c_with_workers_records_nothing(bench: Bench) -> None:
                 pathlib.Path("done").touch()
         """
     )
-    command = [sys.executable, "-m", "pytest", *PLAIN, "-n", "2", "--vidmetrics=all", "--update-baselines"]
-    process = subprocess.Popen(command, cwd=bench.root, stdout=subprocess.PIPE, text=True)
-    _wait_for(bench.root / "ready")
-    process.send_signal(signal.SIGINT)
-    time.sleep(1.0)  # the worker must not finish its gate before the controller has heard
-    (bench.root / "interrupted").touch()
-    process.communicate(timeout=60)
+    with _interruptible(bench, "-n", "2", "--vidmetrics=all", "--update-baselines") as process:
+        _wait_for(bench.root / "ready")
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.0)  # the worker must not finish its gate before the controller has heard
+        (bench.root / "interrupted").touch()
+        process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     assert {path.name: path.read_bytes() for path in bench.baselines.iterdir()} == before
 
