@@ -15,7 +15,6 @@ exclude_patterns = ["_build"]
 # A link to a file of the repository is one to its copy in the sources' browser; headings can be linked to.
 myst_heading_anchors = 4
 myst_all_links_external = False
-suppress_warnings = ["myst.header"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -17,7 +17,7 @@ from pytest_vidmetrics.gates import manifest
 from pytest_vidmetrics.metrics.registry import selectable
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, REFERENCE = (ROOT.joinpath(name).read_text(encoding="utf-8") for name in ("README.md", "docs/reference.md"))
 PAGES = sorted(
     path
     for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "examples/**/*.md")
@@ -27,9 +27,9 @@ PAGES = sorted(
 
 
 def section(title: str) -> str:
-    """Return the text of one section of the README, without its deeper or later sections."""
-    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no section {title!r}"
+    """Return the text of one section of the reference, without its deeper or later sections."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
+    assert found, f"the reference has no section {title!r}"
     return found.group(1)
 
 
@@ -46,7 +46,7 @@ def help_text() -> str:
     return done.stdout
 
 
-def test_the_readme_lists_exactly_the_options_of_the_plugin(help_text: str) -> None:
+def test_the_reference_lists_exactly_the_options_of_the_plugin(help_text: str) -> None:
     group = re.search(r"^video and audio generation metrics:.*?(?=^\S)", help_text, re.MULTILINE | re.DOTALL)
     assert group, "pytest --help shows no group of options of this plugin"
     real = set(re.findall(r"^  (--[a-z-]+)", group.group(0), re.MULTILINE))
@@ -61,23 +61,25 @@ def test_every_option_has_its_ini_twin(help_text: str) -> None:
     assert len(column(table, 2)) == len(column(table, 1))
 
 
-def test_the_readme_lists_exactly_the_keys_of_a_case() -> None:
+def test_the_reference_lists_exactly_the_keys_of_a_case() -> None:
     listed = column(section("Keys of a case"))
     assert set(listed) == set(manifest._CASE_KEYS)
     assert len(listed) == len(set(listed))
 
 
-def test_the_readme_lists_exactly_the_keys_of_a_policy() -> None:
+def test_the_reference_lists_exactly_the_keys_of_a_policy() -> None:
     assert set(column(section("Keys of a gate"))) == {field.name for field in dataclasses.fields(Policy)}
 
 
-def test_the_readme_lists_exactly_the_verdicts() -> None:
+def test_the_reference_lists_exactly_the_verdicts() -> None:
     assert set(column(section("Verdicts"))) == set(get_args(gate.Status))
 
 
-def test_the_manifests_in_the_readme_are_valid(tmp_path: Path) -> None:
+def test_the_manifests_in_readme_and_reference_are_valid(tmp_path: Path) -> None:
     blocks = [
-        text for text in re.findall(r"^ *```toml\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL) if "schema" in text
+        text
+        for text in re.findall(r"^ *```toml\n(.*?)^ *```", README + REFERENCE, re.MULTILINE | re.DOTALL)
+        if "schema" in text
     ]
     assert blocks
     for block in blocks:
@@ -86,8 +88,8 @@ def test_the_manifests_in_the_readme_are_valid(tmp_path: Path) -> None:
         assert manifest.load_manifest(path).cases
 
 
-def test_metrics_named_in_the_readme_exist() -> None:
-    named = set(re.findall(r"`((?:common|vbench|audio|optical_flow|physics_iq)\.[a-z_0-9]+)`", README))
+def test_metrics_named_in_readme_and_reference_exist() -> None:
+    named = set(re.findall(r"`((?:common|vbench|audio|optical_flow|physics_iq)\.[a-z_0-9]+)`", README + REFERENCE))
     assert named
     assert named <= set(selectable())
 
@@ -105,3 +107,9 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     for target in targets:
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_is_short() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 120
