@@ -134,8 +134,8 @@ def test_the_quickstart_is_green_and_a_second_run_computes_nothing(demo: Path) -
 @pytest.mark.parametrize(
     ("kind", "red"),
     [
-        ("blur", {"common.psnr", "common.ssim", "fvd_motion"}),
-        ("freeze", {"common.psnr", "common.ssim", "fvd_motion"}),
+        pytest.param("blur", {"common.psnr", "common.ssim", "fvd_motion"}, marks=pytest.mark.slow),
+        pytest.param("freeze", {"common.psnr", "common.ssim", "fvd_motion"}, marks=pytest.mark.slow),
         ("flicker", GATES - {"common.ssim"}),
         ("noise", GATES),
     ],

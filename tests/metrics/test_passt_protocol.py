@@ -73,7 +73,7 @@ def test_level_of_either_suite() -> None:
         ("fastvideo", {"window_s": 11.0}, "at most 10.05"),
         ("fastvideo", {"hop_s": 0.0}, "hop_s must be above 0"),
         ("fastvideo", {"pad_above_s": 10.5}, "pad_above_s"),
-        ("fastvideo", {"windows": "some"}, "'first' or 'all'"),
+        ("fastvideo", {"windows": "some"}, "windows must be one of first, all"),
         ("fastvideo", {"peak_normalise": "yes"}, "true or false"),
     ],
 )

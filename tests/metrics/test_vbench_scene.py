@@ -138,7 +138,7 @@ def test_another_kind_of_name_is_an_error(metric, name):
 
 
 def test_compat_is_checked():
-    with pytest.raises(ValueError, match="'upstream' or 'fixed'"):
+    with pytest.raises(ValueError, match="compat must be one of upstream, fixed, got"):
         get_metric("vbench.scene", compat="corrected")
     assert get_metric("vbench.scene").params() == {"compat": "upstream"}
 

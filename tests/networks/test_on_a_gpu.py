@@ -45,7 +45,13 @@ ELEVEN = [
         "overall_consistency",
     )
 ]
-EVERY = [name for name in registry.expand(["all"]) if not is_composite(name) and name not in NUMBERS_DECIDE]
+ON_THE_HOST = {"common.vif", "common.xpsnr"}
+"""Filters of the decoder's library and their like: with all of the group ``video`` they compute on the processor."""
+EVERY = [
+    name
+    for name in registry.expand(["all"])
+    if not is_composite(name) and name not in NUMBERS_DECIDE | ON_THE_HOST and not name.startswith("video.")
+]
 MOST_READS = {"optical_flow": 20, "physics_iq": 20, **dict.fromkeys(ON_GRIT, 200), "vbench.scene": 200}
 """Fields go to the host; texts are written word by word."""
 SAME_WORK = {

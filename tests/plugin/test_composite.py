@@ -114,6 +114,7 @@ def test_a_whole_group_says_how_much_of_it_was_not_judged(bench: Bench) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_quality_score_of_vbench_from_clips_to_verdict(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, path in shallow_weights().items():
         monkeypatch.setenv(variable, path)

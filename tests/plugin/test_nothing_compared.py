@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -44,11 +45,11 @@ def pytest_vidmetrics_register_metrics(registry):
 def test_a_run_in_which_every_gate_is_skipped_is_red(bench: Bench, workers: tuple[str, ...]) -> None:
     """A group whose metrics all lack their weights: each gate may be skipped, the run compared nothing."""
     bench.pytester.makeconftest(OPTIONAL)
-    bench.manifest(MANIFEST.replace('"common.psnr", "vbench.temporal_flickering"', '"probe"'))
-    run = bench.spawn if workers else bench.run
+    bench.manifest(MANIFEST.replace('metrics = ["common.psnr", "vbench.temporal_flickering"]\n', ""))
+    run = partial(bench.spawn if workers else bench.run, selection="probe")
     result = run(*workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["ERROR: --vidmetrics=all compared nothing: every gate was skipped"])
+    result.stdout.fnmatch_lines(["ERROR: --vidmetrics=probe compared nothing: every gate was skipped"])
     allowed = run(*workers, "--vidmetrics-allow-unavailable")
     assert allowed.ret == 0
     allowed.stdout.fnmatch_lines(["every gate was skipped, NO GATE WAS JUDGED"])
@@ -57,13 +58,14 @@ def test_a_run_in_which_every_gate_is_skipped_is_red(bench: Bench, workers: tupl
 def test_one_gate_that_is_judged_is_enough(bench: Bench) -> None:
     bench.pytester.makeconftest(OPTIONAL)
     bench.record()
-    bench.manifest(MANIFEST.replace('"common.psnr"', '"probe", "common.psnr"'))
-    assert verdicts(bench.run()) == {
+    bench.manifest(MANIFEST.replace('metrics = ["common.psnr", "vbench.temporal_flickering"]\n', ""))
+    run = partial(bench.run, selection="probe,common.psnr,vbench.temporal_flickering")
+    assert verdicts(run()) == {
         "common.psnr": "PASS",
         "probe.absent": "SKIPPED",
         "vbench.temporal_flickering": "PASS",
     }
-    assert bench.run().ret == 0
+    assert run().ret == 0
 
 
 def test_a_case_that_is_skipped_by_its_mark_leaves_nothing_compared(bench: Bench) -> None:

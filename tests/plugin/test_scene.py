@@ -38,6 +38,7 @@ def bench(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     return pytester
 
 
+@pytest.mark.slow
 def test_a_gate_on_scenes(bench: pytest.Pytester) -> None:
     options = ("-p", "no:randomly", "--vidmetrics=vbench.scene")
     bench.runpytest_subprocess(*options, "--update-baselines").assert_outcomes(passed=3)

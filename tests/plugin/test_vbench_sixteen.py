@@ -14,6 +14,7 @@ import pytest
 from pytest_vidmetrics.metrics.vbench import totals
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.grit.clip import COUNTER as GRIT_FRAMES
+from tests.plugin.conftest import PLAIN
 from tests.support.clips import write_clip
 from tests.support.grit_weights import changing_clip
 from tests.support.oracle_fill import clip_uint8
@@ -73,7 +74,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("CI", raising=False)
     pytester.makeini("[pytest]")
     (pytester.path / "all.vidmetrics.toml").write_text(MANIFEST)
-    return lambda *args: pytester.runpytest_inprocess("-p", "no:randomly", "--vidmetrics=vbench", *args)
+    return lambda *args: pytester.runpytest_inprocess(*PLAIN, "--vidmetrics=vbench", *args)
 
 
 def write_case(folder: Path, clips: int) -> None:

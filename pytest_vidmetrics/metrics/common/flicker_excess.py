@@ -55,5 +55,7 @@ def _changes(frames: torch.Tensor) -> list[float]:
     """Return the mean absolute difference of each frame of ``(T, C, H, W)`` uint8 from the one before."""
     import itertools
 
-    pairs = itertools.pairwise(frames)
-    return [int((after.short() - before.short()).abs_().sum()) / before.numel() for before, after in pairs]
+    import torch
+
+    sums = [(after.short() - before.short()).abs_().sum() for before, after in itertools.pairwise(frames)]
+    return [total / frames[0].numel() for total in torch.stack(sums).tolist()] if sums else []
