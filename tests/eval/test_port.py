@@ -17,6 +17,7 @@ from pytest_vidmetrics.eval.metrics.common.fvd.extractors import load_extractor
 from pytest_vidmetrics.eval.metrics.common.fvd.metric import FVDMetric
 
 import pytest_vidmetrics.eval.metrics
+from pytest_vidmetrics.datasets import base
 from pytest_vidmetrics.eval import (
     BaseMetric,
     Evaluator,
@@ -197,7 +198,9 @@ def test_an_extractor_turns_a_batch_into_rows(folders: Path) -> None:
         load_extractor("motion_energy")(clips[0])
 
 
-def test_both_datasets_and_a_registered_one(tmp_path: Path, folders: Path) -> None:
+def test_both_datasets_and_a_registered_one(tmp_path: Path, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    list_datasets()
+    monkeypatch.setattr(base, "_registry", dict(base._registry))
     assert {"vbench", "physics_iq"} <= set(list_datasets())
     info = [{"prompt_en": "a red car", "dimension": ["color"], "auxiliary_info": {"color": {"color": "red"}}}]
     tmp_path.joinpath("info.json").write_text(json.dumps(info))
