@@ -18,19 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.slurm import SRUN
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "slurm"
 SELECTION = "--vidmetrics=common.psnr"
-SRUN = """#!/bin/bash
-while [[ $1 == --* ]]; do shift; done
-status=0
-for task in $(seq 0 $((SLURM_NTASKS - 1))); do
-    [[ $task == "$LOST_TASK" ]] && { status=137; continue; }
-    SLURM_PROCID=$task SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=$SLURM_NTASKS "$@" &
-done
-for task in $(jobs -p); do wait "$task" || status=1; done
-exit $status
-"""
 PYTEST = f"""#!/bin/bash
 exec {sys.executable} -m pytest -p no:randomly "$@"
 """

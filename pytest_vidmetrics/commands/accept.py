@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from pytest_vidmetrics.commands._named import HELP as GATE_HELP
 from pytest_vidmetrics.commands._named import named
+from pytest_vidmetrics.core.ci import in_ci
 from pytest_vidmetrics.core.errors import VidmetricsError
 
 HELP = "accept scores of a run record as baselines"
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_vidmetrics.gates.folder import BaselineFolder
     from pytest_vidmetrics.gates.record import read_record
 
-    if os.environ.get("CI", "").lower() not in ("", "0", "false") and not args.allow_ci_update:
+    if in_ci() and not args.allow_ci_update:
         raise VidmetricsError("baselines are accepted by a person: refused in CI without --allow-ci-update")
     record = read_record(args.record)
     folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())

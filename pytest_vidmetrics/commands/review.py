@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import urllib.parse
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pytest_vidmetrics.core.ci import in_ci
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.wording import interval, number, printable, share
 from pytest_vidmetrics.gates.accept import CHANGED, accepted
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Ask about each changed gate. Refused where nobody can answer: in CI and without a terminal."""
     from pytest_vidmetrics.gates.record import read_record
 
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+    if in_ci():
         raise VidmetricsError("review asks a person and is refused in CI; use compare there")
     if not sys.stdin.isatty():
         raise VidmetricsError("review asks a person: run it in a terminal")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.core.ci import in_ci
 from pytest_vidmetrics.core.errors import VidmetricsError, closest
 from pytest_vidmetrics.core.wording import printable, table
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_vidmetrics.gates.folder import BaselineFolder
     from pytest_vidmetrics.gates.manifest import load_manifest
 
-    if args.record and os.environ.get("CI", "").lower() not in ("", "0", "false") and not args.allow_ci_update:
+    if args.record and in_ci() and not args.allow_ci_update:
         raise VidmetricsError("tables are recorded by a person: refused in CI without --allow-ci-update")
     kinds = _chosen(args.only)
     folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())

@@ -44,8 +44,7 @@ class RowScorer:
 
         self._root = Path(task.root)
         self.store = open_store(task.store, segments=True)
-        names = [name for name in with_parts(registry.expand(task.metrics)) if not is_composite(name)]
-        self._metrics = [registry.get_metric(name, **task.params.get(name, {})) for name in names]
+        self._metrics = [registry.get_metric(name, **task.params.get(name, {})) for name in metric_names(task)]
         self._sets = [metric for metric in self._metrics if isinstance(metric, SetMetric)]
         self.worker = EvalWorker(self.store, resolve_devices(task.device, 1)[0])
 
