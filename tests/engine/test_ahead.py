@@ -97,7 +97,8 @@ def test_each_clip_is_read_while_the_one_before_is_scored(clips: list[str], read
     ahead.announce(jobs)
     found = [scored(ahead, one).score for one in jobs]
     ahead.close()
-    assert reads.paths == clips
+    # Every clip once; which of two that are loaded at the same time ends first is not promised.
+    assert sorted(reads.paths) == clips
     alone = EvalWorker(MemoryStore())
     assert found == [alone.fill({"video": path}, [Mean()])[0].result.score for path in clips]  # type: ignore[union-attr]
 
