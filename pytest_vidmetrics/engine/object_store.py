@@ -31,6 +31,8 @@ _SEGMENTS = "segments"
 _NEW_SECONDS = 20.0
 """How old the list of segments may be when an entry is looked for in vain."""
 _MEMORY = 1 << 28
+_PATIENCE = 60.0
+"""For how many seconds a put is tried again after its first failure."""
 _ALWAYS = 1 << 62
 
 
@@ -163,10 +165,25 @@ class ObjectStore(Store):
         raise AssertionError  # the line above raises what it was given
 
     def _create(self, path: str, data: bytes) -> None:
-        from obstore.exceptions import AlreadyExistsError
+        """Put an object unless its name is taken. Tried again for a while: an equal object is there, or is not.
 
-        with self._said("write"), contextlib.suppress(AlreadyExistsError):
-            self._objects.put(path, data, mode="create")
+        The library repeats what it reads, but not a put whose connection broke: it cannot know that ours are safe.
+        """
+        from obstore.exceptions import AlreadyExistsError, GenericError
+
+        until, pause = time.monotonic() + _PATIENCE, 0.1
+        while True:
+            try:
+                with self._said("write"), contextlib.suppress(AlreadyExistsError):
+                    self._objects.put(path, data, mode="create")
+                return
+            except FileNotFoundError as error:
+                raise StoreError(f"cannot write the result store {self.url}: there is no such bucket") from error
+            except StoreError as error:
+                if not isinstance(error.__cause__, GenericError) or time.monotonic() > until:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 10.0)
 
     @contextlib.contextmanager
     def _said(self, what: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.networks import shared
+from tests.support.s3 import Door, serving, use_bucket
 
 
 @pytest.fixture
@@ -42,3 +43,16 @@ def write_clip(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Door]:
+    """The door to an S3 server in this process."""
+    with serving() as door:
+        yield door
+
+
+@pytest.fixture
+def bucket(s3: Door, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A URL in a new bucket of that server."""
+    return use_bucket(s3, monkeypatch)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.engine import object_store
 from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.engine.object_store import ObjectStore, entries_of, open_store, sealed
 from pytest_vidmetrics.engine.store import FileStore
 from tests.support.clips import scene, write_clip
+from tests.support.s3 import Door
 
 Make = Callable[..., ObjectStore]
 RESULT = MetricResult("m", 0.25, {"per_frame": [1.0, 2.5]})
@@ -26,36 +26,6 @@ RESULT = MetricResult("m", 0.25, {"per_frame": [1.0, 2.5]})
 
 def key(number: int) -> str:
     return f"{number:064x}"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """Return the address of an S3 server in this process."""
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").disabled = True
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    import urllib.request
-
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_ENDPOINT_URL": s3,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    name = f"b{abs(hash(request.node.name)) % 10**9}"
-    urllib.request.urlopen(urllib.request.Request(f"{s3}/{name}", method="PUT"), timeout=30).close()
-    return f"s3://{name}/results"
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -72,20 +42,6 @@ def make(request: pytest.FixtureRequest) -> Make:
         return other
 
     return again
-
-
-def test_entries_come_back_and_what_is_not_there_is_none(make: Make) -> None:
-    store = make()
-    store.check_writable()
-    store.check_writable()
-    rows = np.arange(6.0).reshape(2, 3)
-    assert store.get_result(key(1)) is None
-    store.put_result(key(1), RESULT)
-    store.put_rows(key(1), rows)
-    other = make()
-    assert other.get_result(key(1)) == RESULT
-    assert other.get_rows(key(1)).tobytes() == rows.tobytes()
-    assert other.get_rows(key(2)) is None
 
 
 def test_many_entries_become_segments_that_every_process_reads(make: Make) -> None:
@@ -110,13 +66,6 @@ def test_two_writers_of_equal_entries_agree(make: Make) -> None:
     segments = [meta["path"] for batch in stores[0]._objects.list("segments") for meta in batch]
     assert len(segments) == 1
     assert make().get_result(key(4)) == RESULT
-
-
-def test_an_entry_is_never_overwritten(make: Make) -> None:
-    store = make()
-    store.put_result(key(1), RESULT)
-    store.put_result(key(1), MetricResult("m", 9.0))
-    assert make().get_result(key(1)) == RESULT
 
 
 def test_a_writer_that_is_killed_loses_its_open_segment_alone(bucket: str) -> None:
@@ -158,7 +107,6 @@ def test_a_segment_is_read_whole_or_not_at_all(entries: dict[str, bytes], cut: i
 
 
 def test_a_store_that_cannot_be_reached_is_one_error(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import obstore
     from obstore.exceptions import GenericError
 
     store = ObjectStore(bucket)
@@ -170,6 +118,7 @@ def test_a_store_that_cannot_be_reached_is_one_error(bucket: str, monkeypatch: p
 
             return fail
 
+    monkeypatch.setattr(object_store, "_PATIENCE", 0.0)
     store._objects = Down()
     for act in (
         lambda: store.get_result(key(1)),
@@ -178,7 +127,23 @@ def test_a_store_that_cannot_be_reached_is_one_error(bucket: str, monkeypatch: p
     ):
         with pytest.raises(StoreError, match=r"result store s3://.*: connection refused; check the address"):
             act()
-    assert obstore.__version__
+
+
+def test_a_bucket_that_does_not_exist_is_one_error(bucket: str) -> None:
+    with pytest.raises(StoreError, match=r"s3://nobody-made-this/x: there is no such bucket"):
+        ObjectStore("s3://nobody-made-this/x").check_writable()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_store_that_is_away_for_a_while_loses_nothing(times: int, bucket: str, s3: Door) -> None:
+    store = ObjectStore(bucket, single=0, segment_entries=2)
+    store.put_result(key(0), RESULT)
+    s3.refuse(times)
+    store.put_result(key(1), RESULT)  # seals the segment
+    assert s3.refused == times
+    s3.refuse(times)
+    assert ObjectStore(bucket).get_result(key(1)) == RESULT
+    assert s3.refused == times
 
 
 def test_where_a_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
