@@ -21,6 +21,7 @@ from pytest_vidmetrics.gates.seat import COMMON, Found, Seat
 from pytest_vidmetrics.gates.stale import common, extended
 
 Wish = Literal["judge", "update", "extend"]
+_ROOT = "root of the baseline"
 Overrule = Callable[[CorpusScore, Baseline | None, Verdict], Verdict]
 
 
@@ -65,6 +66,8 @@ class Gate:
         if wish == "update":
             return self._record(observed, found, noise)
         verdict = judge(self.config, observed, found.baseline, looked_for=self._looked_for())
+        if verdict.status == "MISSING" and (above := self.seat.further_up()) is not None:
+            verdict = _further_up(verdict, above)
         if wish == "extend" and verdict.status == "STALE" and found.baseline is not None:
             return self._extend(observed, found, found.baseline, verdict)
         if noise is not None and found.baseline is not None and verdict.status not in ("MISSING", "STALE", "ERROR"):
@@ -132,6 +135,18 @@ class Gate:
             notes=(_noise_text(new),),
         )
         return Settled(verdict, self.seat.target(self.seat.cohort), self.seat.cohort or COMMON, new, old)
+
+
+def root_of_baseline(verdict: Verdict) -> str | None:
+    """Return the root with which a run would find the baseline of a gate that is MISSING, where one lies further up."""
+    return verdict.details.get(_ROOT) if verdict.status == "MISSING" else None
+
+
+def _further_up(missing: Verdict, above: Seat) -> Verdict:
+    """Return the verdict with where the baseline does lie."""
+    root, file = str(above.folder.root), above.folder.file(above.find().key)
+    reason = f"{missing.reason}; it lies further up, in {file}, which pytest finds with --rootdir={root}"
+    return replace(missing, reason=reason, details={**missing.details, _ROOT: root})
 
 
 def _noise_text(baseline: Baseline) -> str:

@@ -51,6 +51,25 @@ class Seat:
         keys = self.keys(cohort) if self.shared else self.keys(cohort)[::-1]
         return next((key for key in keys if not self._is_taken(key)), keys[0])
 
+    def further_up(self) -> Seat | None:
+        """Return the seat that a run with a root further up in the repository has, where a baseline lies in it.
+
+        Pytest takes the folder that it is started in for its root, where no ini file says otherwise.
+        """
+        folder = self.folder
+        if not folder.path.is_relative_to(folder.root) or (folder.root / ".git").exists():
+            return None
+        below, file = folder.path.relative_to(folder.root), self.owner.path(folder.path)
+        for root in folder.root.parents:
+            above = BaselineFolder(root / below, root)
+            owner = Recorder.of(self.owner.kind, file, above.path, self.owner.node, self.owner.gate)
+            seat = replace(self, folder=above, owner=owner)
+            if seat.find().baseline is not None:
+                return seat
+            if (root / ".git").exists():
+                break
+        return None
+
     def keys(self, cohort: str | None = None) -> tuple[str, ...]:
         """Return the keys that this gate may have, most specific first."""
         return self._keys(self.owner, cohort)

@@ -15,7 +15,7 @@ from pytest_vidmetrics.core.policy import MetricConfig, Policy
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.gates.folder import BaselineFolder
-from pytest_vidmetrics.gates.lifecycle import Gate, Settled, Wish
+from pytest_vidmetrics.gates.lifecycle import Gate, Settled, Wish, root_of_baseline
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.gates.seat import Seat
 from pytest_vidmetrics.plugin.command import command_for, node_names, shown_id
@@ -57,10 +57,11 @@ class BaselineChecks:
         environment_of = self._environment if self.settings.writes else {}
         wish: Wish = "update" if self.settings.update else "judge"
         observed = _observed(name, score, higher_is_better)
-        settled = Gate(config, seat, environment_of).settle(observed, wish)
+        settled = _of_one_number(Gate(config, seat, environment_of).settle(observed, wish), observed)
         self._say(name, seat, config, observed, settled)
         if not settled.verdict.passed:
-            command = command_for(self.item, update=settled.verdict.status != "ERROR")
+            root = root_of_baseline(settled.verdict)
+            command = command_for(self.item, update=settled.verdict.status != "ERROR" and root is None, root=root)
             verbose = self.item.config.option.verbose
             pytest.fail(explain(self._label(name), settled.verdict, command, verbose=verbose), pytrace=False)
 
@@ -117,6 +118,14 @@ class BaselineChecks:
 
     def _label(self, name: str) -> str:
         return f"{shown_id(self.item)} {name!r}"
+
+
+def _of_one_number(settled: Settled, observed: CorpusScore) -> Settled:
+    """Return what was settled without words about clips: a check has none."""
+    verdict = settled.verdict
+    if observed.problems:
+        verdict = replace(verdict, reason=observed.problems[0].reason, notes=())
+    return replace(settled, verdict=replace(verdict, worst=()))
 
 
 def _observed(name: str, score: Any, higher_is_better: bool) -> CorpusScore:

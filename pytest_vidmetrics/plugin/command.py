@@ -31,14 +31,16 @@ _ALLOWANCES = {
 }
 
 
-def command_for(item: pytest.Item, *, metric: str | None = None, update: bool = False) -> str:
+def command_for(item: pytest.Item, *, metric: str | None = None, update: bool = False, root: str | None = None) -> str:
     """Return the command that runs one item again, from the same folder and with the same options.
 
-    The item's path is relative to the folder that pytest was started from, which need not be pytest's rootdir.
+    The item's path is relative to the folder that pytest was started from, which need not be pytest's rootdir; with
+    ``root`` the command names another one.
     """
     node = _below(item, item.config.invocation_params.dir)
     words = [f"--vidmetrics={metric}"] if metric else []
     words += map(shlex.quote, _options(item.config))
+    words += [shlex.quote(f"--rootdir={root}")] if root else []
     words += ["--update-baselines"] if update else []
     return " ".join(["pytest", _quoted(node), *words])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wording import WIDTH, fitted, interval, number, printable, share, table
+from pytest_vidmetrics.gates.lifecycle import root_of_baseline
 from pytest_vidmetrics.metrics.registry import unit_of
 
 _WORST_SHOWN = 5
@@ -17,6 +18,7 @@ _ADVICE = {
     "ERROR": "Once that is repaired, run this gate alone:",
     "UNAVAILABLE": "Once it is installed, run this gate alone:",
 }
+_ELSEWHERE = "Compare with the baseline further up:"
 
 
 def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> str:
@@ -28,7 +30,8 @@ def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> 
         lines += ["", *(f"  - {note}" for note in verdict.notes)]
     if verdict.worst:
         lines += ["", "  clips that got worse, worst first:", *_clips(verdict, verbose)]
-    lines += ["", f"  {_ADVICE.get(verdict.status, 'Next:')}", f"    {command}"]
+    advice = _ADVICE.get(verdict.status, "Next:") if root_of_baseline(verdict) is None else _ELSEWHERE
+    lines += ["", f"  {advice}", f"    {command}"]
     return "\n".join(map(printable, lines))
 
 

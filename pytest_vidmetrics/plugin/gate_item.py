@@ -18,7 +18,7 @@ from pytest_vidmetrics.engine.corpus import score_corpus
 from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.hooked import checked
-from pytest_vidmetrics.gates.lifecycle import Gate, Settled
+from pytest_vidmetrics.gates.lifecycle import Gate, Settled, root_of_baseline
 from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.gates.seat import Seat
@@ -77,7 +77,9 @@ class GateItem(DataItem):
         if verdict.status == "SKIPPED" or (verdict.status == "UNAVAILABLE" and run.settings.allow_unavailable):
             pytest.skip(printable(f"{verdict.status}: {verdict.reason}"))
         if not verdict.passed:
-            command = command_for(self, metric=self.gate.metric, update=verdict.status in _RECORDS)
+            root = root_of_baseline(verdict)
+            update = verdict.status in _RECORDS and root is None
+            command = command_for(self, metric=self.gate.metric, update=update, root=root)
             text = explain(shown_id(self), verdict, command, verbose=self.config.option.verbose)
             raise RefusalError(text + str(verdict.details.get("traceback", "")))
 

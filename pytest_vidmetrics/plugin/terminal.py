@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_vidmetrics.core.verdict import PASSING
 from pytest_vidmetrics.core.wording import WIDTH, counted, number, printable, some, table
+from pytest_vidmetrics.gates.lifecycle import root_of_baseline
 from pytest_vidmetrics.plugin.controller import Controller
 from pytest_vidmetrics.plugin.judged import Judged
 from pytest_vidmetrics.plugin.table import Line, lines_of
@@ -49,7 +50,7 @@ class TerminalWriter:
 
     def _about(self, gates: Sequence[Judged]) -> list[str]:
         verbose = self.controller.config.option.verbose
-        lines = [_passed(gates)] if verbose < 0 else []
+        lines = list(filter(None, [_passed(gates)])) if verbose < 0 else []
         if verbose > 0:
             lines += _sight(gates)
             lines += _worse_clips(gates)
@@ -83,6 +84,9 @@ class TerminalWriter:
         if self.settings.part:
             kept = [a for a in arguments if not str(a).startswith("--vidmetrics-shard")]
             return f"next: when all shards are done: {shlex.join(['pytest', *map(str, kept)])} --vidmetrics-judge"
+        roots = sorted(filter(None, (root_of_baseline(one.outcome.verdict) for one in gates)))
+        if roots and not self.settings.writes:
+            return f"next: compare with the baselines further up: {command} {shlex.quote(f'--rootdir={roots[0]}')}"
         if not self.settings.writes and words & {"MISSING", "STALE", "REGRESSED", "IMPROVED"}:
             what = "record the new values, if they are intended" if words - {"MISSING"} else "record baselines"
             return f"next: {what}: {command} --update-baselines"
@@ -141,14 +145,15 @@ def _xfailed(gates: Sequence[Judged]) -> str:
 
 def _notes(gates: Sequence[Judged]) -> list[str]:
     """Return what a reader should know about gates that passed; those of red gates stand with their failures."""
-    notes = [
-        f"note: {one.outcome.gate}: {note}"
-        for one in gates
-        if one.outcome.verdict.status in PASSING
-        for note in one.outcome.verdict.notes
-    ]
+    notes, measured = list[str](), list[str]()
+    for one in gates:
+        verdict = one.outcome.verdict
+        if verdict.status in PASSING:
+            # What a calibration measured is what the run was for: none of it is left out.
+            kept = measured if verdict.status == "CALIBRATED" else notes
+            kept += [f"note: {one.outcome.gate}: {note}" for note in verdict.notes]
     more = len(notes) - _NOTES_SHOWN
-    return notes if more <= 0 else [*notes[:_NOTES_SHOWN], f"and {more} more; the report has all"]
+    return measured + (notes if more <= 0 else [*notes[:_NOTES_SHOWN], f"and {more} more; the report has all"])
 
 
 def _sight(gates: Sequence[Judged]) -> list[str]:
