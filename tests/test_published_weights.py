@@ -14,7 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from pytest_vidmetrics.core.places import is_offline
 from pytest_vidmetrics.core.weights import Weights, resolve, verify
@@ -25,7 +27,9 @@ from pytest_vidmetrics.networks.published.catalogue import NETWORKS
 
 pytestmark = pytest.mark.weights
 ROOT = Path(__file__).parents[1]
-REFERENCE = json.loads((ROOT / "tests" / "data" / "published" / "fastvideo_reference_scores.json").read_text())
+_PUBLISHED = ROOT / "tests" / "data" / "published"
+REFERENCE = json.loads((_PUBLISHED / "fastvideo_reference_scores.json").read_text())
+READMES = json.loads((_PUBLISHED / "weights_only_published.json").read_text())["items"]
 FILES = {file.weights.name: file.weights for network in NETWORKS for file in network.files}
 OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "audio.clap_score": ({}, {"compat": "av-benchmark"}),
@@ -160,3 +164,70 @@ def test_scores_are_those_that_fastvideo_published(name: str, reference_clip: Pa
                 assert abs(result.details[key] - value) <= 1
     else:
         assert result.score == pytest.approx(REFERENCE["scores"][name]["score"], abs=tolerance)
+
+
+def pictures_against_sounds(network: Any, folder: Path) -> torch.Tensor:
+    """Return the ``(3, 3)`` shares of ImageBind's README: how much each picture is like each sound."""
+    from PIL import Image
+
+    from pytest_vidmetrics.media.audio import load_audio
+    from pytest_vidmetrics.networks.imagebind.audio import sound_clips
+    from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
+
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    looks, heard = [], []
+    for name in ("dog", "car", "bird"):
+        with Image.open(folder / f"{name}_image.jpg") as picture:
+            wide, high = picture.size
+            size = 224 * wide // min(wide, high), 224 * high // min(wide, high)
+            sized = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+        left, top = ((length - 224) // 2 for length in size)
+        pixels = torch.from_numpy(sized[top : top + 224, left : left + 224].copy()).permute(2, 0, 1) / 255
+        looks.append(((pixels - mean) / std)[:, None].expand(3, 2, 224, 224))
+        sound = load_audio(folder / f"{name}_audio.wav", rate=16000, mono=False)
+        heard.append(network.audio(torch.from_numpy(sound_clips(sound.samples[0]))).mean(dim=0))
+    return torch.softmax(network.vision(torch.stack(looks)) @ torch.stack(heard).T, dim=-1)
+
+
+def test_imagebind_pairs_pictures_and_sounds_as_its_readme_says() -> None:
+    """Published with four digits, of files that other releases of Pillow and torchaudio decoded."""
+    folder = os.environ.get("VIDMETRICS_IMAGEBIND_ASSETS")
+    if not folder:
+        pytest.skip("$VIDMETRICS_IMAGEBIND_ASSETS is not set: ImageBind's .assets with {dog,car,bird}_{image,audio}.*")
+    metric: Any = registry.get_metric("audio.imagebind_score")
+    metric.setup()
+    found = pictures_against_sounds(metric._network, Path(folder))
+    np.testing.assert_allclose(found, READMES["imagebind"]["vision_x_audio"], atol=2e-2)
+
+
+def offsets_of_the_readme(network: Any, path: Path) -> list[float]:
+    """Return the 21 logits for picture from 4 s on and sound from 2 s on: an offset of -2 s."""
+    from pytest_vidmetrics.media.audio import load_audio
+    from pytest_vidmetrics.media.video import read_clip
+    from pytest_vidmetrics.metrics.audio import desync_inputs as rules
+    from pytest_vidmetrics.networks.synchformer.mel import synchformer_mel
+
+    begin, late = 4.0, READMES["synchformer"]["expected"]["class_s"]
+    frames = read_clip(path).frames[round(begin * rules.FPS) :][: rules.NEEDED_FRAMES]
+    top, left = ((side - rules.SIDE) // 2 for side in frames.shape[-2:])
+    pixels = frames[..., top : top + rules.SIDE, left : left + rules.SIDE].float() / 127.5 - 1
+    pieces = [pixels[i * rules.FRAME_STEP :][: rules.FRAMES] for i in range(rules.SEGMENTS)]
+    sound = load_audio(path, rate=rules.RATE).samples[0][round((begin + late) * rules.RATE) :]
+    mel = torch.from_numpy(synchformer_mel(sound[: rules.NEEDED_SAMPLES], "zero"))
+    logits = network.compare(network.video(torch.stack(pieces))[None], network.audio(mel)[None])[0]
+    found: list[float] = logits.double().tolist()
+    return found
+
+
+def test_synchformer_finds_the_offset_of_its_readme() -> None:
+    """Another decoder moved the probability from 0.83 to 0.71, as its README says: the class is compared."""
+    path = os.environ.get("VIDMETRICS_SYNCHFORMER_CLIP")
+    if not path:
+        pytest.skip("$VIDMETRICS_SYNCHFORMER_CLIP is not set: the ZYc410CE4Rg_0_10000.mp4 of Synchformer's repository")
+    metric: Any = registry.get_metric("audio.desync")
+    metric.setup()
+    logits = offsets_of_the_readme(metric._network, Path(path))
+    expected = READMES["synchformer"]["expected"]
+    assert logits.index(max(logits)) == expected["class_index"]
+    assert max(logits) == pytest.approx(expected["logit"], abs=1.5)
+    assert math.exp(max(logits)) / math.fsum(map(math.exp, logits)) == pytest.approx(expected["p"], abs=0.2)

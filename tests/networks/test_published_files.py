@@ -8,31 +8,38 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib.machinery import ModuleSpec
+from inspect import signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from pytest_vidmetrics.core import weights
 from pytest_vidmetrics.core.hashing import digest_file
 from pytest_vidmetrics.core.places import Source
 from pytest_vidmetrics.core.weights import Weights, resolve, verify
 from pytest_vidmetrics.metrics.audio.waveform import peak_normalise
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.metrics.vbench.frames import normalise
-from pytest_vidmetrics.networks import loading, shared
+from pytest_vidmetrics.networks import asr, loading, shared
 from pytest_vidmetrics.networks.audiobox import Audiobox
 from pytest_vidmetrics.networks.clap import mel as clap_mel
 from pytest_vidmetrics.networks.grit.network import Grit
-from pytest_vidmetrics.networks.published import sound, video
+from pytest_vidmetrics.networks.published import qwen, sound, speech, video
+from pytest_vidmetrics.networks.qwen import asking, checkpoint
 from pytest_vidmetrics.networks.tag2text.network import Tag2Text
 from pytest_vidmetrics.networks.training_colours import IMAGENET_MEAN, IMAGENET_STD
 from pytest_vidmetrics.networks.wordpiece import BERT_VOCABULARY, Vocabulary
 from tests.support import grit_weights, published_files, tag2text_weights
-from tests.support.oracle_fill import clip_uint8, tone
+from tests.support.oracle_fill import clip_uint8, fill_array, tone
 from tests.support.pixel_clips import pair
+from tests.support.qwen import FIRST_SPECIAL, OMNI_SPECIAL, VL_SPECIAL, frames_of
 from tests.support.weights_server import WeightsServer, serving
 from tests.support.wordpiece import made_up_pieces, write_vocabulary
 
@@ -148,6 +155,22 @@ def grit() -> None:
     assert found[0].labels
 
 
+def grit_boxes() -> None:
+    """The cascade of boxes, on the recorded maps: float32 there, half precision in the file."""
+    expected, network = arrays("grit", "roi_stage"), ready("vbench.color")._network
+    maps = []
+    for level in (3, 4, 5):
+        shape = (1, 256, -(-640 // 2**level), -(-768 // 2**level))
+        noise = fill_array(f"stage/p{level}", shape) * np.float64(np.sqrt(np.prod(shape[1:])))
+        maps.append(torch.from_numpy(noise.astype(np.float32)))
+    boxes = torch.from_numpy(expected["boxes_in"])
+    with torch.inference_mode():
+        stages = network.roi_heads.stages(maps, boxes, torch.zeros(len(boxes)), (640, 768))
+        for number, (logits, changes, _) in enumerate(stages):
+            np.testing.assert_allclose(logits, expected[f"s{number}_logits"], atol=2e-3, rtol=0)
+            np.testing.assert_allclose(changes, expected[f"s{number}_deltas"], atol=2e-3, rtol=0)
+
+
 def lpips(net: str) -> None:
     data = json.loads((DATA / "common" / f"lpips_{net}.json").read_text())
     result = ready("common.lpips", net=net).compute(pair(data, "two_clips"))
@@ -189,12 +212,102 @@ def audiobox() -> None:
     assert {axis: result.details[axis] for axis in expected} == pytest.approx(expected, abs=1e-4)
 
 
+def wer(backend: speech.Backend, said: Callable[[Any], str], **options: Any) -> None:
+    """What is heard is what the library itself hears on the folder, and is without an error against it."""
+    heard = tone(2.0, asr.SAMPLE_RATE, 1)
+    metric = ready("audio.wer", backend=backend, max_new_tokens=6, **options)
+    text = said(metric.recogniser)
+    result = metric.compute({"audio": (heard, asr.SAMPLE_RATE), "reference_text": text, "language": "en"})
+    assert result.details["transcription"] == text
+    assert (result.score, bool(text)) == (0.0, True)
+
+
+def whisper_itself(recogniser: Any) -> str:
+    from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+    folder = recogniser._model.config._name_or_path
+    processor = WhisperProcessor.from_pretrained(folder)
+    network = WhisperForConditionalGeneration.from_pretrained(folder)
+    inputs = processor(tone(2.0, asr.SAMPLE_RATE, 1), sampling_rate=asr.SAMPLE_RATE, return_tensors="pt")
+    ids = network.generate(inputs.input_features, language="en", task="transcribe", max_new_tokens=6)
+    return str(processor.batch_decode(ids, skip_special_tokens=True)[0]).strip()
+
+
+def glm_itself(recogniser: Any) -> str:
+    from transformers import AutoProcessor, GlmAsrForConditionalGeneration
+
+    folder = recogniser._model.config._name_or_path
+    processor = AutoProcessor.from_pretrained(folder)
+    network = GlmAsrForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    inputs = processor.apply_transcription_request(tone(2.0, asr.SAMPLE_RATE, 1))
+    ids = network.generate(**inputs, max_new_tokens=6, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+    return str(processor.batch_decode(ids, skip_special_tokens=True)[0]).strip()
+
+
+def sensevoice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """funasr itself is not there: a stand-in says what it finds in the two folders."""
+    library, utils = ModuleType("funasr"), ModuleType("funasr.utils")
+    post = ModuleType("funasr.utils.postprocess_utils")
+
+    class AutoModel:
+        def __init__(self, model: str, vad_model: str, **others: Any) -> None:
+            read = [torch.load(Path(folder) / "model.pt")["state_dict"]["said"] for folder in (model, vad_model)]
+            self.text = " ".join(bytes(one.tolist()).decode() for one in read)
+            assert (Path(model) / "config.yaml").exists()
+            assert others["trust_remote_code"] is False
+
+        def generate(self, **asked: Any) -> list[dict[str, str]]:
+            return [{"text": self.text}]
+
+    vars(library)["AutoModel"] = AutoModel
+    vars(post)["rich_transcription_postprocess"] = str
+    for module in (library, utils, post):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    wer("sensevoice", lambda _: "hi hi", trust_model_folder=True)
+
+
+def answer(name: str, special: tuple[str, ...], ids: list[int], **options: Any) -> None:
+    """The recorded answer, token by token, of the recorded clip."""
+    case = json.loads((DATA / "vlm" / f"{name}_tiny.json").read_text())["expected"][0]
+    metric = ready(f"vbench.{name}" if name == "scene_vlm" else name, dtype="float32", max_tokens=24, **options)
+    sample = {"video": frames_of(case), "fps": case.get("fps", 8.0), "text_prompt": case.get("t2v_prompt")}
+    with shared.sample_scope():
+        said = metric._caption(sample)[0] if name == "scene_vlm" else metric.answers(sample)[0][0].said
+    pieces = [bytes([i]) if i < FIRST_SPECIAL else special[i - FIRST_SPECIAL].encode() for i in ids]
+    assert list(said.pieces) == pieces
+
+
+def recorded_answer(name: str, key: str) -> list[int]:
+    ids: list[int] = json.loads((DATA / "vlm" / f"{name}_tiny.json").read_text())["expected"][0][key]["ids"]
+    return ids
+
+
+def flow_of_dpflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ptlflow itself is not there: a stand-in has one tensor, which every flow is."""
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shift = torch.nn.Parameter(torch.zeros(2))
+
+        def forward_flow(self, inputs: Any) -> dict[str, torch.Tensor]:
+            pairs, _, _, *size = inputs["images"].shape
+            return {"flows": self.shift[None, None, :, None, None].expand(pairs, 1, 2, *size)}
+
+    library = ModuleType("ptlflow")
+    library.__spec__ = ModuleSpec("ptlflow", None)
+    vars(library)["get_model"] = lambda name: Network()
+    monkeypatch.setitem(sys.modules, "ptlflow", library)
+    found = ready("optical_flow.gt_optical_flow", model_name="dpflow").flow(clip(3, 48, 48, 1))
+    assert found.field(1)[5, 5].tolist() == [3.0, -1.0]
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """Files as they are published, and what is compared once they are loaded."""
 
     files: Mapping[Weights, Write]
-    check: Callable[[], None]
+    check: Callable[[], None] | Callable[[pytest.MonkeyPatch], None]
 
 
 def words(path: Path) -> None:
@@ -216,10 +329,15 @@ CLIP = {video.CLIP_B32: p.clip_b32, video.CLIP_MERGES: p.merges}
 VICLIP = {video.VICLIP: p.viclip, video.CLIP_MERGES: p.merges}
 AUDIOBOX = {sound.AUDIOBOX: p.audiobox, sound.AUDIOBOX_CONFIG: p.audiobox_config}
 GRIT = {video.GRIT_B: p.grit, BERT_VOCABULARY: words}
+WHISPER = {one: p.whisper(str(one.filename)) for one in speech.WHISPER}
+SENSEVOICE = {speech.SENSEVOICE: p.funasr_folder, speech.FSMN_VAD: p.funasr_folder}
 TAG2TEXT = {video.TAG2TEXT: p.tag2text, BERT_VOCABULARY: words, video.TAG2TEXT_TAGS: tags}
 CASES = {
     "i3d, scripted": Case({video.I3D_TORCHSCRIPT: p.i3d_archive}, i3d),
     "i3d, legacy": Case({video.I3D_RGB_IMAGENET: p.i3d_flat}, lambda: i3d("10x224x224_seed2", protocol="usage-guide")),
+    "i3d, videogpt": Case(
+        {video.I3D_PRETRAINED_400: p.i3d_pretrained_400}, lambda: i3d("10x224x224_seed2", protocol="videogpt")
+    ),
     "videomae": Case({video.VIDEOMAE_BASE: p.videomae}, videomae),
     "clip b32": Case({video.CLIP_B32: p.clip_b32, video.CLIP_MERGES: p.merges}, appearance_style),
     "clip l14": Case(
@@ -236,6 +354,8 @@ CASES = {
     "raft": Case({video.RAFT_THINGS: p.raft}, raft),
     "tag2text": Case(TAG2TEXT, tag2text),
     "grit": Case(GRIT, grit),
+    "grit, recorded boxes": Case({**GRIT, video.GRIT_B: p.grit_with_recorded_boxes}, grit_boxes),
+    "dpflow": Case({video.DPFLOW["things"]: p.dpflow}, flow_of_dpflow),
     **{
         f"lpips {net}": Case(
             {video.LPIPS_TRUNKS[net]: p.lpips_trunk(net), video.LPIPS_HEADS[net]: p.lpips_heads(net)},
@@ -251,6 +371,19 @@ CASES = {
         {sound.CLAP_MUSIC_SPEECH: p.clap_music_speech, sound.CLAP_TOKENIZER: tokenizer}, lambda: clap("av-benchmark")
     ),
     "audiobox": Case(AUDIOBOX, audiobox),
+    "whisper": Case(WHISPER, lambda: wer("whisper", whisper_itself)),
+    "glm asr": Case({speech.GLM_ASR: p.glm_asr}, lambda: wer("glm_asr", glm_itself)),
+    "sensevoice": Case(SENSEVOICE, sensevoice),
+    "videoscore2": Case(
+        {qwen.VIDEOSCORE2: p.videoscore2},
+        lambda: answer("videoscore2", VL_SPECIAL, recorded_answer("videoscore2", "greedy_pen_1.05")),
+    ),
+    "avocado": Case(
+        {qwen.AVOCADO: p.avocado},
+        lambda: answer(
+            "scene_vlm", OMNI_SPECIAL, recorded("vlm", "scene_vlm_tiny")[0]["greedy_ids"], compat="fastvideo"
+        ),
+    ),
 }
 
 
@@ -269,8 +402,14 @@ def published(files: Mapping[Weights, Write], folder: Path, server: WeightsServe
     for one, write in files.items():
         path = folder / f"{len(found)}{Path(one.filename or one.source).suffix}"
         write(path)
-        server.add(Source(one.source, one.filename, one.revision), path)
-        pin = {"sha256": digest_file(path), "size": path.stat().st_size} if one.sha256 else {}
+        pin: dict[str, Any] = {}
+        if path.is_dir():
+            server.add_repository(one.source, one.revision, path)
+            pin["parts"] = tuple((name, digest_file(path / name)) for name, _ in one.parts)
+        else:
+            server.add(Source(one.source, one.filename, one.revision), path)
+        if one.sha256:  # of some only the first digits are known
+            pin |= {"sha256": digest_file(path)[: len(one.sha256)], "size": path.stat().st_size}
         found[one.name] = dataclasses.replace(one, confirmed=True, override=None, **pin)
     return found
 
@@ -288,6 +427,8 @@ SLOW = {
     "passt",
     "musiq",
     "dino",
+    "i3d, videogpt",
+    "grit, recorded boxes",
 }
 """Their containers and names are those of others here; what they say is compared elsewhere in every run."""
 
@@ -298,11 +439,13 @@ def test_a_published_file_becomes_the_recorded_score(
 ) -> None:
     case = CASES[name]
     pinned = published(case.files, tmp_path / "published", server)
-    monkeypatch.setattr(loading, "resolve", lambda one, metric=None: resolve(pinned[one.name], metric))
-    case.check()
-    assert len(server.asked("GET")) == len(case.files)
+    for module in (weights, loading, asking, checkpoint):
+        monkeypatch.setattr(module, "resolve", lambda one, metric=None: resolve(pinned[one.name], metric))
+    case.check(*[monkeypatch] * len(signature(case.check).parameters.keys() & {"monkeypatch"}))
+    fetched = [path for path in server.asked("GET") if path not in server.lists]
+    assert sorted(path for path in fetched if not path.startswith("/api/")) == sorted(server.files)
     # A second process finds them in the cache and asks nobody.
     shared.clear()
-    server.files.clear()
+    asked = len(server.seen)
     assert [verify(one) for one in pinned.values()] == [""] * len(pinned)
-    assert len(server.asked("GET")) == len(case.files)
+    assert len(server.seen) == asked

@@ -5,6 +5,7 @@ Every payload makes one file, the canary. ``pickle.loads`` makes it; a reader th
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import struct
@@ -209,6 +210,8 @@ FORMS: dict[str, Callable[[str, str, tuple[Any, ...]], bytes]] = {
     "hooks of a tensor": _as_a_hook,
 }
 PROTOCOL = b"\x80\x04"
+_NONE, _ONE = pickle.dumps(0, protocol=2), pickle.dumps(1, protocol=2)
+"""How many storages or tensors follow in a tar file."""
 
 
 def containers(body: bytes, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -230,6 +233,10 @@ def containers(body: bytes, folder: Path) -> Iterator[tuple[str, Path]]:
         "tar, pickle": _tar(pickle_=whole),
         "tar, storages": _tar(storages=whole),
         "tar, tensors": _tar(tensors=whole),
+        "tar, one storage": _tar(storages=_ONE + whole),
+        "tar, views of storages": _tar(storages=_NONE + whole),
+        "tar, one tensor": _tar(tensors=_ONE + whole),
+        "tar, compressed": gzip.compress(_tar(pickle_=whole), mtime=0),
     }.items():
         path = folder / "weights.pt"
         path.write_bytes(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 import sys
 import types
 import warnings
@@ -14,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from tests.support import clap, grit_weights, raft_weights, tag2text_weights
+from tests.support import asr, clap, grit_weights, qwen, raft_weights, tag2text_weights
 from tests.support.oracle_fill import fill_array, fill_state_dict
 from tests.support.passt_weights import passt_state
 from tests.support.torch_containers import save_legacy, save_torchscript, save_zip
@@ -77,6 +78,12 @@ def i3d_flat(path: Path) -> None:
     """Write piergiaj's names in a file of torch before 1.6, without the counters that are younger than it."""
     state = filled("fvd", "i3d")
     save_legacy({key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}, path)
+
+
+def i3d_pretrained_400(path: Path) -> None:
+    """Write the same names flat, without the counters. Published scales are 1; those of the recorded values are not."""
+    state = filled("fvd", "i3d")
+    save_zip({key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}, path)
 
 
 def videomae(path: Path) -> None:
@@ -153,6 +160,20 @@ def grit(path: Path) -> None:
     save_zip({"model": grit_weights.shallow_state(), "iteration": 180_000}, path)
 
 
+def grit_with_recorded_boxes(path: Path) -> None:
+    """Write the same with the heads of boxes of which recorded values are known."""
+    heads = {key: shape for key, shape in grit_weights.shapes().items() if key.startswith("roi_heads.box_")}
+    found = {key: value.half() for key, value in fill_state_dict(heads).items()}
+    save_zip({"model": grit_weights.shallow_state() | found}, path)
+
+
+def dpflow(path: Path) -> None:
+    """Write what lightning leaves: settings and callbacks beside the weights."""
+    beside = {"epoch": 3, "pytorch-lightning_version": "2.5", "hyper_parameters": of_an_unknown_class()}
+    save_zip({**beside, "state_dict": {"shift": torch.tensor([3.0, -1.0])}, "optimizer_states": [{"state": {}}]}, path)
+    _forget_the_class()
+
+
 def passt(path: Path) -> None:
     save_zip(passt_state(), path)
 
@@ -210,6 +231,64 @@ def lpips_heads(net: str) -> Callable[[Path], None]:
         save_legacy({key: torch.from_numpy(abs(fill_array(key, shape, "open"))) for key, shape in keys.items()}, path)
 
     return write
+
+
+def whisper(file: str) -> Callable[[Path], None]:
+    """Return what writes one of the six files of a Whisper."""
+
+    def write(path: Path) -> None:
+        folder = path.parent / "whisper"
+        if not folder.exists():
+            asr.write_whisper(folder)
+        shutil.copy(folder / file, path)
+
+    return write
+
+
+def glm_asr(folder: Path) -> None:
+    """Write a repository in bfloat16."""
+    asr.write_glm(folder)
+    _in_bfloat16(folder)
+
+
+def _in_bfloat16(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    save_file({key: value.bfloat16() for key, value in load_file(path).items()}, path, {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+
+
+def funasr_folder(folder: Path) -> None:
+    """Write what funasr reads: weights, and settings that name classes."""
+    folder.mkdir()
+    save_zip({"state_dict": {"said": torch.tensor([104, 105])}}, folder / "model.pt")
+    (folder / "config.yaml").write_text("model: SenseVoiceSmall\nfrontend: WavFrontend\n")
+
+
+def videoscore2(folder: Path) -> None:
+    """Write a repository whose weights lie in two parts with an index, and Qwen's settings of generation."""
+    keys = qwen.recorded("videoscore2_tiny")["checkpoint"]["keys"]
+    settings = {"repetition_penalty": 1.05, "do_sample": True, "temperature": 1e-6, "eos_token_id": [258, 256]}
+    _in_two_parts(qwen.tiny_vl(folder, keys, settings))
+
+
+def avocado(folder: Path) -> None:
+    """Write a repository that holds the thinker alone, in two parts."""
+    _in_two_parts(qwen.tiny_omni(folder, qwen.recorded("scene_vlm_tiny")["checkpoint"]["keys"]))
+
+
+def _in_two_parts(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(state)
+    index = {}
+    for number, part in enumerate((names[::2], names[1::2]), start=1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: state[name] for name in part}, folder / file, {"format": "pt"})
+        index |= dict.fromkeys(part, file)
+    whole = sum(value.nbytes for value in state.values())
+    found = {"metadata": {"total_size": whole}, "weight_map": index}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(found))
 
 
 def whole(state: Mapping[str, torch.Tensor]) -> State:

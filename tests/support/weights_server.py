@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class WeightsServer:
 
     def __init__(self) -> None:
         self.files: dict[str, Path] = {}
+        self.lists: dict[str, bytes] = {}
         self.seen: list[str] = []
         self.ranges: list[str | None] = []
         self.cut: list[int] = []
@@ -35,6 +37,17 @@ class WeightsServer:
             self.files[f"/mirror/{source.where.partition('://')[2]}"] = path
         else:
             self.files[f"/{source.where}/resolve/{source.revision or 'main'}/{source.filename}"] = path
+
+    def add_repository(self, where: str, revision: str | None, folder: Path) -> None:
+        """Serve a folder as a repository of the hub: its files, and the lists of them."""
+        paths = sorted(path for path in folder.iterdir() if path.is_file())
+        commit = revision or COMMIT
+        for path in paths:
+            self.files[f"/{where}/resolve/{commit}/{path.name}"] = path
+        tree = [{"type": "file", "path": path.name, "size": path.stat().st_size, "oid": "0" * 40} for path in paths]
+        about = {"id": where, "sha": commit, "siblings": [{"rfilename": path.name} for path in paths]}
+        self.lists[f"/api/models/{where}/tree/{commit}"] = json.dumps(tree).encode()
+        self.lists[f"/api/models/{where}/revision/{revision or 'main'}"] = json.dumps(about).encode()
 
     def asked(self, method: str = "GET") -> list[str]:
         """Return the paths that were asked for by a method."""
@@ -53,6 +66,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         served = self.server_of
         served.seen.append(f"{self.command} {self.path}")
+        listed = served.lists.get(self.path.partition("?")[0])
+        if listed is not None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(listed)))
+            self.end_headers()
+            self.wfile.write(listed)
+            return
         path = served.files.get(self.path)
         if path is None:
             self.send_response(404)
