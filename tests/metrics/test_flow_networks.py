@@ -18,9 +18,10 @@ from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.flow import memory as correlation
 from pytest_vidmetrics.networks.flow import raft as raft_things
-from pytest_vidmetrics.networks.flow.clip_flow import FlowModel, clip_flow
+from pytest_vidmetrics.networks.flow.clip_flow import clip_flow
 from pytest_vidmetrics.networks.flow.dpflow import DPFlow
 from pytest_vidmetrics.networks.flow.memory import pair_bytes
+from pytest_vidmetrics.networks.flow.model import FlowModel
 from pytest_vidmetrics.networks.flow.raft import pad
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows
 from tests.support.clips import write_clip

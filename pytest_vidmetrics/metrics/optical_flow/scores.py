@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow, FlowModel
+    from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow
     from pytest_vidmetrics.networks.flow.dpflow import DPFlow
+    from pytest_vidmetrics.networks.flow.model import FlowModel
     from pytest_vidmetrics.networks.flow.raft import RaftThings
 
 
 def _model_of(metric: _FlowMetric) -> FlowModel:
-    from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
+    from pytest_vidmetrics.networks.flow.model import FlowModel
 
     return FlowModel(metric.model_name, metric.ckpt)
 
@@ -46,7 +47,7 @@ class _FlowMetric(BaseMetric):
 
     The score is the mean over pairs of the mean endpoint error in pixels; lower is better. ``protocol="v2"`` keeps
     the fastest pixels and bins both flows alike; ``"fastvideo"`` gives that project's numbers on the same flow.
-    ``model_name`` and ``ckpt`` name the network, see :class:`pytest_vidmetrics.networks.flow.clip_flow.FlowModel`.
+    ``model_name`` and ``ckpt`` name the network, see :class:`pytest_vidmetrics.networks.flow.model.FlowModel`.
     At most ``chunk_size`` pairs go through it at a time. Fields are kept in ``precision``, float16 or, lossless,
     float32; with ``store_fields`` also in the result store (4 or 8 bytes per pixel and pair), where both metrics
     here, and beside them ``vbench.dynamic_degree``, find them.

@@ -70,7 +70,7 @@ class DynamicDegree(VBenchMetric):
         return MetricResult(self.name, float(count.dynamic), details)
 
     def _check(self, video: torch.Tensor) -> None:
-        from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
+        from pytest_vidmetrics.networks.flow.model import FlowModel
 
         FlowModel().check(self.name, video.shape[-2], video.shape[-1], self.device)
 
@@ -81,7 +81,8 @@ class DynamicDegree(VBenchMetric):
         or leaves it to, other metrics that look at the same frames, now or later.
         """
         from pytest_vidmetrics.networks.flow import memory
-        from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow, FlowModel, clip_flow, padded
+        from pytest_vidmetrics.networks.flow.clip_flow import ClipFlow, clip_flow, padded
+        from pytest_vidmetrics.networks.flow.model import FlowModel
 
         forward = padded(self._network)
         pairs = len(video) - 1

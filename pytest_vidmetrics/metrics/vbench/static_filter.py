@@ -28,7 +28,7 @@ def is_static(video: torch.Tensor, forward: Forward, size: int) -> bool:
     """
     import torch
 
-    from pytest_vidmetrics.networks.flow.clip_flow import FlowModel
+    from pytest_vidmetrics.networks.flow.model import FlowModel
 
     height, width = video.shape[-2:]
     FlowModel().check("the static filter", height, width, video.device)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy.typing as npt
 import torch
 
-from pytest_vidmetrics.core.choice import one_of
-from pytest_vidmetrics.core.errors import IncompatibleSampleError
-from pytest_vidmetrics.core.weights import Weights, weights_sha256
+from pytest_vidmetrics.core.weights import weights_sha256
 from pytest_vidmetrics.networks import shared
-from pytest_vidmetrics.networks.flow import dpflow
 from pytest_vidmetrics.networks.flow import raft as raft_things
-from pytest_vidmetrics.networks.flow.memory import check_memory
+from pytest_vidmetrics.networks.flow.model import FlowModel
 from pytest_vidmetrics.networks.flow.store import StoredPairs
-from pytest_vidmetrics.networks.published.video import DPFLOW, RAFT_THINGS
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, tuple[Any, ...]]]
 """``(n, 3, H, W)`` uint8 RGB frames to ``(n - 1, 2, h, w)`` float32 flow in pixels and the index of the clip in it."""
@@ -26,44 +21,6 @@ Precision = Literal["float16", "float32"]
 """How fields are kept. float16 takes half the space; a component is off by at most 1/2048 of itself."""
 
 LARGEST = 0.05
-
-
-@dataclass(frozen=True)
-class FlowModel:
-    """Which network, trained on what: part of the identity of every score.
-
-    ``"raft_large"`` (``"things"``; arXiv 2003.12039) comes with torchvision. ``"dpflow"`` (arXiv 2503.14880) needs
-    the library ptlflow. Raises ``ValueError`` for another name.
-    """
-
-    model_name: str = "raft_large"
-    ckpt: str = "things"
-
-    def __post_init__(self) -> None:
-        """Check the names."""
-        known = {"raft_large": ("things",), "dpflow": tuple(DPFLOW)}
-        one_of("model_name", self.model_name, known)
-        if self.ckpt not in known[self.model_name]:
-            raise ValueError(f"ckpt of {self.model_name} is one of {known[self.model_name]}, not {self.ckpt!r}")
-
-    def checkpoint(self) -> Weights:
-        """Return the weights."""
-        return RAFT_THINGS if self.model_name == "raft_large" else DPFLOW[self.ckpt]
-
-    def check(self, who: str, height: int, width: int, device: torch.device | str) -> None:
-        """Refuse frames that are too small for the network, or too large for the memory.
-
-        Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError`; ``who`` is the metric it names.
-        """
-        is_raft = self.model_name == "raft_large"
-        least = raft_things.SMALLEST - raft_things.DIVISOR + 1 if is_raft else dpflow.SMALLEST
-        if min(height, width) < least:
-            raise IncompatibleSampleError(
-                f"{who} needs frames of at least {least} pixels a side, got {height} x {width}: {self.model_name}'s "
-                "coarsest level would be one pixel wide"
-            )
-        if is_raft:
-            check_memory(who, height, width, device)
 
 
 def padded(network: Callable[[torch.Tensor], torch.Tensor]) -> Forward:
