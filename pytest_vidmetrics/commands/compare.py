@@ -9,9 +9,11 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from pytest_vidmetrics.commands._json import to_json
 from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.policy import Decide
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wording import fitted, interval, number, printable, share
 from pytest_vidmetrics.gates.compare import apart, compare, load_scores
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("new", type=Path, nargs="+", metavar="B", help="what is compared with A, each by itself")
     parser.add_argument("--abs", type=_margin, help="absolute margin (default: the one recorded in B, else 0)")
     parser.add_argument("--rel", type=_margin, help="margin relative to A (default: the one recorded in B, else 0)")
-    parser.add_argument("--decide", choices=("point", "strict", "lenient"), help="rule of decision (default: recorded)")
+    parser.add_argument("--decide", choices=get_args(Decide), help="rule of decision (default: recorded)")
     parser.add_argument("--alpha", type=_alpha, help="level of the intervals (default: recorded, else 0.05)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON: verdicts by gate; by run too, of several B")

@@ -11,7 +11,7 @@ from pytest_vidmetrics.core.clips import KINDS
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.core.wording import shown
 
-Decide = Literal["point", "strict", "lenient"]
+Decide = Literal["point", "strict", "lenient", "sequential"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Policy(Wire):
 
     Without ``abs``, ``rel`` and measured noise it is what neutral changes need. ``sees`` is a harm that the gate has to
     be able to catch; ``reason`` says why it sees less than when its baseline was recorded. ``allow`` names in what
-    clips may differ from their references and from those of the baseline, see :data:`.clips.KINDS`.
+    clips may differ from their references and from those of the baseline, see :data:`.clips.KINDS`. ``max_n`` is the
+    most samples that ``decide = "sequential"`` looks at.
     """
 
     abs: float | None = None
@@ -29,15 +30,18 @@ class Policy(Wire):
     decide: Decide = "point"
     alpha: float = 0.05
     min_n: int | None = None
+    max_n: int | None = None
     sees: float | None = None
     reason: str | None = None
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` that names the first value that means nothing."""
-        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n", "sees", "reason", "allow"):
+        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n", "max_n", "sees", "reason", "allow"):
             if fault := policy_fault(key, getattr(self, key)):
                 raise ValueError(fault)
+        if self.max_n is not None and self.decide != "sequential":
+            raise ValueError(f"max_n is for decide = 'sequential', and decide is {self.decide!r}")
 
 
 def policy_fault(key: str, value: Any) -> str:
@@ -45,9 +49,9 @@ def policy_fault(key: str, value: Any) -> str:
     if key == "decide":
         good = isinstance(value, str) and value in get_args(Decide)
         return "" if good else f"decide must be one of {', '.join(get_args(Decide))}, got {shown(value)}"
-    if key == "min_n":
+    if key in ("min_n", "max_n"):
         good = value is None or (type(value) is int and 1 <= value <= _MOST)
-        return "" if good else f"min_n must be a whole number of at least 1, got {shown(value)}"
+        return "" if good else f"{key} must be a whole number of at least 1, got {shown(value)}"
     if key == "reason":
         good = value is None or (isinstance(value, str) and value.strip() != "")
         return "" if good else f"reason must be text that is not empty, got {shown(value)}"

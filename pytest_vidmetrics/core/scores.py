@@ -22,6 +22,14 @@ class Problem(Wire):
 
 
 @dataclass(frozen=True)
+class Drawn(Wire):
+    """How samples were chosen where only some were scored: the first of ``listed`` in the random order of a seed."""
+
+    seed: str
+    listed: int
+
+
+@dataclass(frozen=True)
 class CorpusScore(Wire):
     """One gate's numbers on the candidate clips.
 
@@ -64,6 +72,9 @@ class CorpusScore(Wire):
     """Why samples have no score where the metric may do without: few enough, see ``max_missing``."""
     counts_failures: bool = False
     """Whether the score is a share of failures, which the exact binomial bound judges."""
+
+    drawn: Drawn | None = None
+    """Of a gate that decides with fewer samples: how they were chosen. The digests are those of all listed samples."""
 
     @property
     def n(self) -> int:

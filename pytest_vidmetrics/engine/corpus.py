@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.samples import Corpus, Sample
@@ -38,22 +38,24 @@ def score_corpus(
     *,
     cluster: str | None = None,
     members: Members | None = None,
+    known: dict[str, Outcome] | None = None,
 ) -> CorpusScore:
     """Return one metric's score of the samples that are for it, computing what the store does not hold.
 
     ``members`` are the parts of a composite metric, configured as the case wants them.
     ``cluster`` is the sample key whose equal values mark samples that are not independent, such as the prompt.
+    ``known`` are outcomes of samples by id that are not asked for again, and to which new ones are added.
     """
     if isinstance(metric, CompositeMetric):
-        known = members or {}
-        found = lost(metric, known, corpus) or combine(
+        parts = members or {}
+        found = lost(metric, parts, corpus) or combine(
             metric,
-            {n: _settled(one, corpus.of(n), worker) for n, one in known.items() if isinstance(one, BaseMetric)},
+            {n: _settled(one, corpus.of(n), worker) for n, one in parts.items() if isinstance(one, BaseMetric)},
             corpus,
         )
     else:
         corpus = corpus.of(metric.name)
-        found = _settled(metric, corpus, worker)
+        found = _settled(metric, corpus, worker, known)
     return found if cluster is None else _clustered(found, corpus, cluster)
 
 
@@ -71,9 +73,13 @@ def rows_of(metric: SetMetric, samples: Sequence[Sample], worker: Scoring) -> di
     return found
 
 
-def _settled(metric: BaseMetric, corpus: Corpus, worker: Scoring) -> CorpusScore:
+def _settled(
+    metric: BaseMetric, corpus: Corpus, worker: Scoring, known: dict[str, Outcome] | None = None
+) -> CorpusScore:
+    known = {} if known is None else known
+    known |= _collected(metric, [sample for sample in corpus.samples if sample.id not in known], worker)
     references = corpus.references if metric.is_set_metric else ()
-    outcomes = Outcomes(_collected(metric, corpus.samples, worker), _collected(metric, references, worker))
+    outcomes = Outcomes({s.id: known[s.id] for s in corpus.samples}, _collected(metric, references, worker))
     found = reduce(metric, corpus, outcomes, threads=worker.threads)
     try:
         worker.weights(metric)
@@ -90,11 +96,14 @@ def _collected(metric: BaseMetric, samples: Sequence[Sample], worker: Scoring) -
 
 
 def _clustered(found: CorpusScore, corpus: Corpus, cluster: str) -> CorpusScore:
-    labels: dict[str, Any] = {sample.id: sample.values.get(cluster) for sample in corpus.samples}
     missing = [
-        Problem(id, "failed", f"cluster = {cluster!r}: this sample has no such key")
-        for id, label in labels.items()
-        if label is None
+        Problem(sample.id, "failed", f"cluster = {cluster!r}: this sample has no such key")
+        for sample in corpus.samples
+        if sample.values.get(cluster) is None
     ]
-    clusters = {id: str(label) for id, label in labels.items()}
-    return replace(found, clusters=clusters, problems=(*found.problems, *missing))
+    return replace(found, clusters=clusters_of(corpus, cluster), problems=(*found.problems, *missing))
+
+
+def clusters_of(corpus: Corpus, cluster: str | None) -> dict[str, str]:
+    """Return the value of the key ``cluster`` of each sample by id; nothing without a key."""
+    return {} if cluster is None else {sample.id: str(sample.values.get(cluster)) for sample in corpus.samples}

@@ -196,6 +196,16 @@ def _corpus_score(
     )
 
 
+def as_listed(found: CorpusScore, metric: BaseMetric, corpus: Corpus) -> CorpusScore:
+    """Return the score of some samples of a corpus with the digests of all of them: of what a baseline compares."""
+    return replace(
+        found,
+        sample_ids=_sample_digest(corpus.samples, metric),
+        reference=_reference_digest(corpus.samples, metric),
+        inputs=_inputs(corpus.samples, metric),
+    )
+
+
 def keeps_influence(cls: type[BaseMetric]) -> bool:
     """Whether a metric's numbers by clip are influences on the score, not scores."""
     return cls.is_set_metric or issubclass(cls, CompositeMetric) or cls.influences is not BaseMetric.influences

@@ -19,6 +19,8 @@ def acceptable(gate: GateRecord) -> str:
         return f"it is {gate.verdict.status}, there is nothing to accept"
     if gate.scores is None or gate.scores.score is None or gate.recorded_by is None:
         return "it has no score to accept"
+    if gate.scores.drawn is not None:
+        return f"only {gate.scores.n} of {gate.scores.drawn.listed} samples were scored; record all: --update-baselines"
     return ""
 
 

@@ -13,6 +13,7 @@ The layout, in this order, so that a diff shows first what a reviewer looks for:
      "inputs": {"waves": "1f3a…", …},          what each clip was scored with: its prompt, values and reference
      "metric": {"name": …, "version": …, …},   identity: name, version, parameters, weights, decoder
      "noise": {"kind": "scoring", "runs": 5, "sigma": 0.01},
+     "order": "9c1f…",                         with decide = "sequential": the seed of the order of the samples
      "policy": {"abs": 0.25, "decide": "point", …}, how it was judged: a wider margin needs a reason from then on
      "recorded_by": {"manifest": "../bench/wan.vidmetrics.toml", "case": "t2v", "gate": "common.psnr"},
      "reference": "…",                         digest of the reference clips
@@ -41,6 +42,7 @@ from pytest_vidmetrics.core.policy import Policy
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.wire import Wire
 from pytest_vidmetrics.gates.digits import close, digits, rounded, step
+from pytest_vidmetrics.gates.order import seed_of
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.gates.spread import score_interval
 
@@ -80,6 +82,8 @@ class Baseline(Wire):
     interval: tuple[float, float] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     policy: Policy | None = None
+    order: str | None = None
+    """The seed of the order in which ``decide = "sequential"`` looks at the samples."""
 
     @classmethod
     def of(
@@ -105,6 +109,7 @@ class Baseline(Wire):
             interval=None if ends is None else (digits(ends[0], floor), digits(ends[1], floor)),
             environment=dict(environment or {}),
             policy=None if policy is None else replace(policy, reason=None),
+            order=seed_of(kept) if policy is not None and policy.decide == "sequential" else None,
         )
 
     @property
@@ -144,6 +149,8 @@ class Baseline(Wire):
             "recorded_by": self.recorded_by.to_json(),
             "environment": dict(self.environment),
         }
+        if self.order is not None:
+            fields["order"] = self.order
         return {**fields, "digest": seal(fields)}
 
     def same_as(self, other: Baseline) -> bool:

@@ -136,6 +136,7 @@ def _parse(tree: Any) -> Baseline:
         interval=None if interval is None else _interval(interval),
         environment={str(key): str(value) for key, value in dict(tree.get("environment") or {}).items()},
         policy=None if tree.get("policy") is None else Policy.from_wire(tree["policy"], "policy"),
+        order=None if tree.get("order") is None else _text(tree["order"], "order"),
     )
 
 

@@ -66,6 +66,8 @@ def apart(one: Verdict) -> str:
 def _recorded(gate: GateRecord) -> Scores | str:
     if gate.scores is None or gate.scores.score is None or gate.verdict.status in _INCOMPLETE:
         return f"{gate.verdict.status}: {gate.verdict.reason}"
+    if (drawn := gate.scores.drawn) is not None:
+        return f"only {gate.scores.n} of {drawn.listed} samples were scored, until the gate was sure"
     return Scores(Baseline.of(gate.scores, gate.recorded_by or _NOBODY), gate.policy)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
-from pytest_vidmetrics.core.verdict import ClipChange, Status, Verdict
+from pytest_vidmetrics.core.verdict import Status, Verdict
 from pytest_vidmetrics.core.wording import counted, interval, number, some
 from pytest_vidmetrics.gates import comparable
 from pytest_vidmetrics.gates.baseline import Baseline, contradiction
@@ -18,13 +17,13 @@ from pytest_vidmetrics.gates.comparable import no_improvement, unlike_baseline, 
 from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, regression_p, settling_size
 from pytest_vidmetrics.gates.digits import rounded
 from pytest_vidmetrics.gates.margin import Margin, blind, margin_of, modes_text, widened
+from pytest_vidmetrics.gates.sequential import look, refusal
 from pytest_vidmetrics.gates.sight import detection_limit, too_blind
 from pytest_vidmetrics.gates.stale import answered, common, differences
+from pytest_vidmetrics.gates.worst import worst_clips
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.stats.intervals import Interval
-
-_WORST = 20
 
 
 def judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None, *, looked_for: str = "") -> Verdict:
@@ -155,13 +154,19 @@ def _on_common_samples(config: MetricConfig, observed: CorpusScore, baseline: Ba
 
 def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None) -> Verdict:
     assert baseline is not None, "a gate without a baseline is MISSING"
+    policy, seen = config.policy, None
+    if policy.decide == "sequential":
+        if fault := refusal(observed.is_mean, observed.chooses):
+            return Verdict("ERROR", fault, metric=config.metric, baseline=baseline.score, now=observed.score)
+        seen = look(policy, observed, baseline)
+        observed, baseline = seen.observed, seen.recorded
     assert observed.score is not None, "an observation without a score is blocked"
-    policy = config.policy
     sign = 1.0 if observed.higher_is_better else -1.0
     harm = sign * (baseline.score - observed.score)
-    chosen = margin_of(policy, observed, baseline)
+    chosen = seen.margin if seen is not None else margin_of(policy, observed, baseline)
     margin, source = chosen.value, chosen.source
-    harms = _finite(harm_interval(observed, baseline, policy.alpha))
+    # An interval for a number of clips that was fixed before is wrong where the scores say when to stop.
+    harms = _finite(harm_interval(observed, baseline, policy.alpha)) if seen is None else None
     facts: dict[str, Any] = {
         "metric": config.metric,
         "baseline": baseline.score,
@@ -170,7 +175,7 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
         "margin": margin,
         "margin_from": source,
         "interval": (harms.low, harms.high) if harms else None,
-        "p": regression_p(observed, baseline, harms, margin),
+        "p": regression_p(observed, baseline, harms, margin) if seen is None else seen.p,
         "n": observed.n,
         "decide": policy.decide,
         "worst": worst_clips(observed, baseline),
@@ -178,13 +183,17 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
     }
     if not (math.isfinite(margin) and math.isfinite(harm)):
         return Verdict("ERROR", f"the margin is {margin} ({source}) and the harm {harm}: not finite numbers", **facts)
-    if policy.decide != "point" and harms is None:
+    if policy.decide in ("strict", "lenient") and harms is None:
         return Verdict("ERROR", f"decide = {policy.decide!r} needs at least two independent samples", **facts)
     facts["sees"] = limit = detection_limit(policy, baseline, chosen, harms)
     status = _decide(policy.decide, harm, margin, harms)
     notes = _notes(policy, observed, baseline, chosen, harms)
+    if seen is not None:
+        status, notes = seen.status(harm), (seen.note(policy), *notes)
     if text := unlike_baseline(policy, observed, baseline):
         return Verdict("ERROR", text, notes=notes, **facts)
+    if seen is not None and status == "ERROR":
+        return Verdict("ERROR", seen.undecided(harm), notes=notes, **facts)
     if status != "REGRESSED" and (fault := _less_sight(policy, observed, baseline, chosen, limit)):
         return Verdict("ERROR", fault, notes=notes, **facts)
     if status == "IMPROVED":
@@ -192,7 +201,8 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
         better = f"better by {-harm:.6g}, which is not an improvement: {why}"
         if why:
             return Verdict("ERROR" if wrong else "PASS", better, notes=notes if wrong else (better, *notes), **facts)
-    return Verdict(status, _sentence(status, harm, margin, source, harms), notes=notes, **facts)
+    sentence = _sentence(status, harm, margin, source, harms)
+    return Verdict(status, f"{sentence}: sure after {seen.text()}" if seen else sentence, notes=notes, **facts)
 
 
 def _less_sight(policy: Policy, observed: CorpusScore, baseline: Baseline, margin: Margin, limit: float | None) -> str:
@@ -257,23 +267,6 @@ def _sentence(status: Status, harm: float, margin: float, source: str, interval:
     if status == "IMPROVED":
         return f"better by {-harm:.6g}, more than the margin of {margin:.6g}; record it with --update-baselines"
     return f"within the margin of {margin:.6g} ({source})"
-
-
-def worst_clips(observed: CorpusScore, baseline: Baseline) -> tuple[ClipChange, ...]:
-    """Return the clips that got worse, worst first: by score, or by influence for a set metric."""
-    sign = 1.0 if observed.higher_is_better else -1.0
-    changes = [
-        ClipChange(id, observed.paths.get(id, ""), was, now, _bounded(sign * (was - now)))
-        for id, now in observed.samples.items()
-        if (was := baseline.samples.get(id)) is not None
-    ]
-    changes.sort(key=lambda change: (-change.harm, change.id))
-    return tuple(change for change in changes[:_WORST] if change.harm > 0)
-
-
-def _bounded(harm: float) -> float:
-    """Return a difference as a number: that of 1e308 and -1e308 has none."""
-    return max(-sys.float_info.max, min(sys.float_info.max, harm))
 
 
 def recorded(observed: CorpusScore, new: Baseline, old: Baseline | None) -> Verdict:

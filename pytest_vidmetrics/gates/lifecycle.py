@@ -124,7 +124,7 @@ class Gate:
         new = Baseline.of(
             replace(old.scores, noise_floor=observed.noise_floor), self.seat.owner, old.environment, noise, old.policy
         )
-        new = replace(new, scores=old.scores, interval=old.interval)
+        new = replace(new, scores=old.scores, interval=old.interval, order=old.order)
         verdict = Verdict(
             "CALIBRATED",
             f"the score of the baseline stays, its noise is recorded: {_noise_text(new)}",

@@ -261,7 +261,10 @@ def _policies(body: Mapping[str, Any], check: TypedTable, gates: Sequence[str]) 
             if problem := policy_fault(key, value):
                 raise check.at("gate", gate, key).error(problem)
         chosen = {key: tuple(value) if key == "allow" else value for key, value in table.items()}
-        policies[gate] = Policy(**chosen)
+        try:
+            policies[gate] = Policy(**chosen)
+        except ValueError as error:  # of two keys that do not go together
+            raise check.at("gate", gate).error(str(error)) from error
     return policies
 
 

@@ -16,7 +16,8 @@ _UNDECLARED = 1e-3
 _FAR = 5.0
 """From so many times the neutral shift on, a margin is named with what it misses."""
 
-_STRICTNESS = ("lenient", "point", "strict")
+_STRICTNESS = {"lenient": 0, "point": 1, "strict": 2, "sequential": 2}
+"""The last two pass only what is surely within the margin."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def widened(policy: Policy, observed: CorpusScore, baseline: Baseline) -> str:
     before, now = margin_of(was, observed, baseline).value, margin_of(policy, observed, baseline).value
     if now > before * (1 + 1e-9):
         return f"the margin was {number(before)} when the baseline was recorded and is {number(now)} now"
-    if _STRICTNESS.index(policy.decide) < _STRICTNESS.index(was.decide):
+    if _STRICTNESS[policy.decide] < _STRICTNESS[was.decide]:
         return f"decide was {was.decide!r} when the baseline was recorded and is {policy.decide!r} now"
     if was.sees is not None and (policy.sees is None or policy.sees > was.sees):
         now_sees = "is not given" if policy.sees is None else f"is {policy.sees:g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,8 @@ def differences(recorded: Baseline, observed: CorpusScore) -> list[str]:
     """Return what makes two scores incomparable, one line each; empty when they may be compared."""
     was = recorded.scores
     lines = _conditions(was, observed)
-    others = was.samples.keys() != observed.samples.keys() and not observed.chooses
+    same = observed.samples.keys() <= was.samples.keys() if observed.drawn else _same_ids(was, observed)
+    others = not same and not observed.chooses
     changed = _changed(was, observed)
     reference = was.reference != observed.reference
     if was.sample_ids != observed.sample_ids or others:
@@ -29,6 +30,10 @@ def differences(recorded: Baseline, observed: CorpusScore) -> list[str]:
         which = f": {some(changed, 3)}" if changed else ""
         lines.append(f"reference set: the reference clips have other content{which}")
     return lines
+
+
+def _same_ids(was: CorpusScore, now: CorpusScore) -> bool:
+    return was.samples.keys() == now.samples.keys()
 
 
 def _conditions(was: CorpusScore, now: CorpusScore) -> list[str]:
@@ -89,8 +94,8 @@ def common(recorded: Baseline, observed: CorpusScore) -> Common | None:
     if not both:
         return None
     return Common(
-        replace(recorded, scores=_of_ids(was, both)),
-        _of_ids(observed, both),
+        replace(recorded, scores=of_ids(was, both)),
+        of_ids(observed, both),
         tuple(sorted(observed.inputs.keys() - was.inputs.keys())),
         tuple(sorted(was.inputs.keys() - observed.inputs.keys())),
         tuple(changed),
@@ -106,7 +111,8 @@ def extended(recorded: Baseline, observed: CorpusScore) -> CorpusScore:
     return rounded(replace(observed, samples=samples, score=_mean(samples), clips=clips))
 
 
-def _of_ids(scores: CorpusScore, ids: list[str]) -> CorpusScore:
+def of_ids(scores: CorpusScore, ids: Sequence[str]) -> CorpusScore:
+    """Return the score of some samples, where it is the mean over the samples."""
     samples = {id: scores.samples[id] for id in ids}
     clusters = {id: scores.clusters[id] for id in ids} if scores.clusters else {}
     facts: dict[str, Any] = {"samples": samples, "clusters": clusters, "inputs": {}}
@@ -129,11 +135,11 @@ def answered(observed: CorpusScore, recorded: Baseline | None) -> tuple[CorpusSc
 
     Nothing changes for metrics that need every sample, where other samples are listed, or where none is left.
     """
-    if recorded is None or not (observed.may_miss and observed.is_mean):
+    if recorded is None or observed.drawn or not (observed.may_miss and observed.is_mean):
         return observed, recorded
     was = recorded.scores
     both = [id for id in observed.samples if id in was.samples]
     same = was.sample_ids == observed.sample_ids and was.reference == observed.reference
     if not same or not both or len(both) == len(observed.samples) == len(was.samples):
         return observed, recorded
-    return _of_ids(observed, both), replace(recorded, scores=_of_ids(was, both))
+    return of_ids(observed, both), replace(recorded, scores=of_ids(was, both))

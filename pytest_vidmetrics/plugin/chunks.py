@@ -29,7 +29,7 @@ def score_items(
     """Yield the items of this run's part. ``clips`` are those of a method: a part scores what it generates."""
     if case.scoring == "engine":
         return
-    gates = _with_parts(case, gates)
+    gates = _with_parts(case, tuple(gate for gate in gates if not run.looks_one_by_one(gate, case, clips)))
     sets = tuple(gate for gate in gates if registry.metric_class(gate.metric).is_set_metric)
     units = [(sample, tuple(g for g in gates if sample.concerns(g.metric))) for sample in corpus.samples]
     # The shard of a clip, or the number of its chunk: what decides which part scores it.

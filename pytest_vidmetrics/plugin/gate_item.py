@@ -22,6 +22,7 @@ from pytest_vidmetrics.gates.lifecycle import Gate, Settled, root_of_baseline
 from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.gates.seat import Seat
+from pytest_vidmetrics.gates.sequential import score_until_sure
 from pytest_vidmetrics.plugin.command import command_for, shown_id
 from pytest_vidmetrics.plugin.facts import Outcome
 from pytest_vidmetrics.plugin.failure import explain, properties
@@ -129,7 +130,12 @@ class GateItem(DataItem):
         members = run.members(metric, self.case)
         if self.clips is not None:
             run.generate(self.clips)
-        self.observed = score_corpus(metric, self.corpus, run.worker, cluster=self.case.cluster, members=members)
+        recorded = self.seat.find().baseline if run.looks_one_by_one(self.gate, self.case, self.clips) else None
+        if recorded is not None:
+            policy, cluster = self.gate.policy, self.case.cluster
+            self.observed = score_until_sure(metric, self.corpus, run.worker, policy, recorded, cluster)
+        else:
+            self.observed = score_corpus(metric, self.corpus, run.worker, cluster=self.case.cluster, members=members)
         if self.clips is not None:
             self.observed = self.clips.explained(self.observed)
         return gate.settle(self.observed, run.wish, noise=self._noise(run), overrule=self._overruled)

@@ -146,6 +146,15 @@ class Run:
             self._metrics[key].run_precision = self.settings.precision
         return self._metrics[key]
 
+    def looks_one_by_one(self, gate: MetricConfig, case: Case, clips: MethodClips | None) -> bool:
+        """Whether a gate scores its samples itself, one after the other until it is sure.
+
+        Not where all are scored anyway: to be recorded, to be ranked, or by other machines that do not see a gate.
+        """
+        here = case.scoring == "items" and clips is None and self.settings.part is None
+        judges = self.wish == "judge" and self.settings.calibrate is None
+        return gate.policy.decide == "sequential" and judges and here
+
     def members(self, metric: BaseMetric, case: Case) -> dict[str, BaseMetric | UnavailableError]:
         """Return the parts of a composite metric as the case configures them; nothing for another metric."""
         from pytest_vidmetrics.metrics.composite import CompositeMetric, present

@@ -92,12 +92,15 @@ def _exp(log: float) -> float:
     return math.exp(min(float(log), 700.0))
 
 
-def betting(values: ArrayLike, margin: float, *, alpha: float = 0.05, low: float = -1.0, high: float = 1.0) -> Decision:
+def betting(
+    values: ArrayLike, margin: float, *, alpha: float = 0.05, low: float = -1.0, high: float = 1.0, fewest: int = 1
+) -> Decision:
     """Decide whether the mean of ``values``, shape ``(n,)`` within ``[low, high]``, lies above or below ``margin``.
 
-    Right for any distribution and from the first difference on: each side is claimed wrongly with a chance of at most
-    ``alpha``. A gambler bets on each clip before seeing it, with a stake that follows the mean and the variance of
-    the clips before. Raises ``ValueError`` for values outside of the range, and for a margin that is not inside it.
+    Right for any distribution and from the first difference on, or from the ``fewest`` that are to be seen: each side
+    is claimed wrongly with a chance of at most ``alpha``. A gambler bets on each clip before seeing it, with a stake
+    that follows the mean and the variance of the clips before. Raises ``ValueError`` for values outside of the range,
+    and for a margin that is not inside it.
     """
     found = _checked(values)
     if not low < margin < high:
@@ -113,7 +116,7 @@ def betting(values: ArrayLike, margin: float, *, alpha: float = 0.05, low: float
         stake = gap / (square / count + gap * gap)
         up += math.log1p(min(max(stake, 0.0), _BOLDEST / (margin - low)) * (value - margin))
         down += math.log1p(max(min(stake, 0.0), -_BOLDEST / (high - margin)) * (value - margin))
-        if max(up, down) >= needed:
+        if i >= fewest and max(up, down) >= needed:
             return Decision("above" if up > down else "below", i, _exp(max(up, down)))
         # Welford's update: the mean and the sum of squared deviations so far.
         count += 1.0
