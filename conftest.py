@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # huggingface_hub reads these once, at import; no test may look for a network.
@@ -30,3 +33,20 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _what_a_test_registers_ends_with_it() -> Iterator[None]:
+    """Remove the metrics and datasets that the conftest files of inner runs, which share this process, leave behind."""
+    before = {name for registry in _registries() for name in registry}
+    yield
+    for registry in _registries():
+        for name, registered in list(registry.items()):
+            if name not in before and not registered.__module__.startswith("pytest_vidmetrics."):
+                del registry[name]
+
+
+def _registries() -> list[dict[str, type]]:
+    # Looked up and not imported: tests of an idle run see what it imports.
+    modules = ("pytest_vidmetrics.metrics.registry", "pytest_vidmetrics.datasets.base")
+    return [sys.modules[name]._registry for name in modules if name in sys.modules]
