@@ -19,6 +19,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for variable in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
     os.environ.pop(variable, None)
 
+# Modules that are imported while tests are collected are compiled once and kept: a process that a test starts loads
+# them in half the time. What a test writes is never kept: a module that is written twice in one second would be taken
+# for the first one.
+sys.dont_write_bytecode = False
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
 # What a busy machine takes longer for is not wrong: no test fails by the clock.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -27,10 +33,11 @@ pytest_plugins = ["pytester"]
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was imported out of garbage collection.
+    """Keep what was imported out of garbage collection, and what tests import out of the compiled modules.
 
     Runs of pytest inside a test collect several times each, and 0.2 s of every collection are torch's objects.
     """
+    sys.dont_write_bytecode = True
     gc.collect()
     gc.freeze()
 

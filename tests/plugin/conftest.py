@@ -45,7 +45,8 @@ metrics = ["common.psnr", "vbench.temporal_flickering"]
 [case.demo.gate.default]
 abs = 0.001
 """
-PLAIN = ("-p", "no:randomly", "-p", "no:hypothesispytest")
+# None decides anything here; anyio's costs every process of a run the import of trio.
+PLAIN = ("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:anyio")
 
 
 @dataclass
