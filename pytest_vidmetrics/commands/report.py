@@ -62,9 +62,10 @@ def _write(args: argparse.Namespace, budget: float) -> None:
     from pytest_vidmetrics.engine.store import FileStore
     from pytest_vidmetrics.gates.record import read_record
     from pytest_vidmetrics.report.build import write_report
+    from pytest_vidmetrics.report.clips import clips_beside
     from pytest_vidmetrics.report.kept import Kept
     from pytest_vidmetrics.report.summary import summary_of
-    from pytest_vidmetrics.report.view import clips_beside, view
+    from pytest_vidmetrics.report.view import view
 
     record = read_record(args.record)
     if args.output.suffix.lower() == ".md":

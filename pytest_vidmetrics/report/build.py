@@ -94,13 +94,11 @@ def _curves(
         return {}
     found: dict[int, Sequence[Curve]] = {}
     for i, (clip, entries) in enumerate(zip(seen.clips, media.entries, strict=True)):
-        frames = len(entries.get("candidate", {}).get("times", ()))
-        if not frames:
-            continue
         curves = [
             curve
             for score in clip.scores
-            if (kept := details(gates[seen.gates[score.gate].id], clip.id)) is not None
+            if (frames := len(entries.get(seen.gates[score.gate].side, {}).get("times", ())))
+            and (kept := details(gates[seen.gates[score.gate].id], clip.id)) is not None
             for curve in curves_of(score.gate, kept, frames)
         ]
         if curves:

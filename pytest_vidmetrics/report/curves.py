@@ -9,7 +9,7 @@ from typing import Any
 
 _MOST = 3
 """Curves of one gate and clip; some metrics keep many lists."""
-_LABELS = {"per_frame": "each frame", "frame_results": "each frame"}
+_LABELS = {"per_frame": "each frame", "frame_results": "each frame", "per_pair_mae": "each frame from the one before"}
 _EVERY_SECOND = frozenset({"pair_differences"})
 """Lists with one value for each frame between two others: the frames 1, 3, 5 and so on."""
 _HARM = frozenset({"pair_differences", "per_pair_mae"})

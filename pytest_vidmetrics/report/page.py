@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -24,6 +25,7 @@ from pytest_vidmetrics.report.view import NOT_JUDGED, GateView, RunView
 
 SCRIPTS = ("data.js", "side.js", "player.js", "curves.js", "clips.js", "approve.js", "main.js")
 STYLES = ("report.css",)
+_PARTS = re.compile(r"[^._/:@\-]{1,24}[._/:@\-]*|[._/:@\-]+")
 _UNJUDGED = (
     ("ERROR", "Errors: no verdict could be reached"),
     ("UNAVAILABLE", "Unavailable: weights or a library are missing here"),
@@ -77,6 +79,7 @@ def page(
 def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], record: str) -> dict[str, Any]:
     """Return what the scripts read, as short as it goes: there may be ten thousand clips."""
     cases = list(dict.fromkeys(clip.case for clip in run.clips))
+    prefix = f"{run.subject}::"
     shown = {
         i: entries for i, entries in enumerate(media.entries) if any(one["kind"] != "none" for one in entries.values())
     }
@@ -88,7 +91,7 @@ def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], rec
     return {
         "record": record,
         "sides": run.sides,
-        "cases": cases,
+        "cases": [case.removeprefix(prefix) for case in cases],
         "gates": [
             {
                 "id": gate.id,
@@ -97,6 +100,8 @@ def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], rec
                 "status": gate.verdict.status,
                 "sign": 1 if gate.higher_is_better else -1,
                 "red": gate.is_red,
+                "set": gate.is_set,
+                "side": gate.side,
             }
             for gate in run.gates
         ],
@@ -173,9 +178,14 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=number, signed=signed, pretty=_pretty)
+    made.filters.update(number=number, signed=signed, pretty=_pretty, breakable=_breakable)
     made.globals.update(percent=percent)
     return made
+
+
+def _breakable(text: str) -> Markup:
+    """Return a name that may be broken behind its signs, and a long word without any where it must."""
+    return Markup("<wbr>").join(_PARTS.findall(text))
 
 
 def _pretty(value: Any) -> str:

@@ -13,7 +13,7 @@ from pytest_vidmetrics.core.errors import MediaError, VidmetricsError
 from pytest_vidmetrics.core.processors import available
 from pytest_vidmetrics.media.preview import Preview, copied, encoded, plays_everywhere, sound_only, still
 from pytest_vidmetrics.media.sound_picture import picture_of
-from pytest_vidmetrics.report.view import ClipView
+from pytest_vidmetrics.report.clips import ClipView
 
 MOST_PLAYED = 24
 """Clips with a player; a person looks at fewer, and each takes about a second per side to make."""

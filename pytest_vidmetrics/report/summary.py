@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from pytest_vidmetrics.report.clips import ClipView
 from pytest_vidmetrics.report.numbers import number, percent, signed
-from pytest_vidmetrics.report.view import NOT_JUDGED, ClipView, GateView, RunView
+from pytest_vidmetrics.report.view import NOT_JUDGED, GateView, RunView
 
 LIMIT = 60 * 1024
 """Bytes. A comment may have 65,536 characters."""

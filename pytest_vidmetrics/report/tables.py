@@ -21,9 +21,9 @@ class Table:
 
 def rankings(record: RunRecord) -> list[Table]:
     """Return a table for each ranking of methods, or the reason why there is none."""
-    tables = []
+    tables, several = [], len({one.case for one in record.rankings}) > 1
     for one in record.rankings:
-        title = f"Ranking of {one.case} by {one.gate}"
+        title = f"Ranking of {one.case} by {one.gate}" if several else f"Ranking by {one.gate}"
         if one.reason or not one.rows:
             tables.append(Table(title, (), (), (f"not ranked: {one.reason}",)))
             continue

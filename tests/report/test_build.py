@@ -19,7 +19,8 @@ import pytest
 
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.scores import Problem
-from pytest_vidmetrics.gates.record import write_record
+from pytest_vidmetrics.gates.rank_report import RankReport
+from pytest_vidmetrics.gates.record import RunRecord, write_record
 from pytest_vidmetrics.report import build, page
 from pytest_vidmetrics.report.build import write_report
 from tests.support.media_clips import gray_ramp, write_video
@@ -214,6 +215,29 @@ def test_curves_come_from_what_the_store_kept(tmp_path):
         {**curve, "name": "to previous", "first": 1, "values": [1.0, 2.0, 3.0, 4.0, 5.0]},
         {**curve, "name": "pair differences", "first": 1, "step": 2, "high_is_bad": True, "values": [9.0, 8.0]},
     ]
+
+
+def test_curves_of_a_method_are_those_of_its_own_clip(tmp_path):
+    files = clips(tmp_path, "pq")
+    cases = {"b::i2v::p": {"x": files["p"]}, "b::i2v::q": {"x": files["q"]}}
+    gates = tuple(gate("m", {"x": 1.0}, {"x": 2.0}, case=case) for case in cases)
+    run = RunRecord(gates, cases=cases, rankings=(RankReport("b::i2v", "m", reason="too few"),))
+    found = written(tmp_path, run, details=lambda one, _: {"per_frame": [float("p::m" in one.gate)] * 6}).data
+    assert found["sides"] == ["p", "q", "reference"]
+    assert [(one["gate"], one["values"][0]) for one in found["curves"]["0"]] == [(0, 1.0), (1, 0.0)]
+    assert [one["side"] for one in found["gates"]] == ["p", "q"]
+    assert len(found["media"]["0"]) == 3
+
+
+def test_names_may_break_behind_their_signs_and_long_words_anywhere(tmp_path):
+    label = f"vbench.temporal_flickering{'x' * 60}"
+    write_report(tmp_path / "r.html", record([gate(label, {"x": 1.0}, {})]), tmp_path, record_name="r")
+    text = (tmp_path / "r.html").read_text("utf-8")
+    shown = re.search(r'<th scope="row">(.*?)</th>', text)
+    assert shown is not None
+    assert shown[1].startswith("vbench.<wbr>temporal_<wbr>flickeringxxxx")
+    assert shown[1].replace("<wbr>", "") == label
+    assert max(map(len, shown[1].split("<wbr>"))) <= 24
 
 
 def test_a_folder_has_relative_links_and_can_be_moved(tmp_path):

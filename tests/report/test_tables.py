@@ -29,11 +29,15 @@ def page(folder: Path, run: RunRecord, **others: RunRecord) -> Read:
 def test_a_ranking_has_a_row_a_method(tmp_path: Path) -> None:
     run = replace(record([gate("common.psnr", {"x": 35.0}, {"x": 36.7})]), rankings=(RANKED, LOST))
     found = page(tmp_path, run)
-    assert f"Ranking of {CASE} by common.psnr" in found.text
+    assert "Ranking by common.psnr" in found.text
+    assert CASE in found.text
     assert HOSTILE in found.text
     assert "higher is better; methods that are not told apart" in found.text
     assert "not ranked: ltx: no sample was scored" in found.text
     assert read_record(tmp_path / "r.html").rankings == (RANKED, LOST)
+    # Rankings of several cases say whose they are.
+    several = replace(run, rankings=(RANKED, replace(LOST, case="b::other")))
+    assert f"Ranking of {CASE} by common.psnr" in page(tmp_path, several).text
 
 
 def test_another_run_stands_beside_with_the_doubt(tmp_path: Path) -> None:

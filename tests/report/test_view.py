@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_vidmetrics.core.scores import Problem
 from pytest_vidmetrics.core.verdict import Verdict
+from pytest_vidmetrics.gates.rank_report import RankReport
+from pytest_vidmetrics.gates.record import RunRecord
 from pytest_vidmetrics.report.numbers import number, percent, plot_of, signed
 from pytest_vidmetrics.report.view import view
 from tests.support.run_records import CASE, gate, record
@@ -73,6 +77,38 @@ def test_files_and_prompts_are_those_of_the_case():
     assert seen.sides == ("candidate", "reference", "before")
     # A record that lists no files knows the candidates all the same.
     assert view(record([gate("m", {"x": 1.0}, {})])).clips[0].files == {"candidate": "clips/x.mp4"}
+
+
+def test_methods_that_are_ranked_share_a_row_with_a_side_each_and_the_best_one_first():
+    """One clip of each method, the reference once, and the clips of another run beside those of each method."""
+
+    def clips(folder: str) -> dict[str, dict[str, dict[str, str]]]:
+        return {
+            f"b.toml::i2v::{method}": {"x.s0": {"video": f"{folder}/{method}.mp4", "reference": "ref/x.mp4"}}
+            for method in ("alpha", "wan", "reference")
+        }
+
+    gates = [
+        gate("m", {"x.s0": 1.0}, {"x.s0": 2.0 if method == "wan" else 1.0}, case=f"b.toml::i2v::{method}")
+        for method in ("alpha", "wan", "reference")
+    ]
+    ranked = RankReport("b.toml::i2v", "m", result={"methods": [{"method": "wan"}, {"method": "alpha"}]})
+    run = RunRecord(tuple(gates), cases=clips("new"), rankings=(ranked,))
+    seen = view(run, {"before": RunRecord((), cases={"b.toml::i2v::wan": clips("old")["b.toml::i2v::wan"]})})
+    (clip,) = seen.clips
+    assert (clip.id, clip.case) == ("x.s0", "b.toml::i2v")
+    assert seen.sides == ("wan", "alpha", "method reference", "reference", "wan (before)")
+    assert clip.files == {
+        "alpha": "new/alpha.mp4",
+        "wan": "new/wan.mp4",
+        "method reference": "new/reference.mp4",
+        "reference": "ref/x.mp4",
+        "wan (before)": "old/wan.mp4",
+    }
+    assert clip.worst is not None
+    assert seen.gates[clip.worst.gate].side == "wan"
+    # Without a ranking they are cases like others.
+    assert {one.case for one in view(replace(run, rankings=())).clips} == set(run.cases)
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,12 @@ class Clips {
     button.type = "button";
     button.dataset.clip = clip.index;
     if (clip === this.open) button.setAttribute("aria-current", "true");
-    button.append(element("span", "name", clip.key));
+    button.append(named("span", "name", clip.key));
     if (clip.prompt) button.append(element("span", "prompt", clip.prompt.slice(0, 200)));
     const worst = this.worst(clip);
     if (clip.problems.length) button.append(element("span", "harm worse", clip.problems[0]));
-    else if (worst) button.append(element("span", "harm", this.describe(worst)));
+    else if (worst && worst.harm > 0) button.append(element("span", "harm", this.describe(worst)));
+    else if (worst) button.append(element("span", "harm", "not worse"));
     const item = element("li");
     item.append(button);
     return item;
@@ -73,13 +74,16 @@ class Clips {
   /** Return the score that got worst of those in red gates, else of all. */
   worst(clip) {
     const chosen = clip.scores.filter((one) => one.harm !== null && (this.gate === null || one.gate === this.gate));
-    const weight = (one) => (one.harm / (largest[one.gate] || 1)) * (run.gates[one.gate].red ? 2 : 1);
+    const weight = (one) => {
+      const gate = run.gates[one.gate];
+      return (one.harm / (largest[one.gate] || 1)) * (gate.red ? 2 : 1) * (gate.set ? 0.5 : 1);
+    };
     return chosen.reduce((found, one) => (found && weight(found) >= weight(one) ? found : one), null);
   }
 
   describe(score) {
     const gate = run.gates[score.gate];
-    return `${gate.label}: ${digits(score.was)} → ${digits(score.now)} ${gate.unit}`;
+    return `${nameOf(gate)}: ${digits(score.was)} → ${digits(score.now)} ${gate.unit}`;
   }
 
   mark(clip) {

@@ -33,11 +33,13 @@ class Curves {
     this.worst = null;
   }
 
-  show(clip) {
+  /** Show the curves of the sides that are seen; those of a single candidate also beside other files. */
+  show(clip, sides) {
     this.charts = [];
     this.worst = null;
-    find("curves").replaceChildren(...clip.curves.map((curve) => this.curve(curve)));
-    const sounds = run.sides.flatMap((side) => {
+    const seen = clip.curves.filter((curve) => sides.includes(run.gates[curve.gate].side));
+    find("curves").replaceChildren(...(seen.length ? seen : clip.curves).map((curve) => this.curve(curve)));
+    const sounds = sides.flatMap((side) => {
       const entry = clip.media[side];
       return entry && entry.sound ? [this.sound(side, entry.sound)] : [];
     });

@@ -24,6 +24,14 @@ function element(name, className, text) {
   return made;
 }
 
+/** Return a new element with a name that may be broken behind its signs. */
+function named(tag, className, text) {
+  const made = element(tag, className);
+  const parts = text.match(/[^._/:@-]{1,24}[._/:@-]*|[._/:@-]+/g) || [];
+  made.append(...parts.flatMap((part, i) => (i ? [element("wbr"), part] : [part])));
+  return made;
+}
+
 function svgElement(name, attributes) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -34,6 +42,11 @@ function svgElement(name, attributes) {
 function digits(value) {
   if (value === null || value === undefined) return "–";
   return String(Number(value.toPrecision(5))).replace("-", "−");
+}
+
+/** Return what the values of a gate are called: those of a set are what each clip adds to the score. */
+function nameOf(gate) {
+  return gate.set ? `${gate.label} (influence)` : gate.label;
 }
 
 function clamp(value, low, high) {

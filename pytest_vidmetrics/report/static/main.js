@@ -16,18 +16,19 @@ function start() {
     find("clip-prompt").textContent = clip.prompt;
     find("clip-problems").replaceChildren(...clip.problems.map((text) => element("li", "", text)));
     sides = run.sides.filter((side) => clip.files[run.sides.indexOf(side)]);
-    const left = sides.includes(state.a) ? state.a : sides[0];
-    const right = sides.includes(state.b) ? state.b : sides.find((side) => side !== left);
+    const worst = list.worst(clip);
+    const first = worst && worst.harm > 0 ? run.gates[worst.gate].side : sides[0];
+    const left = [state.a, first].find((side) => sides.includes(side)) ?? sides[0];
+    const right = [state.b, "reference", ...sides].find((side) => side !== left && sides.includes(side));
     choose(left, right);
-    curves.show(clip);
     scores();
-    const first = curves.worst === null ? 0 : curves.worst;
+    const worstFrame = curves.worst === null ? 0 : curves.worst;
     player.offset = Number.parseInt(state.offset, 10) || 0;
     player.setMode(["wipe", "difference", "flicker"].includes(state.mode) && right ? state.mode : "side");
     player.setWipe(clamp(Number.parseFloat(state.wipe ?? "50") || 0, 0, 100));
     player.setGain(["1", "2", "8", "16"].includes(state.gain) ? state.gain : "4");
     const frame = Number.parseInt(state.frame, 10);
-    player.seek(Number.isNaN(frame) ? first : frame);
+    player.seek(Number.isNaN(frame) ? worstFrame : frame);
     say(`${clip.key} is open.`);
   }
 
@@ -40,6 +41,7 @@ function start() {
     player.show(view(left), right ? view(right) : ["", null, ""]);
     player.left = left;
     player.right = right;
+    curves.show(clip, [left, right]);
     const audible = [left, right].some((side) => side && clip.media[side]?.sound);
     find("sound-box").hidden = !audible;
     find("sound").value = "";
@@ -56,7 +58,7 @@ function start() {
       ...clip.scores.map((score) => {
         const gate = run.gates[score.gate];
         const row = element("tr");
-        const head = element("th", "", gate.label);
+        const head = named("th", "", nameOf(gate));
         head.scope = "row";
         const harm = element("td", score.harm > 0 ? "num worse" : "num", digits(score.harm));
         row.append(head, element("td", "num", digits(score.was)), element("td", "num", digits(score.now)), harm);
