@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.hashing import digest_json
@@ -14,6 +14,7 @@ from pytest_vidmetrics.engine import memory
 from pytest_vidmetrics.engine.faults import fault
 from pytest_vidmetrics.engine.identity import identity_of, weights_of
 from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.declared import networks_of
 
 Instance = Callable[[BaseMetric], BaseMetric]
@@ -45,11 +46,26 @@ class ReadyMetrics:
         if key not in self._loaded:
             found = (self._instance(metric) if self._instance else metric).to(device)
             found.run_precision = precision
-            found.setup()
+            with shared.using(metric.name):
+                found.setup()
             if self._compile:
                 _compile(found)
             self._loaded[key] = found
         return self._loaded[key]
+
+    def make_room(self, device: str, keep: Container[str]) -> bool:
+        """Forget the networks that only other metrics than those named use; return whether there were any.
+
+        They are loaded again when one of these metrics is asked for.
+        """
+        dropped = {id(network) for network in shared.drop(device, keep)}
+        for key, metric in list(self._loaded.items()):
+            held = [name for name, _ in networks_of(type(metric)) if id(vars(metric).get(name)) in dropped]
+            for attribute in held:
+                del vars(metric)[attribute]
+            if held:
+                del self._loaded[key]
+        return bool(dropped)
 
     def broken(self, metric: BaseMetric) -> MetricResult | None:
         """Return why a metric could not be set up before, if so."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from pytest_vidmetrics.engine.threads import fitting_threads
 from pytest_vidmetrics.engine.values import source_of
 from pytest_vidmetrics.engine.work import Counts, Job, Loaded, Outcome, Plan, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
-from pytest_vidmetrics.networks.shared import sample_scope
+from pytest_vidmetrics.networks.shared import company, sample_scope, using
 
 if TYPE_CHECKING:
     pass
@@ -257,22 +257,39 @@ class EvalWorker:
         """Return the metric set up, or why it cannot be."""
         if (problem := self._ready.broken(metric)) is not None:
             return problem
-        try:
-            return self.load(metric)
-        except BaseException as error:  # weights that do not fit, sys.exit(): the fault of this metric alone
-            self._raise_if_over(error)
-            problem = self._ready.give_up(metric, error)
+        while True:
+            try:
+                return self.load(metric)
+            except BaseException as error:  # weights that do not fit, sys.exit(): the fault of this metric alone
+                self._raise_if_over(error)
+                problem, ran_out = self._ready.give_up(metric, error), memory.ran_out(error)
+            memory.release(self.device)
+            if not ran_out or not (self._make_room(company() | {metric.name}) or self._make_room({metric.name})):
+                return problem
+
+    def _make_room(self, keep: Container[str]) -> bool:
+        """Unload the networks of other metrics, where there are any: those of earlier cases, or all but one."""
+        found = self._ready.make_room(self.device, keep)
         memory.release(self.device)
-        return problem
+        return found
 
     def _attempts(self, metric: BaseMetric, plan: Plan, clips: Mapping[str, HeldClip]) -> tuple[Outcome, set[str]]:
-        """Return a metric's outcome and the undeclared keys it saw; without memory, try again in smaller chunks."""
-        for attempt in range(memory.RETRIES + 1):
+        """Return a metric's outcome and the undeclared keys it saw.
+
+        Without memory, try again: without the networks that this sample does not need, then in smaller chunks, then
+        without any other network.
+        """
+        attempt = 0
+        while True:
             outcome, undeclared, ran_out = self._attempt(metric, plan, clips)
-            if not ran_out or not (memory.halve(metric) or attempt == 0):
-                break
-            memory.release(self.device)
-        return outcome, undeclared
+            if not ran_out:
+                return outcome, undeclared
+            if self._make_room(company() | {metric.name}):
+                continue
+            smaller = memory.halve(metric)
+            if attempt == memory.RETRIES or not (smaller or attempt == 0 or self._make_room({metric.name})):
+                return outcome, undeclared
+            attempt += 1
 
     def _attempt(self, metric: BaseMetric, plan: Plan, clips: Mapping[str, HeldClip]) -> tuple[Outcome, set[str], bool]:
         """Return an outcome, the undeclared keys that the metric saw, and whether the device ran out of memory."""
@@ -281,7 +298,8 @@ class EvalWorker:
         ran_out = False
         try:
             sample = handed.sample(clips)
-            outcome = self._compute(metric, sample)
+            with using(metric.name):
+                outcome = self._compute(metric, sample)
             undeclared = sample.undeclared
         except BaseException as error:  # the one place where a metric's fault ends
             self._raise_if_over(error)

@@ -50,7 +50,7 @@ def refusing(name: str, files: Sequence[Weights], paths: Sequence[Path]) -> Iter
         if changed:
             raise UnavailableError(f"{changed[0]} changed while it was read: run again")
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RuntimeError) as error:
-        if _of_the_device(error):
+        if of_the_device(error):
             raise
         fault = f"the tensor {error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
         held = f"; {_held(paths)}" if isinstance(error, KeyError) else ""
@@ -70,7 +70,8 @@ def _state(path: Path) -> tuple[int, int] | None:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _of_the_device(error: Exception) -> bool:
+def of_the_device(error: Exception) -> bool:
+    """Whether an error is about a device, its memory or its faults, and not about the files that were read."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_vidmetrics.core.devices import spelled
@@ -46,6 +46,7 @@ forwards: Counter[Hashable] = Counter()
 """How often each forward pass was computed, by key."""
 
 _instances: dict[Hashable, Any] = {}
+_users: dict[Hashable, set[str]] = {}
 _tables: dict[Hashable, Any] = {}
 _building: dict[Hashable, threading.Lock] = {}
 _guard = threading.Lock()
@@ -57,7 +58,8 @@ def load(name: str, device: object, build: Callable[[], T], *variant: Hashable) 
     """Return the network ``name`` on ``device``, built by the first caller.
 
     ``variant`` is whatever else tells two networks apart: weights, layers, dtype. The network is shared: callers
-    must not change it. A provider (see :func:`add_provider`) goes before ``build``.
+    must not change it. A provider (see :func:`add_provider`) goes before ``build``. Who asks inside of :func:`using`
+    is noted for :func:`drop`.
     """
     where = spelled(device)
     key = (name, where, *variant)
@@ -68,6 +70,8 @@ def load(name: str, device: object, build: Callable[[], T], *variant: Hashable) 
             given = next((found for ask in _providers if (found := ask(name, where)) is not None), None)
             _instances[key] = build() if given is None else given
             loads[key] += 1
+        with _guard:
+            _users.setdefault(key, set()).add(getattr(_scope, "user", ""))
         instance: T = _instances[key]
     return instance
 
@@ -145,6 +149,35 @@ def company() -> frozenset[str]:
     return found
 
 
+@contextlib.contextmanager
+def using(user: str) -> Iterator[None]:
+    """Note ``user``, the name of a metric, with every network that this thread asks for until the block ends."""
+    outer = getattr(_scope, "user", "")
+    _scope.user = user
+    try:
+        yield
+    finally:
+        _scope.user = outer
+
+
+def drop(device: object, keep: Container[str]) -> list[Any]:
+    """Forget the networks on a device that only users beside ``keep`` asked for, and return them.
+
+    What was asked for outside of :func:`using` stays.
+    """
+    where = spelled(device)
+    with _guard:
+        idle = [
+            key
+            for key, users in _users.items()
+            if isinstance(key, tuple) and key[1] == where and not any(user == "" or user in keep for user in users)
+        ]
+        for key in idle:
+            del _users[key]
+            _building.pop(key, None)
+        return [_instances.pop(key) for key in idle]
+
+
 def add_provider(provider: Provider) -> None:
     """Let ``provider`` supply networks instead of their builders, in the order of the calls."""
     _providers.append(provider)
@@ -159,5 +192,6 @@ def clear() -> None:
     """Forget every network and constant, so that their memory is freed when the metrics that use them are gone."""
     with _guard:
         _instances.clear()
+        _users.clear()
         _tables.clear()
         _building.clear()

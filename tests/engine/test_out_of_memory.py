@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from pytest_vidmetrics.engine.store import MemoryStore
 from pytest_vidmetrics.engine.work import Job, Unit
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.declared import Network
 
 FULL = torch.OutOfMemoryError("CUDA out of memory: a stand-in")
 STICKY = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
@@ -165,3 +168,80 @@ def test_without_another_worker_the_call_ends() -> None:
     with pytest.raises(DeviceLostError, match="cannot be used any more"):
         drain(VideoPool(workers[0].prepare, iter(jobs)), workers)
     assert threading.active_count() == before
+
+
+class Net:
+    """A network: all that matters is whether it is still there."""
+
+
+class Held(BaseMetric):
+    """Keeps a network that it loads for the first clip, as metrics do that declare one."""
+
+    requires_reference = False
+    _network: Network[Net] = Network("net-of-tests", "tests.engine.test_out_of_memory:Net")
+
+    def __init__(self, name: str = "held", loader: Callable[[], Net] = Net) -> None:
+        self.name, self.loader = name, loader
+
+    def params(self) -> dict[str, Any]:
+        return {}
+
+    def setup(self) -> None:
+        self._network = shared.load(self.name, "cpu", self.loader)
+
+    def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+        assert self._network
+        return MetricResult(self.name, float(sample["video"].mean()))
+
+
+def room_for_one(others: list[weakref.ref[Net]]) -> Callable[[], Net]:
+    """Return a loader that finds no memory while another network is there."""
+
+    def load() -> Net:
+        if any(other() is not None for other in others):
+            raise FULL
+        found = Net()
+        others.append(weakref.ref(found))
+        return found
+
+    return load
+
+
+@pytest.fixture
+def _no_networks() -> Iterator[None]:
+    shared.clear()
+    yield
+    shared.clear()
+
+
+@pytest.mark.usefixtures("_no_networks")
+@pytest.mark.parametrize("in_setup", [True, False])
+def test_a_network_that_does_not_fit_takes_the_place_of_one_of_earlier_clips(in_setup: bool) -> None:
+    there: list[weakref.ref[Net]] = []
+
+    class Late(Held):
+        def setup(self) -> None:
+            if in_setup:
+                super().setup()
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            return MetricResult(self.name, float(shared.load(self.name, "cpu", self.loader) is not None))
+
+    first, second = Held("first", room_for_one(there)), Late("second", room_for_one(there))
+    worker = EvalWorker(MemoryStore())
+    assert scored(worker, first).score == 1.0
+    assert scored(worker, second).score == 1.0
+    assert [one() is None for one in there] == [True, False]
+    assert scored(worker, first, 0).score == 0.0, "it is loaded again when it is asked for"
+    assert len(there) == 3
+
+
+@pytest.mark.usefixtures("_no_networks")
+def test_the_networks_of_a_clip_take_turns_and_those_of_a_script_stay() -> None:
+    there: list[weakref.ref[Net]] = []
+    mine = shared.load("mine", "cpu", Net)
+    loader = room_for_one(there)
+    outcomes = EvalWorker(MemoryStore()).fill(clip(255), [Held("first", loader), Held("second", loader)])
+    assert [one.result.score for one in outcomes if one.result] == [1.0, 1.0]
+    assert [one() is None for one in there] == [True, False]
+    assert shared.load("mine", "cpu", Net) is mine

@@ -14,7 +14,7 @@ import torch
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.networks import shared
-from pytest_vidmetrics.networks.qwen import chat, frames, pixels, sizes
+from pytest_vidmetrics.networks.qwen import chat, checkpoint, frames, pixels, sizes
 from pytest_vidmetrics.networks.qwen.checkpoint import Qwen, load
 from pytest_vidmetrics.networks.qwen.decode import Decoding
 from pytest_vidmetrics.networks.qwen.positions import positions
@@ -186,6 +186,15 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     folder = tiny_vl(tmp_path / "other", keys)
     with pytest.raises(UnavailableError, match="can be read"):
         load(Weights("other", str(folder)), "cpu", "float32", "sdpa")
+
+
+def test_memory_that_runs_out_is_not_the_checkpoints_fault(vl_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory: a stand-in")
+
+    monkeypatch.setattr(checkpoint, "_load_model", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        load(Weights("full", str(vl_folder)), "cpu", "float32", "sdpa")
 
 
 def test_settings_of_generation_come_from_the_checkpoint(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableEr
 from pytest_vidmetrics.core.weights import Weights, resolve
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.loading import of_the_device
 from pytest_vidmetrics.networks.qwen import chat
 from pytest_vidmetrics.networks.qwen.decode import Answer, Decoding, decode
 from pytest_vidmetrics.networks.qwen.pixels import MERGE, PAIR, PATCH, Seen
@@ -215,6 +216,8 @@ def load(
         try:
             return Qwen(folder, device, dtype, attention)
         except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
+            if of_the_device(error):
+                raise
             raise UnavailableError(f"{folder} is not a Qwen2.5-VL or Qwen2.5-Omni that can be read: {error}") from error
 
     return shared.load("qwen", device, build, str(folder), dtype, attention)
