@@ -24,14 +24,19 @@ def scoring_noise(
 ) -> Noise:
     """Score the same clips ``runs`` times from scratch: the noise of the metric on this machine.
 
-    Nothing is read from or written to the result store. Raises
+    Nothing is read from or written to the result store. A metric whose noise only shows between processes
+    (``noise_between_processes``) is scored in a new one each time. Raises
     :class:`~pytest_vidmetrics.core.errors.VidmetricsError` when a run gives no score.
     """
+    from pytest_vidmetrics.engine.other_process import score_in_another
     from pytest_vidmetrics.engine.store import MemoryStore
 
     scores: list[float] = []
     for run in range(runs):
-        found = score_corpus(metric, corpus, worker.sibling(MemoryStore()), members=members)
+        if metric.noise_between_processes:
+            found = score_in_another(metric, corpus, worker)
+        else:
+            found = score_corpus(metric, corpus, worker.sibling(MemoryStore()), members=members)
         scores.append(_score(found, f"run {run + 1}"))
     return _noise(scores, "scoring")
 

@@ -28,6 +28,7 @@ class AskedMetric(BaseMetric):
     published: ClassVar[Weights]
     backbone: ClassVar[str | None] = "qwen"
     needs_gpu: ClassVar[bool] = True
+    noise_between_processes: ClassVar[bool] = True
     dependencies: ClassVar[tuple[str, ...]] = ("transformers", "jinja2")
 
     model_name: str

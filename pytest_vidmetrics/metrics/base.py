@@ -43,6 +43,8 @@ class BaseMetric:
     - ``binary``: the per-sample score is 0 or 1.
     - ``version``: changes whenever the same input may give another score.
     - ``noise_floor``: differences up to this much between machines are noise (``noise_source`` says who measured).
+    - ``noise_between_processes``: scored twice by one process it is the same; ``--vidmetrics-calibrate`` starts a new
+      process for each run.
     - ``neutral_shift``: how far changes that make nothing worse move the score; the default margin of its gates.
     - ``compares``: in what ``video`` and ``reference`` have to be alike where a metric reads both, see
       :data:`~pytest_vidmetrics.core.clips.KINDS`. All, for a metric that lays frame beside frame; a set metric reads
@@ -74,6 +76,7 @@ class BaseMetric:
     binary: ClassVar[bool] = False
     noise_floor: ClassVar[float] = 0.0
     noise_source: ClassVar[str] = ""
+    noise_between_processes: ClassVar[bool] = False
     neutral_shift: ClassVar[NeutralShift | None] = None
     compares: ClassVar[tuple[Kind, ...]] = KINDS
     max_missing: float = 0.0

@@ -88,7 +88,7 @@ def verdict(winner: str, **others: str) -> Play:
     return says(json.dumps({**reasons, "winner": winner}), **others)
 
 
-def brightest(handler: Handler, body: Mapping[str, Any]) -> None:
+def brightest(handler: Handler, body: Mapping[str, Any], **others: str) -> None:
     """Prefer the clip whose first frame is brighter, wherever it stands: a judge without position bias."""
     import base64
     import io
@@ -101,7 +101,7 @@ def brightest(handler: Handler, body: Mapping[str, Any]) -> None:
         ImageStat.Stat(Image.open(io.BytesIO(base64.b64decode(url.split(",", 1)[1]))).convert("L")).mean[0]
         for url in (pictures[0], pictures[half])
     ]
-    verdict("video_1" if light[0] > light[1] else "video_2")(handler, body)
+    verdict("video_1" if light[0] > light[1] else "video_2", **others)(handler, body)
 
 
 def refuses(status: int, text: str = "no", **headers: str) -> Play:
