@@ -34,6 +34,10 @@ class StoreError(VidmetricsError):
     """The result store cannot be written or holds something that is not a result."""
 
 
+class ContentError(VidmetricsError):
+    """A file has other content than the digest index says, though nothing else of it changed."""
+
+
 class UnavailableError(VidmetricsError):
     """Weights or a library are missing. The message says which and the command that gets them."""
 

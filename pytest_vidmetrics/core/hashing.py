@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
-_digests: dict[tuple[str, int, int, int], str] = {}
+_digests: dict[tuple[str, int, int, int, int], str] = {}
 
 
 def canonical_json(value: Any) -> str:
@@ -25,7 +25,7 @@ def digest_json(value: Any) -> str:
 def digest_file(path: str | os.PathLike[str]) -> str:
     """Return the sha256 of a file's bytes, or of a folder's names and bytes.
 
-    Read once per process: a file whose size, inode and modification time in nanoseconds are unchanged is not
+    Read once per process: a file whose size, inode, modification and change time in nanoseconds are unchanged is not
     read again by the same process. Nothing is remembered between processes.
     """
     where = Path(path)
@@ -33,7 +33,7 @@ def digest_file(path: str | os.PathLike[str]) -> str:
         names = sorted(entry.name for entry in where.iterdir() if entry.is_file())
         return digest_json([[name, digest_file(where / name)] for name in names])
     stat = where.stat()
-    key = (str(where.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    key = (str(where.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
     if key not in _digests:
         _digests[key] = _read(where)
     return _digests[key]

@@ -10,6 +10,7 @@ from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.engine.composite import Members, combine, lost
+from pytest_vidmetrics.engine.identity import Digest
 from pytest_vidmetrics.engine.reduce import Outcomes, reduce
 from pytest_vidmetrics.engine.work import Outcome, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
@@ -23,6 +24,7 @@ class Scoring(Protocol):
     """What scores samples: a :class:`~pytest_vidmetrics.engine.worker.EvalWorker`."""
 
     threads: int
+    digest: Digest
 
     def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
         """Yield the outcomes of units in order."""
@@ -80,7 +82,7 @@ def _settled(
     known |= _collected(metric, [sample for sample in corpus.samples if sample.id not in known], worker)
     references = corpus.references if metric.is_set_metric else ()
     outcomes = Outcomes({s.id: known[s.id] for s in corpus.samples}, _collected(metric, references, worker))
-    found = reduce(metric, corpus, outcomes, threads=worker.threads)
+    found = reduce(metric, corpus, outcomes, threads=worker.threads, digest=worker.digest)
     try:
         worker.weights(metric)
     except UnavailableError:

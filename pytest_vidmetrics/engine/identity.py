@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ from pytest_vidmetrics.engine.values import CLIP_KEYS, rate_key
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
 _PACKAGE = "pytest_vidmetrics"
+
+
+Digest = Callable[[str | os.PathLike[str]], str]
+"""Returns the sha256 of a file's bytes, or of a folder's names and bytes."""
 
 
 class UnkeyedError(Exception):
@@ -78,24 +82,25 @@ def keys_read(metric: BaseMetric) -> tuple[str, ...]:
     return tuple(sorted({*declared, *(rate_key(key) for key in declared if key in CLIP_KEYS)}))
 
 
-def content(key: str, value: Any) -> Any:
+def content(key: str, value: Any, digest: Digest = digest_file) -> Any:
     """Return the JSON value that stands for what a sample value holds: never a name, a path or a time.
 
-    Files and folders count by their bytes, tensors and arrays by their bytes, shape and type. Raises ``OSError`` for
-    a file that cannot be read and :class:`UnkeyedError` for a value that is none of these and no JSON value.
+    Files and folders count by their bytes, as ``digest`` hashes them, tensors and arrays by their bytes, shape and
+    type. Raises ``OSError`` for a file that cannot be read and :class:`UnkeyedError` for a value that is none of these
+    and no JSON value.
     """
     if isinstance(value, Video):
-        return _video_content(value)
+        return _video_content(value, digest)
     if (isinstance(value, str) and key in PATH_KEYS) or isinstance(value, os.PathLike):
-        return {"sha256": digest_file(value)}
+        return {"sha256": digest(value)}
     if is_tensor(value):
         return {"tensor": tensor_digest(value)}
     if is_array(value):
         return {"array": _digest(repr((value.shape, str(value.dtype))), value.tobytes())}
     if isinstance(value, Mapping):
-        return {str(name): content("", one) for name, one in value.items()}
+        return {str(name): content("", one, digest) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [content("", one) for one in value]
+        return [content("", one, digest) for one in value]
     try:
         canonical_json(value)
     except (TypeError, ValueError) as error:
@@ -103,11 +108,11 @@ def content(key: str, value: Any) -> Any:
     return value
 
 
-def _video_content(video: Video) -> dict[str, Any]:
+def _video_content(video: Video, digest: Digest) -> dict[str, Any]:
     if video.frames is not None:
         found: dict[str, Any] = {"tensor": tensor_digest(video.frames)}
     elif video.source is not None:
-        found = {"sha256": digest_file(video.source)}
+        found = {"sha256": digest(video.source)}
     else:
         found = {}
     if video.fps is not None:

@@ -16,7 +16,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -115,6 +115,14 @@ class ObjectStore(Store):
             self._open_bytes += len(data)
             if len(self._open) >= self._most_entries or self._open_bytes >= self._most_bytes:
                 self.flush()
+
+    def _names(self, kind: str) -> Iterable[str]:
+        with self._said("list"):
+            paths = [meta["path"] for batch in self._objects.list(kind) for meta in batch]
+        return [path.rpartition("/")[2] for path in paths if path.endswith(".part")]
+
+    def _write_part(self, kind: str, name: str, data: bytes) -> None:
+        self._create(_path(kind, name), data)
 
     def _from_segment(self, entry: str) -> bytes | None:
         segment, start, length = self._index[entry]

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pytest_vidmetrics.core.errors import VidmetricsError
-from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.errors import ContentError, VidmetricsError
+from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult, Video
 from pytest_vidmetrics.engine.faults import fault
-from pytest_vidmetrics.engine.identity import UnkeyedError, content, key_of, keys_read
+from pytest_vidmetrics.engine.identity import Digest, UnkeyedError, content, key_of, keys_read
 from pytest_vidmetrics.engine.loading import requests_for
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.values import completed
@@ -21,10 +21,10 @@ WeightsOf = Callable[[BaseMetric], Mapping[str, str]]
 """Returns ``{name: sha256}`` of a metric's weights; raises what :func:`.identity.weights_of` raises."""
 
 
-def plan_unit(unit: Unit, store: Store, weights: WeightsOf) -> Plan:
-    """Return what is known of a unit's results without computing anything."""
+def plan_unit(unit: Unit, store: Store, weights: WeightsOf, digest: Digest = digest_file) -> Plan:
+    """Return what is known of a unit's results without computing anything. ``digest`` hashes its files."""
     values = completed(unit.values)
-    plan = Plan(values, unit.metrics, [], [], {}, given=frozenset(unit.values))
+    plan = Plan(values, unit.metrics, [], [], {}, given=frozenset(unit.values), digest=digest)
     declared = [_declared(metric) for metric in unit.metrics]
     faults = _hash(values, dict.fromkeys(key for keys in declared if isinstance(keys, tuple) for key in keys), plan)
     for metric, keys in zip(unit.metrics, declared, strict=True):
@@ -75,9 +75,11 @@ def changed_since(plan: Plan, metric: BaseMetric | None = None) -> MetricResult 
         if key not in plan.contents or not _is_file(key, value):
             continue
         try:
-            now = content(key, value)
+            now = content(key, value, plan.digest)
         except OSError as error:
             return MetricResult.failed(name, _unreadable(error))
+        except ContentError as error:
+            return MetricResult.failed(name, str(error))
         if now != plan.contents[key]:
             return MetricResult.failed(name, "a file changed while it was being scored: run again")
     return None
@@ -90,11 +92,11 @@ def _hash(values: Mapping[str, Any], keys: Iterable[str], plan: Plan) -> dict[st
         if values.get(key) is None:
             continue
         try:
-            plan.contents[key] = content(key, values[key])
+            plan.contents[key] = content(key, values[key], plan.digest)
         except OSError as error:
             faults[key] = VidmetricsError(_unreadable(error))
             plan.unreadable = True
-        except UnkeyedError as error:
+        except (UnkeyedError, ContentError) as error:
             faults[key] = error
     return faults
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_vidmetrics.core.errors import ContentError
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.faults import checked_result, ends_run, fault
-from pytest_vidmetrics.engine.identity import UnkeyedError, content, full_identity
+from pytest_vidmetrics.engine.identity import Digest, UnkeyedError, content, full_identity
 from pytest_vidmetrics.engine.likeness import with_clips
 from pytest_vidmetrics.engine.threads import reducing_threads
 from pytest_vidmetrics.engine.values import completed
@@ -39,16 +40,23 @@ class Outcomes:
 
 
 def reduce(
-    metric: BaseMetric, corpus: Corpus, found: Outcomes, *, named_only: bool = True, threads: int = 1
+    metric: BaseMetric,
+    corpus: Corpus,
+    found: Outcomes,
+    *,
+    named_only: bool = True,
+    threads: int = 1,
+    digest: Digest = digest_file,
 ) -> CorpusScore:
     """Return the score of a corpus: the mean, or what the metric makes of its results or of its sets of rows.
 
     Rows are in the order of the sorted ids. A clip without an outcome of use is a problem, and the score is that of
     the others; a paired reference counts only with its clip, and the clip only with it. ``named_only`` keeps a set
-    metric from references in files that nobody named, ``threads`` is how many processors its reduction may use.
+    metric from references in files that nobody named, ``threads`` is how many processors its reduction may use,
+    ``digest`` hashes the files that samples name.
     """
     if isinstance(metric, SetMetric):
-        seen = _reduce_set(metric, corpus, found, named_only, threads)
+        seen = _reduce_set(metric, corpus, found, named_only, threads, digest)
         return with_clips(seen, metric, corpus, found.samples, found.references)
     results: dict[str, MetricResult] = {}
     problems: list[Problem] = []
@@ -73,13 +81,13 @@ def reduce(
     scores = metric.influences(results) if keeps_influence(type(metric)) else None
     if scores is None:
         scores = {id: result.score for id, result in metric.counted(results).items() if result.score is not None}
-    reference = _reference_digest(corpus.samples, metric)
+    reference = _reference_digest(corpus.samples, metric, digest)
     seen = _corpus_score(metric, corpus, scores, score, problems, reference, metric.corpus_details(results))
     conditions = metric.conditions(results)
     seen = replace(
         seen,
         metric={**seen.metric, **({"conditions": conditions} if conditions else {})},
-        inputs=_inputs(corpus.samples, metric),
+        inputs=_inputs(corpus.samples, metric, digest),
         missing=missing,
         remarks=(
             *corpus.remarks,
@@ -99,7 +107,9 @@ def _without_score(clips: Mapping[str, str], total: int, why: str) -> tuple[str,
     return (f"{len(clips)} of {total} clips have no score {why}; first: {first}: {reason}",)
 
 
-def _reduce_set(metric: SetMetric, corpus: Corpus, found: Outcomes, named_only: bool, threads: int) -> CorpusScore:
+def _reduce_set(
+    metric: SetMetric, corpus: Corpus, found: Outcomes, named_only: bool, threads: int, digest: Digest
+) -> CorpusScore:
     problems: list[Problem] = []
     generated = _rows(metric, corpus.samples, found.samples, problems, "")
     reference = _rows(metric, corpus.references, found.references, problems, "reference ")
@@ -115,11 +125,11 @@ def _reduce_set(metric: SetMetric, corpus: Corpus, found: Outcomes, named_only: 
     details = dict(result.details) if result is not None else {}
     influence = details.pop("influence", {})
     samples = {id: float(influence.get(id, 0.0)) for id in sorted(whole)}
-    digest = _attempt(lambda: _digests(corpus.references, ("video", "audio")))
+    reference_set = _attempt(lambda: _digests(corpus.references, ("video", "audio"), digest))
     if not corpus.references:
-        digest = details.get("ref_set")
+        reference_set = details.get("ref_set")
     score = result.score if result is not None else None
-    seen = _corpus_score(metric, corpus, samples, score, problems, digest, details)
+    seen = _corpus_score(metric, corpus, samples, score, problems, reference_set, details)
     return replace(seen, remarks=corpus.remarks)
 
 
@@ -221,7 +231,7 @@ def takes_mean(cls: type[BaseMetric]) -> bool:
     return not keeps_influence(cls) and cls.corpus_score is BaseMetric.corpus_score
 
 
-def _inputs(samples: Sequence[Sample], metric: BaseMetric) -> dict[str, str]:
+def _inputs(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> dict[str, str]:
     """Return a short digest by id of what the metric reads of a sample beside the candidate: so what must not change.
 
     Empty where a file is gone: that sample's own outcome says so.
@@ -231,18 +241,18 @@ def _inputs(samples: Sequence[Sample], metric: BaseMetric) -> dict[str, str]:
     for sample in samples:
         values = completed(sample.values)
         try:
-            held = {key: _plain(key, values[key]) for key in keys if values.get(key) is not None}
-        except OSError:
+            held = {key: _plain(key, values[key], digest) for key in keys if values.get(key) is not None}
+        except (OSError, ContentError):
             return {}
         found[sample.id] = digest_json(held)[:_SHORT]
     return found
 
 
-def _reference_digest(samples: Sequence[Sample], metric: BaseMetric) -> str | None:
+def _reference_digest(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> str | None:
     samples = [replace(sample, values=completed(sample.values)) for sample in samples]
     keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
     present = [key for key in keys if any(key in sample.values for sample in samples)]
-    return _attempt(lambda: _digests(samples, present)) if present else None
+    return _attempt(lambda: _digests(samples, present, digest)) if present else None
 
 
 def _sample_digest(samples: Sequence[Sample], metric: BaseMetric) -> str:
@@ -251,11 +261,11 @@ def _sample_digest(samples: Sequence[Sample], metric: BaseMetric) -> str:
     return digest_json([[sample.id, {key: _plain(key, sample.values.get(key)) for key in keys}] for sample in samples])
 
 
-def _digests(samples: Iterable[Sample], keys: Sequence[str]) -> str:
+def _digests(samples: Iterable[Sample], keys: Sequence[str], digest: Digest) -> str:
     return digest_json(
         {
             sample.id: [
-                digest_file(value) if key in PATH_KEYS and isinstance(value, str) else _plain(key, value)
+                digest(value) if key in PATH_KEYS and isinstance(value, str) else _plain(key, value, digest)
                 for key in keys
                 if (value := sample.values.get(key)) is not None
             ]
@@ -264,10 +274,10 @@ def _digests(samples: Iterable[Sample], keys: Sequence[str]) -> str:
     )
 
 
-def _plain(key: str, value: Any) -> Any:
+def _plain(key: str, value: Any, digest: Digest = digest_file) -> Any:
     """Return a sample value as JSON: itself, or its content; a value without one counts by its type alone."""
     try:
-        return content(key, value)
+        return content(key, value, digest)
     except UnkeyedError:
         return type(value).__name__
 
@@ -276,5 +286,5 @@ def _attempt(make: Callable[[], str]) -> str | None:
     """Return a digest, or nothing for a file that is gone: the sample itself then reports the problem."""
     try:
         return make()
-    except OSError:
+    except (OSError, ContentError):
         return None

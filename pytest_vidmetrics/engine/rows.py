@@ -11,6 +11,7 @@ from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.text import json_lines
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.ahead import Lookahead
+from pytest_vidmetrics.engine.digest_index import DigestIndex
 from pytest_vidmetrics.engine.object_store import open_store
 from pytest_vidmetrics.engine.work import Job, Outcome, Unit
 from pytest_vidmetrics.engine.worker import EvalWorker
@@ -46,7 +47,8 @@ class RowScorer:
         self.store = open_store(task.store, segments=True)
         self._metrics = [registry.get_metric(name, **task.params.get(name, {})) for name in metric_names(task)]
         self._sets = [metric for metric in self._metrics if isinstance(metric, SetMetric)]
-        self.worker = EvalWorker(self.store, resolve_devices(task.device, 1)[0])
+        self._digests = DigestIndex(self.store, trusted=False)
+        self.worker = EvalWorker(self.store, resolve_devices(task.device, 1)[0], digest=self._digests.digest)
 
     def score(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         """Yield a line for each row, in order; the next rows are decoded meanwhile. Seals what was stored at the end.
@@ -69,6 +71,7 @@ class RowScorer:
         finally:
             ahead.close()
             self.store.flush()
+            self._digests.flush()
 
     def _job(self, row: Row) -> Job:
         values = {key: self._placed(key, value) for key, value in row.items() if key not in ("id", "role")}

@@ -8,7 +8,7 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _LOCK_SECONDS = 600.0
+_PART = ".part"
 
 
 class Store(ABC):
@@ -48,6 +49,24 @@ class Store(ABC):
     def flush(self) -> None:
         """Make what was written so far readable for other processes, where that is not so at once."""
         return
+
+    @abstractmethod
+    def _names(self, kind: str) -> Iterable[str]:
+        """Return the names of the parts of a kind."""
+
+    def _write_part(self, kind: str, name: str, data: bytes) -> None:
+        self._write(kind, name, data)
+
+    def put_part(self, kind: str, data: bytes) -> None:
+        """Add bytes to what :meth:`parts` yields: for tables that many processes write and readers put together."""
+        self._write_part(kind, _part_name(kind, data), data)
+
+    def parts(self, kind: str) -> Iterator[bytes]:
+        """Yield what was added by any process, in the order of names. What is torn, or lies elsewhere, is left out."""
+        for name in sorted(set(self._names(kind))):
+            data = self._read(kind, name)
+            if data is not None and _part_name(kind, data) == name:
+                yield data
 
     def computing(self, name: str) -> AbstractContextManager[None]:
         """Keep other processes from computing the same thing meanwhile, where that can be had."""
@@ -164,6 +183,9 @@ class FileStore(Store):
     def _write(self, kind: str, name: str, data: bytes) -> None:
         self._put(self._path(kind, name), data)
 
+    def _names(self, kind: str) -> Iterable[str]:
+        return [path.name for path in (self.root / kind).glob(f"*/*{_PART}")]
+
     def _path(self, kind: str, name: str) -> Path:
         return self.root / kind / name[:2] / name
 
@@ -191,6 +213,10 @@ class MemoryStore(Store):
             if data is not None:
                 self._entries.move_to_end((kind, name))
             return data
+
+    def _names(self, kind: str) -> Iterable[str]:
+        with self._guard:
+            return [name for where, name in self._entries if where == kind and name.endswith(_PART)]
 
     def _write(self, kind: str, name: str, data: bytes) -> None:
         with self._guard:
@@ -224,6 +250,10 @@ def _result(body: Any) -> MetricResult | None:
 
 def _bytes(body: Any) -> bytes:
     return canonical_json(body).encode("utf-8", "surrogatepass")
+
+
+def _part_name(kind: str, data: bytes) -> str:
+    return hashlib.sha256(f"{kind}\0".encode() + data).hexdigest() + _PART
 
 
 def _seal(kind: str, key: str, data: bytes) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.clips import Clips
 from pytest_vidmetrics.core.frames import FrameRequest
+from pytest_vidmetrics.core.hashing import digest_file
 from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.engine.identity import Digest
 from pytest_vidmetrics.engine.loading import HeldClip
 from pytest_vidmetrics.metrics.base import BaseMetric
 
@@ -86,6 +88,8 @@ class Plan:
     given: frozenset[str]
     clips: dict[str, str] = field(default_factory=dict)
     requests: dict[str, list[FrameRequest]] = field(default_factory=dict)
+    digest: Digest = digest_file
+    """What hashes the files."""
     unreadable: bool = False
     """Whether a file that some metric reads could not be read."""
 

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.errors import DeviceLostError, VidmetricsError
 from pytest_vidmetrics.core.frames import FrameRequest
-from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.core.precision import Precision, in_effect
 from pytest_vidmetrics.core.processors import share
 from pytest_vidmetrics.core.types import MetricResult
@@ -22,6 +22,7 @@ from pytest_vidmetrics.engine import memory
 from pytest_vidmetrics.engine.faults import checked_result, checked_rows, ends_run, fault
 from pytest_vidmetrics.engine.given import GivenSample
 from pytest_vidmetrics.engine.handed import Handed
+from pytest_vidmetrics.engine.identity import Digest
 from pytest_vidmetrics.engine.loading import HeldClip
 from pytest_vidmetrics.engine.planning import changed_since, plan_unit, stored
 from pytest_vidmetrics.engine.pool import VideoPool
@@ -51,6 +52,7 @@ class EvalWorker:
     the network that a metric exposes as ``_model``. ``instance`` returns the metric to set up here for one that is
     asked for: another one where several workers are asked for the same. ``threads`` is how many processors it may use.
     ``precision``: by default tf32 on a GPU, fp32 elsewhere.
+    ``digest`` hashes the files that samples name.
     ``share_clips`` reads a clip once for jobs that are in memory at the same time, which one worker then runs.
     """
 
@@ -66,8 +68,10 @@ class EvalWorker:
         instance: Instance | None = None,
         share_clips: bool = True,
         precision: Precision | None = None,
+        digest: Digest = digest_file,
     ) -> None:
         self.store, self.compute, self.pre_upload = store, compute, pre_upload
+        self.digest = digest
         self.threads = share() if threads is None else threads
         self.counts = Counts()
         self._choose_device = device
@@ -110,6 +114,7 @@ class EvalWorker:
             threads=self.threads,
             share_clips=self._share_clips,
             precision=self._asked,
+            digest=self.digest,
         )
         other._ready = self._ready
         return other
@@ -138,7 +143,7 @@ class EvalWorker:
 
     def prepare(self, job: Job) -> Loaded:
         """Ask the store and read the clips of what is missing. Safe for several threads, beside :meth:`run` too."""
-        plans = [plan_unit(unit, self.store, self.weights) for unit in job.units]
+        plans = [plan_unit(unit, self.store, self.weights, self.digest) for unit in job.units]
         loaded = Loaded(job, plans, {})
         for plan in plans if self.compute else ():
             for key, name in plan.clips.items():

@@ -31,8 +31,7 @@ class LoadingAhead:
 
     def pytest_sessionfinish(self) -> None:
         """Stop loading, however the run ended."""
-        if "ahead" in vars(self._run):
-            self._run.ahead.close()
+        self._run.close()
 
     def _announce(self, items: Iterable[pytest.Item]) -> None:
         for item in items:

@@ -22,6 +22,7 @@ _AGAIN = {
     "vidmetrics_baseline_dir": "--baseline-dir",
     "vidmetrics_cache": "--vidmetrics-cache",
     "vidmetrics_store": "--vidmetrics-store",
+    "vidmetrics_verify_content": "--vidmetrics-verify-content",
     "vidmetrics_device": "--vidmetrics-device",
     "vidmetrics_precision": "--vidmetrics-precision",
 }

@@ -34,6 +34,12 @@ _TEXT: tuple[tuple[str, str, str, str], ...] = (
         "URL",
         "result store of several machines: s3://, gs://, az:// or a folder (default: below --vidmetrics-cache)",
     ),
+    (
+        "--vidmetrics-verify-content",
+        "vidmetrics_verify_content",
+        "SHARE",
+        "of the clips whose content a judge takes from the store's index, read so many all the same (default: 0.01)",
+    ),
     ("--vidmetrics-cohort", "vidmetrics_cohort", "NAME", "prefer baselines recorded for this kind of machine"),
     ("--vidmetrics-shard", "vidmetrics_shard", "K/N", "score only the K-th of N parts, judge nothing"),
     (
@@ -110,6 +116,7 @@ class Settings:
     precision: Precision | None
     cache: Path | None
     store: str | None
+    verify_content: float
     cohort: str | None
     shard: tuple[int, int] | None
     shard_from: str
@@ -193,6 +200,7 @@ def read_settings(config: Config) -> Settings:
         precision=_precision(text["vidmetrics_precision"]),
         cache=_path(config, text["vidmetrics_cache"]),
         store=_store(config, text["vidmetrics_store"]),
+        verify_content=_share(text["vidmetrics_verify_content"]),
         cohort=text["vidmetrics_cohort"],
         shard=None if switch["vidmetrics_judge"] else _shard(text["vidmetrics_shard"]),
         shard_from="--vidmetrics-shard",
@@ -255,6 +263,16 @@ def _budget(text: str | None) -> float | None:
     if budget is not None and not 0 <= budget < 4096:
         raise pytest.UsageError(f"--vidmetrics-report-budget={cut(str(text))}: expected a number of MiB from 0 to 4096")
     return budget
+
+
+def _share(text: str | None) -> float:
+    try:
+        share = 0.01 if text is None else float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise pytest.UsageError(f"--vidmetrics-verify-content={cut(str(text))}: expected a share from 0 to 1, as 0.01")
+    return share
 
 
 def _calibration(text: str | None) -> tuple[str, ...] | int | None:

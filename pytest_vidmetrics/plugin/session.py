@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import uuid
@@ -24,6 +25,7 @@ from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.engine.ahead import Lookahead
 from pytest_vidmetrics.engine.devices import described
+from pytest_vidmetrics.engine.digest_index import DigestIndex
 from pytest_vidmetrics.engine.object_store import open_store
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.worker import EvalWorker
@@ -114,12 +116,21 @@ class Run:
         """The result store."""
         return open_store(store_of(self.settings))
 
+    @cached_property
+    def digests(self) -> DigestIndex:
+        """The hashes of the files of this run: what scores reads them all, what only judges trusts the store's."""
+        return DigestIndex(self.store, trusted=self.settings.judge, verify=self.settings.verify_content)
+
     @property
     def worker(self) -> EvalWorker:
         """What scores samples in this process."""
         if self._worker is None:
             self._worker = EvalWorker(
-                self.store, self._device, compute=not self.settings.judge, precision=self.settings.precision
+                self.store,
+                self._device,
+                compute=not self.settings.judge,
+                precision=self.settings.precision,
+                digest=self.digests.digest,
             )
         return self._worker
 
@@ -132,6 +143,14 @@ class Run:
     def ahead(self) -> Lookahead:
         """What runs scoring jobs, loading the next ones meanwhile."""
         return Lookahead(self.worker)
+
+    def close(self) -> None:
+        """Stop loading ahead; in a store of several machines, leave the hashes of what was read."""
+        if "ahead" in vars(self):
+            self.ahead.close()
+        if "digests" in vars(self) and self.settings.store is not None:
+            with contextlib.suppress(StoreError):  # it only saves reading
+                self.digests.flush()
 
     def _device(self) -> str:
         found = device_of(self.settings)

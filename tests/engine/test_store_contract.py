@@ -129,3 +129,14 @@ def test_a_torn_entry_is_never_read(share: float, opened: Callable[[], Store]) -
         store._write(kind, f"{KEYS[0]}.{suffix}", data[: int(share * len(data))])
     reader = opened()
     assert (reader.get_result(KEYS[0]), reader.get_rows(KEYS[0])) == (None, None)
+
+
+def test_parts_of_all_processes_are_put_together_and_torn_ones_left_out(opened: Callable[[], Store]) -> None:
+    store = opened()
+    for part in (b"one", b"two", b"one"):
+        store.put_part("digests", part)
+    store.put_part("others", b"three")
+    store._write_part("digests", "ab.part", b"torn")
+    reader = opened()
+    assert sorted(reader.parts("digests")) == [b"one", b"two"]
+    assert list(reader.parts("nothing")) == []

@@ -1,0 +1,128 @@
+"""Content hashes that another process computed, so that a judge of a million clips need not read them all again.
+
+An entry holds for a file only while everything that its system says of it is the same: path, size, modification and
+change time in nanoseconds, and number (inode). All of that is hashed to the entry's name, so that an entry of another
+state is never found. A file that was touched less than two seconds before it was hashed is not entered: it could change
+again within the granularity of its times (git's racy rule, for the coarsest file system). The change time is the
+system's own: a tool that sets the modification time back does not deceive it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import threading
+import time
+from bisect import bisect_left
+from pathlib import Path
+
+from pytest_vidmetrics.core.errors import ContentError
+from pytest_vidmetrics.core.hashing import digest_file, digest_json
+from pytest_vidmetrics.engine.store import Store
+
+_KIND = "digests"
+_NAME, _RECORD = 16, 48
+_SETTLED_NS = 2_000_000_000
+
+
+class DigestIndex:
+    """Hashes files, and either remembers that for other processes or trusts what they remembered.
+
+    With ``trusted`` entries of the store count instead of the bytes; a share ``verify`` of them is hashed all the same,
+    chosen by the entries and the state of the index: the same for the same store. Without, every file is read and
+    :meth:`flush` adds it to the index. Safe for several threads.
+    """
+
+    def __init__(self, store: Store, *, trusted: bool, verify: float = 0.0) -> None:
+        self._store, self._trusted, self._verify = store, trusted, verify
+        self._guard = threading.Lock()
+        self._known: bytes | None = None
+        self._seed = b""
+        self._new: dict[bytes, bytes] = {}
+        self.verified = 0
+        """How many files were hashed again although the index knew them."""
+
+    def digest(self, path: str | os.PathLike[str]) -> str:
+        """Return the sha256 of a file, or of a folder's names and files.
+
+        Raises ``OSError`` for what cannot be read, and :class:`ContentError` for a file that was chosen to be verified
+        and is not what the index says.
+        """
+        where = Path(path)
+        if where.is_dir():
+            names = sorted(entry.name for entry in where.iterdir() if entry.is_file())
+            return digest_json([[name, self.digest(where / name)] for name in names])
+        return self._trusting(where) if self._trusted else self._remembering(where)
+
+    def _trusting(self, path: Path) -> str:
+        name = _name(path)
+        known = self._find(name)
+        if known is None:
+            return digest_file(path)
+        if not self._chosen(name):
+            return known.hex()
+        self.verified += 1
+        if digest_file(path) != known.hex():
+            raise ContentError(
+                f"{path} is not what it was when it was scored, though its size and times are: its results are of "
+                "other content; score it again, and look for what changes files in place"
+            )
+        return known.hex()
+
+    def _remembering(self, path: Path) -> str:
+        begun, name = time.time_ns(), _name(path)
+        found, facts = digest_file(path), path.stat()
+        if begun - max(facts.st_mtime_ns, facts.st_ctime_ns) > _SETTLED_NS and name == _name(path):
+            with self._guard:
+                self._new[name] = bytes.fromhex(found)
+        return found
+
+    def flush(self) -> None:
+        """Let other processes know what was hashed since the last time."""
+        with self._guard:
+            if self._new:
+                self._store.put_part(_KIND, b"".join(name + digest for name, digest in sorted(self._new.items())))
+                self._new = {}
+
+    def _find(self, name: bytes) -> bytes | None:
+        """Return what the index says; nothing where two processes said different things."""
+        with self._guard:
+            if self._known is None:
+                self._known = self._read()
+            known = self._known
+
+        def name_at(i: int) -> bytes:
+            return known[i * _RECORD : i * _RECORD + _NAME]
+
+        first = bisect_left(range(len(known) // _RECORD), name, key=name_at)
+        found = known[first * _RECORD : (first + 1) * _RECORD]
+        return found[_NAME:] if found[:_NAME] == name and name_at(first + 1) != name else None
+
+    def _read(self) -> bytes:
+        """Return all entries in order, each once. A part that is torn, or has another layout, is none."""
+        records: set[bytes] = set()
+        seed = hashlib.sha256()
+        for part in self._store.parts(_KIND):
+            if len(part) % _RECORD == 0:
+                records.update(part[at : at + _RECORD] for at in range(0, len(part), _RECORD))
+                seed.update(hashlib.sha256(part).digest())
+        self._seed = seed.digest()
+        return b"".join(sorted(records))
+
+    def _chosen(self, name: bytes) -> bool:
+        number = int.from_bytes(hashlib.sha256(self._seed + name).digest()[:8], "big")
+        return number < self._verify * 2.0**64
+
+
+@functools.lru_cache(4096)
+def _folder(path: str) -> str:
+    """Return the one name of a folder. A link that leads elsewhere by now gives another file, of another state."""
+    return str(Path(path).resolve())
+
+
+def _name(path: Path) -> bytes:
+    """Return the name of an entry: everything that has to be the same."""
+    facts = path.stat()
+    state = (_folder(str(path.parent)), path.name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+    return hashlib.sha256(repr(state).encode("utf-8", "surrogatepass")).digest()[:_NAME]
