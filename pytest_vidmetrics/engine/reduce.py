@@ -206,13 +206,13 @@ def _corpus_score(
     )
 
 
-def as_listed(found: CorpusScore, metric: BaseMetric, corpus: Corpus) -> CorpusScore:
+def as_listed(found: CorpusScore, metric: BaseMetric, corpus: Corpus, digest: Digest = digest_file) -> CorpusScore:
     """Return the score of some samples of a corpus with the digests of all of them: of what a baseline compares."""
     return replace(
         found,
         sample_ids=_sample_digest(corpus.samples, metric),
-        reference=_reference_digest(corpus.samples, metric),
-        inputs=_inputs(corpus.samples, metric),
+        reference=_reference_digest(corpus.samples, metric, digest),
+        inputs=_inputs(corpus.samples, metric, digest),
     )
 
 

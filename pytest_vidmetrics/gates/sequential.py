@@ -153,7 +153,7 @@ def score_until_sure(
         if seen.decision.side != "undecided" or end >= len(groups):
             kept = {id: found.samples[id] for id in seen.observed.samples}
             found = replace(of_ids(found, list(kept)), clusters=labels, drawn=Drawn(seed, len(samples)))
-            return as_listed(found, metric, corpus)
+            return as_listed(found, metric, corpus, worker.digest)
         end = min(len(groups), max(end + 1, int(end * _EACH_LOOK)))
 
 
