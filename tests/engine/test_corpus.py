@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from pytest_vidmetrics.core.hashing import digest_file
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
@@ -33,6 +34,7 @@ class ByFrames(Plain):
 
 class Recorded:
     threads = 1
+    digest = staticmethod(digest_file)
 
     def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
         for unit in units:

@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 import pytest
 
 from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.core.hashing import digest_file
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
@@ -37,6 +38,7 @@ class Recorded:
     """Scores as the samples name them; counts what was asked."""
 
     threads = 1
+    digest = staticmethod(digest_file)
 
     def __init__(self) -> None:
         self.asked: list[str] = []
