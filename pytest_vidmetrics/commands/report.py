@@ -59,8 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(args: argparse.Namespace, budget: float) -> None:
     from pytest_vidmetrics.core.cache import get_cache_dir
-    from pytest_vidmetrics.engine.store import FileStore
+    from pytest_vidmetrics.engine.object_store import open_store
     from pytest_vidmetrics.gates.record import read_record
+    from pytest_vidmetrics.report.baseline_clips import BaselineClips
     from pytest_vidmetrics.report.build import write_report
     from pytest_vidmetrics.report.clips import clips_beside
     from pytest_vidmetrics.report.kept import Kept
@@ -77,14 +78,16 @@ def _write(args: argparse.Namespace, budget: float) -> None:
         raise VidmetricsError("the records of other runs need names of their own: rename one")
     if args.baseline_clips is not None:
         others = {"baseline": clips_beside(record, args.baseline_clips), **others}
-    store = FileStore((args.cache or get_cache_dir()) / "store")
+    store = open_store(args.store or (args.cache or get_cache_dir()) / "store")
+    kept = Kept(store, record, args.root)
     write_report(
         args.output,
         record,
         args.root,
         record_name=str(args.record),
         budget_mib=budget,
-        details=Kept(store, record, args.root).details,
+        details=kept.details,
+        baseline_clips=BaselineClips(kept, record, args.root),
         others=others,
         histories=_histories(args, record),
     )

@@ -60,21 +60,29 @@ class _Page:
         """Open the report at the worst clip of a gate; return what to tell."""
         from pytest_vidmetrics.core.cache import get_cache_dir
         from pytest_vidmetrics.engine.store import FileStore
+        from pytest_vidmetrics.report.baseline_clips import BaselineClips
         from pytest_vidmetrics.report.build import write_report
+        from pytest_vidmetrics.report.clips import Seats, case_of
         from pytest_vidmetrics.report.kept import Kept
+        from pytest_vidmetrics.report.view import view
 
         try:
             if not self._target.exists():
                 kept = Kept(FileStore(get_cache_dir() / "store"), self._record, self._root)
-                name = str(self._source)
-                write_report(self._target, self._record, self._root, record_name=name, details=kept.details)
+                write_report(
+                    self._target,
+                    self._record,
+                    self._root,
+                    record_name=str(self._source),
+                    details=kept.details,
+                    baseline_clips=BaselineClips(kept, self._record, self._root),
+                )
         except (OSError, VidmetricsError) as error:
             return f"cannot make the report: {error}"
         where = self._target.as_uri()
         if gate.verdict.worst:
-            case = gate.gate.rpartition("::")[0]
-            worst = gate.verdict.worst[0].id
-            key = f"{case}::{worst}" if len(self._record.cases) > 1 else worst
+            case = Seats.of(self._record, {}).of_case(case_of(gate.gate))[0]
+            key = view(self._record).key(case, gate.verdict.worst[0].id)
             where += f"#clip={urllib.parse.quote(key)}"
         return f"opened {where}" if webbrowser.open(where) else f"no browser here; the report is {where}"
 

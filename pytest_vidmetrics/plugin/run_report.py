@@ -90,6 +90,7 @@ def write_report(path: Path, run: Run, record: RunRecord) -> None:
     if path.suffix == ".json":
         write_record(path, record, root)
         return
+    from pytest_vidmetrics.report.baseline_clips import BaselineClips
     from pytest_vidmetrics.report.build import BUDGET_MIB
     from pytest_vidmetrics.report.build import write_report as write_page
     from pytest_vidmetrics.report.kept import Kept
@@ -108,6 +109,7 @@ def write_report(path: Path, run: Run, record: RunRecord) -> None:
         record_name=path.name if path.suffix else f"{path.name}/index.html",
         budget_mib=budget,
         details=kept.details,
+        baseline_clips=BaselineClips(kept, read, root),
     )
 
 

@@ -11,15 +11,22 @@ from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.files import write_atomic
 from pytest_vidmetrics.gates.history import Point
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord, packed
+from pytest_vidmetrics.report.baseline_clips import BaselineClips
+from pytest_vidmetrics.report.clips import Seats
 from pytest_vidmetrics.report.curves import Curve, curves_of
 from pytest_vidmetrics.report.history import drawn
 from pytest_vidmetrics.report.page import page
-from pytest_vidmetrics.report.shelf import InFolder, InPage, Media, shelve
+from pytest_vidmetrics.report.shelf import MOST_PLAYED, InFolder, InPage, Media, shelve
 from pytest_vidmetrics.report.tables import comparison, rankings
 from pytest_vidmetrics.report.view import RunView, view
 
 BUDGET_MIB = 24.0
 INDEX = "index.html"
+BASELINE = "baseline"
+_NOT_FOUND = (
+    "The baseline's clips are not shown: no file of the same name in a folder beside has its scores in the store. "
+    "`vidmetrics report --baseline-clips DIR` names their folder."
+)
 _MARK = b'<meta name="generator" content="pytest-vidmetrics '
 
 Details = Callable[[GateRecord, str], Mapping[str, Any] | None]
@@ -34,16 +41,18 @@ def write_report(
     record_name: str,
     budget_mib: float = BUDGET_MIB,
     details: Details | None = None,
+    baseline_clips: BaselineClips | None = None,
     others: Mapping[str, RunRecord] | None = None,
     histories: Mapping[str, Sequence[Point]] | None = None,
 ) -> None:
     """Write the report of a run to ``target``: a file that ends in ``.html``, else a folder with ``index.html``.
 
     ``root`` is where the paths of the record start; ``record_name`` what printed commands call the record;
-    ``others`` are runs whose clips are shown beside those of the same id, by name; ``histories`` the points of gates
-    by baseline file. Raises ``OSError`` and :class:`~pytest_vidmetrics.core.errors.VidmetricsError`; what was there is
-    then untouched.
+    ``others`` are runs whose clips are shown beside those of the same id, by name; ``baseline_clips`` finds those of
+    the baseline; ``histories`` are the points of gates by baseline file. Raises ``OSError`` and
+    :class:`~pytest_vidmetrics.core.errors.VidmetricsError`; what was there is then untouched.
     """
+    others, found = _with_baseline(record, others or {}, baseline_clips)
     seen = view(record, others)
     by_id = {gate.gate: gate for gate in record.gates}
     lines = {file: line for file, points in (histories or {}).items() if (line := drawn(points))}
@@ -51,7 +60,8 @@ def write_report(
         "record": record_name,
         "source": packed(record),
         "histories": lines,
-        "tables": [*rankings(record), *comparison(record, others or {})],
+        "tables": [*rankings(record), *comparison(record, others)],
+        "baseline": found,
     }
     budget = round(budget_mib * 2**20)
     if target.suffix.lower() == ".html":
@@ -72,6 +82,30 @@ def write_report(
         if target.exists():
             target.rename(Path(name) / "before")
         made.rename(target)
+
+
+def _with_baseline(
+    record: RunRecord, others: Mapping[str, RunRecord], baseline_clips: BaselineClips | None
+) -> tuple[Mapping[str, RunRecord], str]:
+    """Return the runs beside with the clips of the baseline for those that are played, and what to say of them."""
+    if baseline_clips is None or BASELINE in others:
+        return others, ""
+    seats = Seats.of(record, others)
+    played = {(clip.case, clip.id) for clip in view(record, others).clips[:MOST_PLAYED]}
+    cases: dict[str, dict[str, dict[str, str]]] = {}
+    changed = 0
+    for case, listed in record.cases.items():
+        for id in listed:
+            if (seats.of_case(case)[0], id) in played and baseline_clips.changed(case, id):
+                changed += 1
+                if path := baseline_clips.of(case, id):
+                    cases.setdefault(case, {})[id] = {"video": path}
+    if not changed:
+        return others, ""
+    number = sum(map(len, cases.values()))
+    if not number:
+        return others, _NOT_FOUND
+    return {BASELINE: RunRecord((), cases=cases), **others}, f"The baseline's clip stands beside {number} of {changed}."
 
 
 def _check_replaceable(target: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.errors import VidmetricsError
-from pytest_vidmetrics.core.types import PATH_KEYS
+from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.identity import UnkeyedError, content, key_of, keys_read
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord
@@ -25,10 +25,20 @@ class Kept:
 
     def details(self, gate: GateRecord, clip: str) -> Mapping[str, Any] | None:
         """Return the details of one clip's score; ``None`` where there are none, or the files are others by now."""
+        found = self._result(gate, clip, {})
+        return found.details if found is not None else None
+
+    def score(self, gate: GateRecord, clip: str, instead: Mapping[str, str]) -> float | None:
+        """Return what a clip would score with other files ``instead``; ``None`` where the store does not know."""
+        found = self._result(gate, clip, instead)
+        return found.score if found is not None else None
+
+    def _result(self, gate: GateRecord, clip: str, instead: Mapping[str, str]) -> MetricResult | None:
         metric = self._metric(gate)
         values = self._cases.get(gate.gate.rpartition("::")[0], {}).get(clip)
         if metric is None or values is None or metric.is_set_metric or gate.scores is None:
             return None
+        values = {**values, **instead}
         weights = gate.scores.metric.get("weights", {})
         try:
             contents = {
@@ -36,10 +46,9 @@ class Kept:
                 for key in keys_read(metric)
                 if key in values
             }
-            found = self._store.get_result(key_of(metric, weights, contents))
+            return self._store.get_result(key_of(metric, weights, contents))
         except (OSError, UnkeyedError, VidmetricsError):
             return None
-        return found.details if found is not None else None
 
     def _metric(self, gate: GateRecord) -> BaseMetric | None:
         """Return the metric of a gate; ``None`` for one that is not installed here, or takes other parameters."""

@@ -43,14 +43,15 @@ def page(
     source: str,
     histories: Mapping[str, Drawn],
     tables: Sequence[Table],
+    baseline: str,
     in_folder: bool = False,
 ) -> str:
     """Return the whole page.
 
     ``parts`` are media inside of it, by id; ``record`` is the name of the record's file, for the commands that it
     prints; ``source`` is the record itself, see :func:`~pytest_vidmetrics.gates.record.packed`;
-    ``histories`` are curves of gates by baseline file, ``tables`` what stands below the verdicts. With ``in_folder``
-    media are files beside it.
+    ``histories`` are curves of gates by baseline file, ``tables`` what stands below the verdicts, ``baseline`` says
+    where the baseline's clips are. With ``in_folder`` media are files beside it.
     """
     script, style = _static(SCRIPTS), _static(STYLES)
     return (
@@ -66,6 +67,7 @@ def page(
             source=source,
             histories=histories,
             tables=tables,
+            baseline=baseline,
             data=_json(_data(run, media, curves, record)),
             script=Markup(script),
             style=Markup(style),
@@ -79,7 +81,6 @@ def page(
 def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], record: str) -> dict[str, Any]:
     """Return what the scripts read, as short as it goes: there may be ten thousand clips."""
     cases = list(dict.fromkeys(clip.case for clip in run.clips))
-    prefix = f"{run.subject}::"
     shown = {
         i: entries for i, entries in enumerate(media.entries) if any(one["kind"] != "none" for one in entries.values())
     }
@@ -91,7 +92,7 @@ def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], rec
     return {
         "record": record,
         "sides": run.sides,
-        "cases": [case.removeprefix(prefix) for case in cases],
+        "cases": [run.name_of(case) for case in cases],
         "gates": [
             {
                 "id": gate.id,

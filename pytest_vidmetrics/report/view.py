@@ -79,6 +79,14 @@ class RunView:
     work: str
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    def name_of(self, case: str) -> str:
+        """Return a case without what the ids of all gates begin with."""
+        return case.removeprefix(f"{self.subject}::")
+
+    def key(self, case: str, id: str) -> str:
+        """Return the name of a clip in the address of the page: its case too, where there are several."""
+        return f"{self.name_of(case)}::{id}" if len({clip.case for clip in self.clips}) > 1 else id
+
 
 def view(record: RunRecord, others: Mapping[str, RunRecord] | None = None) -> RunView:
     """Return what a record says.

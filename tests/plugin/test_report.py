@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from pytest_vidmetrics.cli import main
 from tests.plugin.conftest import Bench
+from tests.support.clips import noisy, scene, write_clip
 
 
 def test_a_red_run_is_one_page_with_its_verdicts_and_clips(bench: Bench) -> None:
@@ -29,6 +32,41 @@ def test_a_folder_holds_the_page_and_its_media(bench: Bench) -> None:
     bench.record()
     bench.run("--vidmetrics-report=page").assert_outcomes(passed=6)
     assert (bench.root / "page" / "index.html").is_file()
+
+
+def data_of(page: Path) -> dict[str, Any]:
+    text = page.read_text(encoding="utf-8")
+    return json.loads(text.partition('<script type="application/json" id="run">')[2].partition("</script>")[0])
+
+
+def test_the_clip_of_the_baseline_is_found_by_what_the_store_says_it_scored(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the changed clip lie the recorded one, and one that was never scored: only the first is the baseline's."""
+    bench.record()
+    clips = bench.root / "clips"
+    shutil.copytree(clips / "candidate", clips / "worse")
+    write_clip(clips / "another" / "b.mp4", noisy(scene(1), 9.0))
+    write_clip(clips / "worse" / "b.mp4", noisy(scene(1), 40.0))
+    bench.run("--vidmetrics-checkpoint=worse", "--vidmetrics-report=run.html")
+    found = data_of(bench.root / "run.html")
+    assert found["sides"] == ["candidate", "reference", "baseline"]
+    files = {clip[0]: clip[4] for clip in found["clips"]}
+    assert files["b"] == ["clips/worse/b.mp4", "clips/reference/b.mp4", "clips/candidate/b.mp4"]
+    assert {files[name][2] for name in "acd"} == {None}, "a clip that scores as recorded is the baseline's"
+    assert "The baseline&#39;s clip stands beside 1 of 1." in (bench.root / "run.html").read_text()
+    assert found["media"]["0"]["baseline"]["kind"] == "video"
+    monkeypatch.chdir(bench.root)
+    # The command finds it in the store that it is told of, and says so where it finds none.
+    store = Path(os.environ["VIDMETRICS_CACHE"]) / "store"
+    assert main(["report", "run.html", "-o", "again.html", f"--store={store}"]) == 0
+    assert data_of(bench.root / "again.html")["sides"] == found["sides"]
+    assert data_of(bench.root / "again.html")["curves"] == found["curves"] != {}
+    assert main(["report", "run.html", "-o", "none.html", f"--store={bench.root / 'empty'}"]) == 0
+    assert data_of(bench.root / "none.html")["sides"] == ["candidate", "reference"]
+    assert "The baseline&#39;s clips are not shown" in (bench.root / "none.html").read_text()
+    assert main(["report", "run.html", "-o", "x.html", "--store=ftp://x"]) == 2
+    assert not (bench.root / "x.html").exists()
 
 
 def sealed(path: Path) -> dict[str, Any]:
