@@ -36,16 +36,18 @@ def read_whole(path: Path, largest: int = _LARGEST) -> bytes:
             raise OSError(errno.EINVAL, "not an ordinary file", str(path))
         if facts.st_size > largest:
             raise OSError(errno.EFBIG, f"{facts.st_size} bytes are too many", str(path))
-        return stream.read(largest)
+        return stream.read(min(largest, facts.st_size + 1))
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write a whole file or nothing: to a temporary name beside it, then renamed over it.
 
     A link stays one: the file that it points to is written. ``durable`` waits for the disk, file and folder, for files
-    that cannot be made again. Raises ``OSError``.
+    that cannot be made again. Raises ``OSError``, also for a device or a pipe: the new file would take its place.
     """
     path = Path(realpath(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "not an ordinary file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, data, path.parent, durable=durable)
 

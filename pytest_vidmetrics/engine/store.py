@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_vidmetrics.core.clips import ClipFacts, Clips
 from pytest_vidmetrics.core.errors import StoreError
-from pytest_vidmetrics.core.files import write_atomic
+from pytest_vidmetrics.core.files import read_whole, write_atomic
 from pytest_vidmetrics.core.hashing import canonical_json
 from pytest_vidmetrics.core.types import MetricResult, Status
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LOCK_SECONDS = 600.0
 _PART = ".part"
+_LARGEST = 1 << 40
 
 
 class Store(ABC):
@@ -176,7 +177,7 @@ class FileStore(Store):
 
     def _read(self, kind: str, name: str) -> bytes | None:
         try:
-            return self._path(kind, name).read_bytes()
+            return read_whole(self._path(kind, name), _LARGEST)
         except OSError:
             return None
 

@@ -41,6 +41,7 @@ from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.policy import Policy
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.wire import Wire
+from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.gates.digits import close, digits, rounded, step
 from pytest_vidmetrics.gates.order import seed_of
 from pytest_vidmetrics.gates.recorder import Recorder
@@ -48,6 +49,7 @@ from pytest_vidmetrics.gates.spread import score_interval
 
 SCHEMA = 1
 NoiseKind = Literal["scoring", "generation"]
+_MOST_RUNS = 10**9
 _UNSEALED = ("digest", "environment")
 """What the digest of a baseline does not cover: itself, and facts for information only."""
 
@@ -68,8 +70,8 @@ class Noise(Wire):
         """Raise ``ValueError`` for what no measurement gives."""
         if self.sigma < 0:
             raise ValueError(f"the noise is {self.sigma!r}: less than nothing")
-        if self.runs < 2:
-            raise ValueError(f"the noise is that of {self.runs!r} runs, not of a whole number of at least 2")
+        if not 2 <= self.runs <= _MOST_RUNS:
+            raise ValueError(f"the noise is that of {shown(self.runs)} runs, not of a whole number of at least 2")
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,8 @@ def seal(tree: Mapping[str, Any]) -> str:
 
 def contradiction(recorded: Baseline, observed: CorpusScore) -> str:
     """Return how a baseline contradicts itself, as after a bad merge; nothing when it does not."""
+    if observed.counts_failures and not 0 <= recorded.score <= 1:
+        return f"the baseline contradicts itself: its score is {recorded.score:.9g}, which is not a share of clips"
     if not observed.is_mean:
         return ""
     mean = math.fsum(value / recorded.n for value in recorded.samples.values())

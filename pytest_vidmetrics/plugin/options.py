@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,21 +195,21 @@ def read_settings(config: Config) -> Settings:
     names = tuple(name.strip() for name in (text["vidmetrics"] or "").split(",") if name.strip())
     settings = Settings(
         selection=names or None,
-        baseline_dir=config.rootpath / (text["vidmetrics_baseline_dir"] or "baselines"),
+        baseline_dir=config.rootpath / (_folder(text, "vidmetrics_baseline_dir") or "baselines"),
         checkpoint=text["vidmetrics_checkpoint"],
         device=text["vidmetrics_device"] or "auto",
         precision=_precision(text["vidmetrics_precision"]),
-        cache=_path(config, text["vidmetrics_cache"]),
-        store=_store(config, text["vidmetrics_store"]),
+        cache=_path(config, text, "vidmetrics_cache"),
+        store=_store(config, text),
         verify_content=_share(text["vidmetrics_verify_content"]),
         cohort=text["vidmetrics_cohort"],
         shard=None if switch["vidmetrics_judge"] else _shard(text["vidmetrics_shard"]),
         shard_from="--vidmetrics-shard",
-        report=_path(config, text["vidmetrics_report"]),
+        report=_path(config, text, "vidmetrics_report"),
         report_budget=_budget(text["vidmetrics_report_budget"]),
-        summary=_path(config, text["vidmetrics_summary"]),
+        summary=_path(config, text, "vidmetrics_summary"),
         step_summary=None if text["vidmetrics_summary"] else _step_summary(),
-        ranking=_path(config, text["vidmetrics_ranking"]),
+        ranking=_path(config, text, "vidmetrics_ranking"),
         calibrate=_calibration(text["vidmetrics_calibrate"]),
         update=switch["vidmetrics_update_baselines"],
         extend=switch["vidmetrics_extend_baselines"],
@@ -233,13 +234,26 @@ def cut(text: str) -> str:
     return printable(text if len(text) <= 60 else text[:57] + "...", keep="")
 
 
-def _path(config: Config, text: str | None) -> Path | None:
-    return config.invocation_params.dir / Path(text).expanduser() if text else None
+def _path(config: Config, texts: Mapping[str, str | None], dest: str) -> Path | None:
+    path = _folder(texts, dest)
+    return None if path is None else config.invocation_params.dir / path
 
 
-def _store(config: Config, text: str | None) -> str | None:
+def _folder(texts: Mapping[str, str | None], dest: str) -> Path | None:
+    """Return the path that an option gives, with ``~`` filled in: a shell does not do that behind ``=``."""
+    if (text := texts[dest]) is None:
+        return None
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        flag = next(flag for flag, own, _, _ in _TEXT if own == dest)
+        raise pytest.UsageError(f"{flag}={cut(text)}: {error}") from error
+
+
+def _store(config: Config, texts: Mapping[str, str | None]) -> str | None:
     """Return the URL of a store, or its folder as an absolute path."""
-    return text if text is None or "://" in text else str(_path(config, text))
+    text = texts["vidmetrics_store"]
+    return text if text is None or "://" in text else str(_path(config, texts, "vidmetrics_store"))
 
 
 def _step_summary() -> Path | None:

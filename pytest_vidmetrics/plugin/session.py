@@ -21,7 +21,7 @@ from pytest_vidmetrics.core.errors import StoreError, UnavailableError, Vidmetri
 from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.precision import in_effect
 from pytest_vidmetrics.core.samples import Corpus
-from pytest_vidmetrics.core.wording import shown
+from pytest_vidmetrics.core.wording import printable, shown
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.engine.ahead import Lookahead
 from pytest_vidmetrics.engine.devices import described
@@ -248,8 +248,8 @@ def check_store(settings: Settings) -> None:
         return
     try:
         open_store(store_of(settings)).check_writable()
-    except (StoreError, UnavailableError, ValueError) as error:
-        raise pytest.UsageError(str(error)) from error
+    except (VidmetricsError, ValueError) as error:
+        raise pytest.UsageError(printable(str(error), keep="")) from error
 
 
 def check_baselines(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vidmetrics.core import files
-from pytest_vidmetrics.core.files import read_whole, write_tracked
+from pytest_vidmetrics.core.files import read_whole, write_atomic, write_tracked
 
 GIT = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
@@ -96,3 +96,12 @@ def test_what_is_not_a_file_is_an_error_and_no_wait(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"12345")
     with pytest.raises(OSError, match="5 bytes are too many"):
         read_whole(tmp_path / "large", largest=4)
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not an ordinary file"):
+        write_atomic(pipe, b"data")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

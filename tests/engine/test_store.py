@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def test_a_damaged_entry_counts_as_absent(cut, flip, kind, tmp_path_factory) -> 
         path.write_bytes(bytes(data[:at]))
     found = store.get_rows(KEY) if kind == "rows" else store.get_result(KEY)
     assert found is None
+
+
+def test_an_entry_that_is_a_pipe_or_a_folder_counts_as_absent_and_nobody_waits(tmp_path) -> None:
+    store = FileStore(tmp_path)
+    store.put_result(KEY, MetricResult("m", 0.25))
+    path = entry(store)
+    path.unlink()
+    os.mkfifo(path)
+    assert store.get_result(KEY) is None
+    path.unlink()
+    path.mkdir()
+    assert store.get_result(KEY) is None
 
 
 def test_an_entry_under_another_key_or_kind_counts_as_absent(tmp_path) -> None:

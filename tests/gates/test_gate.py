@@ -114,6 +114,14 @@ def test_a_doubt_outranks_equal_numbers(change, status) -> None:
     assert judge(config(abs=1.0), replace(observed(OLD), **change), recorded(OLD)).status == status
 
 
+def test_a_baseline_that_is_no_share_of_failures_is_an_error() -> None:
+    verdict = judge(
+        config(), replace(observed(OLD), counts_failures=True, is_mean=False), recorded(dict.fromkeys(OLD, 1.5))
+    )
+    assert verdict.status == "ERROR"
+    assert verdict.reason.startswith("the baseline contradicts itself: its score is 1.5, which is not a share of clips")
+
+
 @pytest.mark.parametrize(
     ("policy", "margin"),
     [({"abs": 0.5}, 0.5), ({"rel": 0.5}, 0.425), ({}, 0.02), ({"abs": 0.001, "rel": 0.001}, 0.02)],
