@@ -39,6 +39,20 @@ def test_folders_are_scored_and_ranked(folders: Path, capsys: pytest.CaptureFixt
     assert "ranked on the 7 samples that all methods have" in capsys.readouterr().out
 
 
+def test_names_that_hold_the_method_are_read_by_a_pattern(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No file is renamed: the guide's names are ``<id>_<method>.mp4``."""
+    for method in ("good", "bad"):
+        for clip in sorted(folders.joinpath(method).rglob("*.mp4")):
+            clip.rename(clip.with_stem(f"{clip.stem}_{method}"))
+    tail = ["--reference", "reference", "--metrics", "common.psnr"]
+    assert main(["rank", "good", "bad", *tail]) == 2
+    said = capsys.readouterr().err
+    assert "good: 8 clips have no reference of their name: a-v0_good" in said
+    assert "'good=good/{category}/{id}_good.mp4'" in said
+    assert main(["rank", *(f"{one}={one}/{{category}}/{{id}}_{one}.mp4" for one in ("good", "bad")), *tail]) == 0
+    assert "ranking by common.psnr (higher is better, 8 independent samples)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -47,6 +61,7 @@ def test_folders_are_scored_and_ranked(folders: Path, capsys: pytest.CaptureFixt
         (["good", "run.json"], "either folders of clips or run records"),
         (["good", "bad", "--metrics", "common.psnr", "--alpha", "2"], "--alpha is above 0"),
         (["good", "nowhere", "--metrics", "common.psnr"], "nowhere"),
+        (["good", "x=bad/{id}_x.mp4", "--metrics", "common.psnr"], "'bad/{id}_x.mp4' matches no file"),
     ],
 )
 def test_what_makes_no_sense_is_one_error(

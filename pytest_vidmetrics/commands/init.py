@@ -98,7 +98,10 @@ def _clips(folder: Path, named: str | None, choices: list[Path], neutral: list[s
         return folder / named
     wanted = [one for one in choices if one.name == neutral[0]] if neutral else choices
     if len(wanted) != 1:
-        raise VidmetricsError(f"which clips shall be recorded? Say --clips=DIR; there are {some(_names(choices))}")
+        raise VidmetricsError(
+            f"which clips shall be recorded? Say --clips=DIR; there are {some(_names(choices))}. --reference=DIR names "
+            "the folder that they are to live up to, where there is one"
+        )
     return wanted[0]
 
 
@@ -109,7 +112,7 @@ def _names(folders: dict[Path, int] | list[Path]) -> list[str]:
 def _partners(clips: Path, reference: Path | None) -> list[str]:
     """Return what is said of the references. Raises ``VidmetricsError`` where names do not match."""
     if reference is None:
-        return [f"references: none, as no folder is called {' or '.join(_REFERENCES[:2])}"]
+        return [f"references: none, as no folder is called {', '.join(_REFERENCES)}; --reference=DIR names one"]
     from pytest_vidmetrics.media.formats import VIDEO_SUFFIXES
 
     ours, theirs = (

@@ -13,8 +13,10 @@ from pytest_vidmetrics.commands._listed import listed
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.samples import Corpus, Sample, clean_id
 from pytest_vidmetrics.core.scores import CorpusScore
-from pytest_vidmetrics.core.wording import printable
+from pytest_vidmetrics.core.wording import printable, some
 from pytest_vidmetrics.gates import rank_report
+from pytest_vidmetrics.gates.case import Case, Location
+from pytest_vidmetrics.gates.files import files_of, has_parts
 from pytest_vidmetrics.gates.rank import Features, features_of, rank, table
 from pytest_vidmetrics.gates.rank_report import RankReport
 
@@ -27,10 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="+",
         metavar="[METHOD=]PATH",
-        help="a folder of clips for each method, or run records (.json): of each method, or one of a case with methods",
+        help="of each method: a folder of clips, a pattern like wan/{category}/{id}_wan.mp4, or a run record (.json); "
+        "or one record of a case with methods",
     )
     parser.add_argument("--metrics", default="", metavar="SEL", help="for folders: metrics and groups, by comma")
-    parser.add_argument("--reference", type=Path, metavar="DIR", help="for folders: the references, of the same names")
+    parser.add_argument(
+        "--reference", type=Path, metavar="DIR", help="for folders: the references of the same names, or their pattern"
+    )
     parser.add_argument("--device", default="cpu", help="for folders: cpu, cuda or cuda:N")
     parser.add_argument("--min-n", type=int, metavar="N", help="so many clips are enough for a Fréchet distance")
     parser.add_argument(
@@ -112,11 +117,14 @@ def _of_folders(sources: Mapping[str, Path], args: argparse.Namespace) -> Iterat
     names = [name for name in args.metrics.split(",") if name]
     if not names:
         raise VidmetricsError("say by which metrics: --metrics common.psnr,common.kvd")
+    names = registry.expand(names)
     references = {} if args.reference is None else _clips(args.reference)
     corpora = {name: _corpus(path, references) for name, path in sources.items()}
+    if references and any("reference" in registry.metric_class(name)().required_keys() for name in names):
+        _check_pairs(sources, corpora)
     worker = EvalWorker(FileStore(get_cache_dir() / "store"), args.device)
     case = " against ".join(sources)
-    for name in registry.expand(names):
+    for name in names:
         try:
             metric = registry.get_metric(name)
             scores = {method: score_corpus(metric, corpus, worker) for method, corpus in corpora.items()}
@@ -130,19 +138,35 @@ def _of_folders(sources: Mapping[str, Path], args: argparse.Namespace) -> Iterat
         yield _ranked(case, name, scores, features, args)
 
 
-def _clips(folder: Path) -> dict[str, Path]:
+def _check_pairs(sources: Mapping[str, Path], corpora: Mapping[str, Corpus]) -> None:
+    for name, corpus in corpora.items():
+        if alone := [one.id for one in corpus.samples if "reference" not in one.values]:
+            raise VidmetricsError(
+                f"{sources[name]}: {len(alone)} clips have no reference of their name: {some(alone)}. A pattern says "
+                f"which part of a file is its name: '{name}={sources[name]}/{{category}}/{{id}}_{name}.mp4'"
+            )
+
+
+def _clips(place: Path) -> dict[str, Path]:
+    """Return the clips of a folder or a pattern by id: the name below the folder, or the parts of the pattern."""
+    if has_parts(str(place)):
+        case = Case("rank", Location(Path("rank"), 1), {})
+        files = files_of(case, "video", [str(place)], None).found
+        named = [("/".join(one.parts.values()), one.path) for one in files]
+    else:
+        named = [(f"{one.category}/{one.id}" if one.category else one.id, one.video) for one in listed(place, ())]
     found: dict[str, Path] = {}
-    for clip in listed(folder, ()):
-        id = clean_id(f"{clip.category}/{clip.id}" if clip.category else clip.id)
-        if (other := found.setdefault(id, clip.video)) != clip.video:
-            raise VidmetricsError(f"{other} and {clip.video} have the same id ({id!r}); rename one of them")
+    for name, path in named:
+        id = clean_id(name)
+        if (other := found.setdefault(id, path)) != path:
+            raise VidmetricsError(f"{other} and {path} have the same id ({id!r}); rename one of them")
     return found
 
 
-def _corpus(folder: Path, references: Mapping[str, Path]) -> Corpus:
+def _corpus(place: Path, references: Mapping[str, Path]) -> Corpus:
     """Return the clips of a method with the references of their names, and all references as a set."""
     samples = []
-    for id, path in _clips(folder).items():
+    for id, path in _clips(place).items():
         paired = {"reference": str(references[id])} if id in references else {}
         samples.append(Sample(id, {"video": str(path), **paired}))
     known = tuple(Sample(id, {"video": str(path)}, "reference") for id, path in references.items())
