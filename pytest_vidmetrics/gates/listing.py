@@ -38,9 +38,7 @@ def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
     nothing, a missing file, an orphan in pairing, a repeated id, and a row without a clip.
     """
     if case.dataset is not None:
-        from pytest_vidmetrics.gates.corpora import dataset_corpus
-
-        return dataset_corpus(case, checkpoint)
+        return _of_dataset(case, checkpoint)
     chosen = checkpoint if checkpoint is not None else case.checkpoint
     files = {key: files_of(case, key, patterns, chosen) for key, patterns in case.media.items()}
     named = {key: _by_name(case, key, found) for key, found in files.items()}
@@ -59,6 +57,32 @@ def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
             _attach(case, key, paths, primary, clips, values)
     samples = tuple(_sample(id, values[name]) for name, id in _ids(case, primary or "samples", values).items())
     return Corpus(samples, references if references is not None else _paired(samples), remarks)
+
+
+def _of_dataset(case: Case, checkpoint: str | None) -> Corpus:
+    """Return the clips of a dataset with what the case names beside them: paired by the clips' names, or as a set."""
+    from pytest_vidmetrics.gates.corpora import dataset_corpus
+
+    corpus = dataset_corpus(case, checkpoint)
+    others = {key: patterns for key, patterns in case.media.items() if key != "video"}
+    wrong = next(iter(others), None) if case.dataset == "physics_iq" else None
+    if case.samples is not None or wrong is not None:
+        key = "samples" if case.samples is not None else str(wrong)
+        raise case.at(key).error(f"{key} and dataset = {case.dataset!r}: the dataset says that itself; leave {key} out")
+    if not others:
+        return corpus
+    chosen = checkpoint if checkpoint is not None else case.checkpoint
+    owner = {whole_name(clip_name(Path(str(sample.values["video"])))): sample for sample in corpus.samples}
+    values = {name: dict(sample.values) for name, sample in owner.items()}
+    references: tuple[Sample, ...] | None = None
+    for key, patterns in others.items():
+        paths = _by_name(case, key, files_of(case, key, patterns, chosen))
+        if case.pair == "set" and key not in _PRIMARY:
+            references = _united(references or (), key, _with_ids(case, key, paths))
+        else:
+            _attach(case, key, paths, "video", {}, values)
+    samples = tuple(replace(sample, values=values[name]) for name, sample in owner.items())
+    return replace(corpus, samples=samples, references=references if references is not None else _paired(samples))
 
 
 def _sample(id: str, values: Mapping[str, Any]) -> Sample:

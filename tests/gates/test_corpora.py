@@ -92,6 +92,25 @@ def test_the_list_must_be_there(folder, monkeypatch) -> None:
         corpus(folder, "'vbench.human_action'")
 
 
+def test_references_beside_a_dataset_are_a_set_or_have_the_names_of_its_clips(folder) -> None:
+    fill(folder, "a person is surfing", 5)
+    (folder / "ref").mkdir()
+    for number in range(5):
+        (folder / "ref" / f"a person is surfing-{number}.mp4").touch()
+    paired = corpus(folder, "'vbench.human_action', 'common.psnr']\nreference = 'ref'\nallow = [")
+    assert [Path(one.values["reference"]).name for one in paired.samples] == [
+        Path(one.values["video"]).name for one in paired.samples
+    ]
+    (folder / "ref" / "more.mp4").touch()
+    with pytest.raises(ManifestError, match="1 reference without video: more"):
+        corpus(folder, "'common.psnr', 'vbench.human_action']\nreference = 'ref'\nallow = [")
+    united = corpus(folder, "'common.fvd', 'vbench.human_action']\nreference = 'ref'\npair = 'set'\nallow = [")
+    assert len(united.references) == 6
+    assert all("reference" not in sample.values for sample in united.samples)
+    with pytest.raises(ManifestError, match="samples and dataset = 'vbench': the dataset says that itself"):
+        corpus(folder, "'vbench.human_action']\nsamples = 'rows.jsonl'\nallow = [")
+
+
 def test_the_folder_must_be_one(folder) -> None:
     (folder / "clips").rmdir()
     with pytest.raises(ManifestError, match="needs video to be the one folder"):
