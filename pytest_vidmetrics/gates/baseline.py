@@ -65,6 +65,8 @@ class Noise(Wire):
     runs: int
     kind: NoiseKind
     modes: tuple[float, float] | None = None
+    facts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """The facts of the clips that differ between the two groups: their values in the lower and in the upper one."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for what no measurement gives."""
@@ -103,7 +105,7 @@ class Baseline(Wire):
         ends, floor = _spread(kept), observed.noise_floor
         if noise is not None:
             modes = noise.modes and (digits(noise.modes[0], floor), digits(noise.modes[1], floor))
-            noise = Noise(digits(noise.sigma, floor), noise.runs, noise.kind, modes)
+            noise = Noise(digits(noise.sigma, floor), noise.runs, noise.kind, modes, noise.facts)
         return cls(
             scores=kept,
             recorded_by=recorded_by,
@@ -146,7 +148,9 @@ class Baseline(Wire):
             "reference_clips": {id: facts.brief() for id, facts in scores.reference_clips.items()},
             "sample_ids": scores.sample_ids,
             "reference": scores.reference,
-            "noise": {key: value for key, value in noise.to_wire().items() if value is not None} if noise else None,
+            "noise": {key: value for key, value in noise.to_wire().items() if value not in (None, {})}
+            if noise
+            else None,
             "policy": _kept(self.policy) if self.policy else None,
             "recorded_by": self.recorded_by.to_json(),
             "environment": dict(self.environment),

@@ -170,4 +170,11 @@ def _noise(tree: Mapping[str, Any]) -> Noise:
     if kind not in get_args(NoiseKind):
         raise ValueError(f"the noise is of the kind {shown(kind)}, not one of {', '.join(get_args(NoiseKind))}")
     modes = tree.get("modes")
-    return Noise(sigma, runs, kind, None if modes is None else _interval(modes))
+    facts = {str(name): _pair(values) for name, values in tree.get("facts", {}).items()}
+    return Noise(sigma, runs, kind, None if modes is None else _interval(modes), facts)
+
+
+def _pair(values: Any) -> tuple[str, str]:
+    if not isinstance(values, list) or len(values) != 2:
+        raise ValueError(f"a fact of the noise is {shown(values)}, not two texts")
+    return _text(values[0], "a fact of the noise"), _text(values[1], "a fact of the noise")

@@ -13,6 +13,7 @@ from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.engine.composite import Members
 from pytest_vidmetrics.engine.corpus import score_corpus
 from pytest_vidmetrics.gates.baseline import Noise, NoiseKind
+from pytest_vidmetrics.gates.cohort import facts_beside, separating
 from pytest_vidmetrics.metrics.base import BaseMetric
 
 if TYPE_CHECKING:
@@ -62,14 +63,17 @@ def generation_noise(
         expected = expected or observed.sample_ids
         if observed.sample_ids != expected:
             raise VidmetricsError(f"the noise cannot be measured: {first}: other samples than those of the first one")
-    return _noise(scores, "generation")
+    return _noise(scores, "generation", [facts_beside(corpus) for corpus in generations.values()])
 
 
-def _noise(scores: Sequence[float], kind: NoiseKind) -> Noise:
+def _noise(scores: Sequence[float], kind: NoiseKind, facts: Sequence[Mapping[str, str]] = ()) -> Noise:
     from pytest_vidmetrics.stats.modes import two_modes
 
-    found = two_modes(scores)
-    return Noise(statistics.stdev(scores), len(scores), kind, None if found is None else (found.low, found.high))
+    found, sigma = two_modes(scores), statistics.stdev(scores)
+    if found is None:
+        return Noise(sigma, len(scores), kind)
+    differ = separating(facts, *found.members) if facts else {}
+    return Noise(sigma, len(scores), kind, (found.low, found.high), differ)
 
 
 def _check_distinct(generations: Mapping[str, Corpus]) -> None:

@@ -51,6 +51,8 @@ class Case:
     """Whether clips are items of the run, or scored elsewhere (``vidmetrics score``), so that there are gates only."""
     checkpoint: str | None = None
     cluster: str | None = None
+    cohort: tuple[str, ...] = ()
+    """The facts that key its baselines, see :mod:`.cohort`; none: one baseline judges every machine."""
     allow: tuple[str, ...] = ()
     """In what clips may differ, for every gate that does not say so itself."""
     dataset: str | None = None

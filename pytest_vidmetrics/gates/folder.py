@@ -127,6 +127,12 @@ class BaselineFolder:
         )
 
 
+def common_key(key: str) -> str:
+    """Return the key of the common baseline beside a cohort's own."""
+    place, _, name = key.rpartition("/")
+    return f"{place}/{name.partition('@')[0].removesuffix('.json')}.json"
+
+
 def _below(folder: Path, prefix: tuple[str, ...], deepest: int = 16) -> Iterator[str]:
     try:
         entries = list(os.scandir(folder))

@@ -247,7 +247,7 @@ def _notes(
             f"runs ({noise.kind}), {policy.sigma * noise.sigma:.6g}: the noise counts"
         )
     if baseline.noise is not None and (modes := baseline.noise.modes) is not None and margin < modes[1] - modes[0]:
-        notes.append(modes_text(modes))
+        notes.append(modes_text(modes, baseline.noise.facts))
     return tuple(notes)
 
 

@@ -15,6 +15,7 @@ from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wording import counted, number
 from pytest_vidmetrics.gates.baseline import Baseline, Noise
+from pytest_vidmetrics.gates.cohort import text_of
 from pytest_vidmetrics.gates.judge import blocked, judge, recorded
 from pytest_vidmetrics.gates.margin import modes_text, widened
 from pytest_vidmetrics.gates.seat import COMMON, Found, Seat
@@ -82,7 +83,13 @@ class Gate:
         return found.baseline is None and not found.fault
 
     def _looked_for(self) -> str:
-        return str(self.seat.folder.file(self.seat.target(self.seat.cohort)))
+        file = str(self.seat.folder.file(self.seat.target(self.seat.cohort)))
+        if self.seat.facts is None or not (others := self.seat.other_kinds()):
+            return file
+        return (
+            f"{file}; this is a new kind of machine ({text_of(self.seat.facts)}), and the baselines of others "
+            f"({'; '.join(others)}) do not judge it"
+        )
 
     def _record(self, observed: CorpusScore, found: Found, noise: Callable[[], Noise] | None) -> Settled:
         """Record the observation, and keep the noise that was measured for the same metric."""
@@ -157,4 +164,4 @@ def _noise_text(baseline: Baseline) -> str:
         f"noise {number(noise.sigma)} (standard deviation of {noise.runs} runs, {noise.kind}), "
         f"so that the margin is at least {number(sigma * noise.sigma)} ({sigma:g} sigma)"
     )
-    return f"{text}; {modes_text(noise.modes)}" if noise.modes is not None else text
+    return f"{text}; {modes_text(noise.modes, noise.facts)}" if noise.modes is not None else text

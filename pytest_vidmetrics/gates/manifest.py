@@ -14,6 +14,7 @@ from pytest_vidmetrics.core.policy import Policy, policy_fault
 from pytest_vidmetrics.core.types import SampleValues
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.gates.case import Case, Location, Manifest, manifest_stem
+from pytest_vidmetrics.gates.cohort import AUTO
 from pytest_vidmetrics.gates.files import PathReader, has_parts
 from pytest_vidmetrics.gates.manifest_syntax import Lines, read_tree
 from pytest_vidmetrics.gates.manifest_table import TypedTable, refuse_unknown
@@ -40,6 +41,7 @@ _CASE_KEYS = (
     "allow",
     "checkpoint",
     "cluster",
+    "cohort",
     "dataset",
     "dataset_root",
     "method",
@@ -125,6 +127,7 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         clips_per_item=check.count(body, "clips_per_item", 1),
         scoring=check.choice(body, "scoring", ("items", "engine"), "items"),
         checkpoint=check.string(body, "checkpoint"),
+        cohort=_cohort(body, check),
         cluster=check.string(body, "cluster") or ("text_prompt" if body.get("dataset") == "vbench" else None),
         allow=_allow(body, check),
         dataset=_dataset(body, check),
@@ -266,6 +269,19 @@ def _policies(body: Mapping[str, Any], check: TypedTable, gates: Sequence[str]) 
         except ValueError as error:  # of two keys that do not go together
             raise check.at("gate", gate).error(str(error)) from error
     return policies
+
+
+def _cohort(body: Mapping[str, Any], check: TypedTable) -> tuple[str, ...]:
+    """Return the names of the facts that key the baselines of a case."""
+    names = check.strings(body, "cohort") if "cohort" in body else ()
+    if body.get("cohort") == "auto":
+        return AUTO
+    if isinstance(body.get("cohort"), str):
+        raise check.at("cohort").error(
+            f'cohort must be "auto" or a list of facts, got {shown(names[0])}; the option --vidmetrics-cohort=NAME '
+            "names one cohort"
+        )
+    return names
 
 
 def _allow(body: Mapping[str, Any], check: TypedTable) -> tuple[str, ...]:

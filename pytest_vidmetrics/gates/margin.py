@@ -104,11 +104,15 @@ def widened(policy: Policy, observed: CorpusScore, baseline: Baseline) -> str:
     return ""
 
 
-def modes_text(modes: tuple[float, float]) -> str:
+def modes_text(modes: tuple[float, float], facts: Mapping[str, tuple[str, str]]) -> str:
     """Return what scores in two groups mean for a margin: one smaller than their distance fails now and then."""
     low, high = modes
     places = next((places for places in (3, 5) if number(low, places) != number(high, places)), 9)
-    return (
-        f"two modes, {number(high, places)} and {number(low, places)}; a margin between them cannot hold: "
+    text = f"two modes, {number(high, places)} and {number(low, places)}; a margin between them cannot hold: "
+    if facts:
+        differ = "; ".join(f"{name} is {above} above and {below} below" for name, (below, above) in facts.items())
+        names = ", ".join(f'"{name}"' for name in facts)
+        return f"{text}{differ}; cohort = [{names}] in the case gives each a baseline of its own"
+    return text + (
         "find out which fact differs (device, attention back end, library), or give each a cohort of its own"
     )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pytest_vidmetrics.core.errors import BaselineError
-from pytest_vidmetrics.gates.folder import BaselineFolder
+from pytest_vidmetrics.gates.folder import BaselineFolder, common_key
 from pytest_vidmetrics.gates.recorder import Recorder
 
 
@@ -63,9 +63,3 @@ def _is_surplus(folder: BaselineFolder, owner: Recorder, used: Used) -> bool:
     if owner.kind == "manifest":
         return owner.file in used.manifests
     return owner.file in used.tests and owner.node not in used.tests[owner.file]
-
-
-def common_key(key: str) -> str:
-    """Return the key of the common baseline beside a cohort's own."""
-    place, _, name = key.rpartition("/")
-    return f"{place}/{name.partition('@')[0].removesuffix('.json')}.json"

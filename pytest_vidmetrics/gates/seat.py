@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.gates.baseline import Baseline
-from pytest_vidmetrics.gates.folder import BaselineFolder
+from pytest_vidmetrics.gates.cohort import text_of
+from pytest_vidmetrics.gates.folder import BaselineFolder, common_key
 from pytest_vidmetrics.gates.recorder import Recorder
 
 COMMON = "common"
@@ -35,6 +38,8 @@ class Seat:
     owner: Recorder
     cohort: str | None = None
     shared: bool = False
+    facts: Mapping[str, str] | None = None
+    """What the cohort is keyed by, where it is: then only a baseline with the same facts judges."""
 
     def find(self) -> Found:
         """Return what judges: the cohort's own baseline where there is one, else the common one.
@@ -42,7 +47,27 @@ class Seat:
         Never raises: what cannot be read is a fault of what was found.
         """
         own = self._look(self.cohort) if self.cohort else None
+        if self.facts is not None and self.cohort is not None:
+            common = own or self._look(None)
+            if common is None or (common.baseline is not None and not self._is_of_my_kind(common.baseline)):
+                return Found(self.target(self.cohort), self.cohort)
+            return common
         return own or self._look(None) or Found(self.target(None), COMMON)
+
+    def _is_of_my_kind(self, baseline: Baseline) -> bool:
+        return all(baseline.environment.get(name) == value for name, value in (self.facts or {}).items())
+
+    def other_kinds(self) -> list[str]:
+        """Return the facts of the baselines that this gate has for other kinds of machines, as text."""
+        mine = {common_key(key) for key in self.keys()}
+        found = []
+        for key in self.folder.all_keys() if self.facts is not None else ():
+            if common_key(key) in mine and key != self.target(self.cohort):
+                with contextlib.suppress(BaselineError):
+                    if (baseline := self.folder.read(key)) is not None:
+                        known = baseline.environment
+                        found.append(text_of({name: known[name] for name in self.facts or {} if name in known}))
+        return sorted(set(found))
 
     def target(self, cohort: str | None) -> str:
         """Return the key to write: where the baseline lies already, else the first place that nobody has."""

@@ -122,7 +122,7 @@ class Controller:
             here = device_fact(self.devices)
             writer.write(
                 [
-                    (key, replace(baseline, environment={**baseline.environment, **here}))
+                    (key, replace(baseline, environment={**here, **baseline.environment}))
                     for records in self.records.values()
                     for key, baseline in records
                 ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from pytest_vidmetrics.core.wording import printable
 from pytest_vidmetrics.engine.corpus import score_corpus
 from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.case import Case, Manifest
+from pytest_vidmetrics.gates.cohort import name_of
 from pytest_vidmetrics.gates.hooked import checked
 from pytest_vidmetrics.gates.lifecycle import Gate, Settled, root_of_baseline
 from pytest_vidmetrics.gates.method_case import MethodClips
@@ -121,7 +123,10 @@ class GateItem(DataItem):
     def _settle(self, run: Run) -> Settled:
         if self.problem:
             return self._refused(Verdict("ERROR", self.problem, metric=self.gate.metric))
-        gate = Gate(self.gate, self.seat, run.environment)
+        seat, facts = self.seat, run.cohort_facts(self.case, self.corpus)
+        if facts is not None:
+            seat = replace(seat, cohort=name_of(facts), facts=facts)
+        gate = Gate(self.gate, seat, {**run.environment, **(facts or {})})
         try:
             metric = run.metric(self.gate)
         except UnavailableError as error:
@@ -130,7 +135,7 @@ class GateItem(DataItem):
         members = run.members(metric, self.case)
         if self.clips is not None:
             run.generate(self.clips)
-        recorded = self.seat.find().baseline if run.looks_one_by_one(self.gate, self.case, self.clips) else None
+        recorded = seat.find().baseline if run.looks_one_by_one(self.gate, self.case, self.clips) else None
         if recorded is not None:
             policy, cluster = self.gate.policy, self.case.cluster
             self.observed = score_until_sure(metric, self.corpus, run.worker, policy, recorded, cluster)

@@ -32,6 +32,7 @@ from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.gates.baseline import Noise
 from pytest_vidmetrics.gates.calibrate import generation_noise, scoring_noise
 from pytest_vidmetrics.gates.case import Case, Manifest
+from pytest_vidmetrics.gates.cohort import chosen, facts_beside
 from pytest_vidmetrics.gates.folder import BaselineFolder
 from pytest_vidmetrics.gates.generation import Generated, Generations, Made
 from pytest_vidmetrics.gates.lifecycle import Wish
@@ -164,6 +165,14 @@ class Run:
             self._metrics[key] = registry.get_metric(config.metric, **config.params)
             self._metrics[key].run_precision = self.settings.precision
         return self._metrics[key]
+
+    def cohort_facts(self, case: Case, corpus: Corpus) -> dict[str, str] | None:
+        """Return the facts that key the baselines of a case; ``None`` where it keys on none, or a cohort was named."""
+        if not case.cohort or self.settings.cohort is not None:
+            return None
+        device = device_of(self.settings)
+        here = {"device": described(device, in_effect(self.settings.precision, device))}
+        return chosen({**here, **self.environment, **facts_beside(corpus)}, case.cohort)
 
     def looks_one_by_one(self, gate: MetricConfig, case: Case, clips: MethodClips | None) -> bool:
         """Whether a gate scores its samples itself, one after the other until it is sure.
