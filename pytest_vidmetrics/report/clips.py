@@ -128,7 +128,8 @@ class _Found:
     severity: float = 0.0
     scores: list[ClipScore] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    """Metrics by what went wrong."""
 
 
 def clips_of(gates: Sequence[GateRecord], record: RunRecord, seats: Seats) -> Iterator[ClipView]:
@@ -142,9 +143,8 @@ def clips_of(gates: Sequence[GateRecord], record: RunRecord, seats: Seats) -> It
         if gate.scores is not None:
             _add_scores(found, gate, place, *seats.of_case(case_of(gate.gate)))
     for (case, id), clip in found.items():
-        yield ClipView(
-            id, case, clip.prompt, clip.severity, tuple(clip.scores), clip.files, tuple(dict.fromkeys(clip.problems))
-        )
+        problems = tuple(f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in clip.problems.items())
+        yield ClipView(id, case, clip.prompt, clip.severity, tuple(clip.scores), clip.files, problems)
 
 
 def _add_files(clip: _Found, case: str, id: str, side: str, values: Mapping[str, str], seats: Seats) -> None:
@@ -179,6 +179,6 @@ def _add_scores(found: dict[tuple[str, str], _Found], gate: GateRecord, place: i
         clip = found.setdefault((case, problem.sample), _Found())
         if not clip.files and (path := scores.paths.get(problem.sample)):
             clip.files[side] = path
-        clip.problems.append(f"{gate.verdict.metric}: {problem.status}: {problem.reason}")
+        clip.problems.setdefault(f"{problem.status}: {problem.reason}", []).append(gate.verdict.metric)
         if problem.status == "failed":
             clip.severity = 2 * _RED

@@ -163,6 +163,16 @@ def test_the_difference_of_equal_clips_is_black_and_of_others_is_not(browser, pa
     assert levels["other"].mean() > 200
 
 
+def test_a_single_side_has_no_modes(browser, tmp_path):
+    path = report(tmp_path, {"clip": {"video": made(tmp_path, "h264")}})
+    browser.open(path, "#clip=clip&frame=2&mode=difference")
+    assert shown(browser, ".a", 2) == 2
+    browser.press("2", "3")
+    assert browser.find("#stage").get_attribute("data-mode") == "side"
+    assert not [button for button in browser.all("button[data-mode]") if button.is_displayed()]
+    assert browser.find("#save").is_displayed()
+
+
 def test_the_wipe_shows_one_side_left_and_the_other_right(browser, pairs):
     browser.open(pairs, "#clip=other&frame=2&mode=wipe&wipe=50")
     browser.wait(SETTLED, ".a", 2)

@@ -60,6 +60,9 @@ def test_a_clip_without_a_score_comes_first_with_its_reason():
     seen = view(record([gate("m", {"p": 0.0}, {"p": 5.0}, problems=[lost])]))
     assert [clip.id for clip in seen.clips] == ["q", "p"]
     assert seen.clips[0].problems == ("m: failed: clips/q.mp4: truncated",)
+    # What several metrics met is said once.
+    seen = view(record([gate(name, {}, {}, problems=[lost]) for name in ("m", "n")]))
+    assert seen.clips[0].problems == ("m, n: failed: clips/q.mp4: truncated",)
 
 
 def test_files_and_prompts_are_those_of_the_case():

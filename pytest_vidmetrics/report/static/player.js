@@ -27,8 +27,10 @@ class Player {
 
   show(left, right) {
     this.pause();
+    this.single = !right[0];
     this.a.show(...left);
     this.b.show(...right);
+    this.a.caption.dataset.other = right[0] ? ` | right: ${right[0]}` : "";
     this.frame = 0;
     this.offset = 0;
     this.setSound("");
@@ -118,7 +120,9 @@ class Player {
     if (length && Math.abs(this.b.media.currentTime - due) > 1.5 * length && !this.b.media.ended) this.b.seekTime(due);
   }
 
-  setMode(mode) {
+  /** A single side has nothing to be compared with. */
+  setMode(wanted) {
+    const mode = this.single ? "side" : wanted;
     this.mode = mode;
     this.stage.dataset.mode = mode;
     for (const button of document.querySelectorAll("[data-mode][aria-pressed]")) {
