@@ -87,6 +87,7 @@ def _write(args: argparse.Namespace, budget: float) -> None:
         record_name=str(args.record),
         budget_mib=budget,
         details=kept.details,
+        picked=kept.picked,
         baseline_clips=BaselineClips(kept, record, args.root),
         others=others,
         histories=_histories(args, record),

@@ -75,6 +75,7 @@ class _Page:
                     self._root,
                     record_name=str(self._source),
                     details=kept.details,
+                    picked=kept.picked,
                     baseline_clips=BaselineClips(kept, self._record, self._root),
                 )
         except (OSError, VidmetricsError) as error:

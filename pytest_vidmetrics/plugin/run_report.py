@@ -109,6 +109,7 @@ def write_report(path: Path, run: Run, record: RunRecord) -> None:
         record_name=path.name if path.suffix else f"{path.name}/index.html",
         budget_mib=budget,
         details=kept.details,
+        picked=kept.picked,
         baseline_clips=BaselineClips(kept, read, root),
     )
 

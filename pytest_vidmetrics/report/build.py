@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.files import write_atomic
+from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.gates.history import Point
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord, packed
 from pytest_vidmetrics.report.baseline_clips import BaselineClips
@@ -31,6 +32,8 @@ _MARK = b'<meta name="generator" content="pytest-vidmetrics '
 
 Details = Callable[[GateRecord, str], Mapping[str, Any] | None]
 """What the store kept of one clip's score for one gate: gate and clip id to its details, or ``None``."""
+Picked = Callable[[GateRecord], FrameRequest]
+"""Which frames of a clip a gate's metric looks at."""
 
 
 def write_report(
@@ -41,6 +44,7 @@ def write_report(
     record_name: str,
     budget_mib: float = BUDGET_MIB,
     details: Details | None = None,
+    picked: Picked | None = None,
     baseline_clips: BaselineClips | None = None,
     others: Mapping[str, RunRecord] | None = None,
     histories: Mapping[str, Sequence[Point]] | None = None,
@@ -67,7 +71,7 @@ def write_report(
     if target.suffix.lower() == ".html":
         inside = InPage(budget)
         media = shelve(seen.clips, root, inside)
-        text = page(seen, media, _curves(seen, media, by_id, details), inside.parts, **facts)
+        text = page(seen, media, _curves(seen, media, by_id, details, picked), inside.parts, **facts)
         write_atomic(target, text.encode())
         return
     _check_replaceable(target)
@@ -76,7 +80,7 @@ def write_report(
         made = Path(name) / "report"
         made.mkdir()
         media = shelve(seen.clips, root, InFolder(budget, made))
-        curves = _curves(seen, media, by_id, details)
+        curves = _curves(seen, media, by_id, details, picked)
         text = page(seen, media, curves, {}, in_folder=True, **facts)
         (made / INDEX).write_text(text, encoding="utf-8")
         if target.exists():
@@ -121,19 +125,20 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _curves(
-    seen: RunView, media: Media, gates: Mapping[str, GateRecord], details: Details | None
+    seen: RunView, media: Media, gates: Mapping[str, GateRecord], details: Details | None, picked: Picked | None
 ) -> dict[int, Sequence[Curve]]:
     """Return the curves of the clips that have a player."""
     if details is None:
         return {}
     found: dict[int, Sequence[Curve]] = {}
+    request_of = picked or (lambda gate: ALL_FRAMES)
     for i, (clip, entries) in enumerate(zip(seen.clips, media.entries, strict=True)):
         curves = [
             curve
             for score in clip.scores
             if (frames := len(entries.get(seen.gates[score.gate].side, {}).get("times", ())))
             and (kept := details(gates[seen.gates[score.gate].id], clip.id)) is not None
-            for curve in curves_of(score.gate, kept, frames)
+            for curve in curves_of(score.gate, kept, frames, request_of(gates[seen.gates[score.gate].id]))
         ]
         if curves:
             found[i] = curves

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.errors import VidmetricsError
+from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.identity import UnkeyedError, content, key_of, keys_read
 from pytest_vidmetrics.engine.store import Store
@@ -27,6 +28,11 @@ class Kept:
         """Return the details of one clip's score; ``None`` where there are none, or the files are others by now."""
         found = self._result(gate, clip, {})
         return found.details if found is not None else None
+
+    def picked(self, gate: GateRecord) -> FrameRequest:
+        """Return which frames of a clip the metric of a gate looks at."""
+        metric = self._metric(gate)
+        return ALL_FRAMES if metric is None else metric.frames()
 
     def score(self, gate: GateRecord, clip: str, instead: Mapping[str, str]) -> float | None:
         """Return what a clip would score with other files ``instead``; ``None`` where the store does not know."""

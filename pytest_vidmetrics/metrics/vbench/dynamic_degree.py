@@ -37,7 +37,8 @@ class DynamicDegree(VBenchMetric):
     that a still of two frames is dynamic, and flow over the padding to multiples of 8 counts. ``"fixed"`` asks
     for at least one pair and leaves the padding out.
 
-    Pairs after the one that decides are not computed: ``details["pair_scores"]`` ends with it.
+    Pairs after the one that decides are not computed: ``details["pair_scores"]`` ends with it; the frames of a pair are
+    ``details["step"]`` apart.
     At most ``chunk_size`` pairs go through the network at a time; it does not change the score.
     Source: Vchitect/VBench ``dynamic_degree.py``, arXiv 2311.17982.
     """
@@ -66,7 +67,7 @@ class DynamicDegree(VBenchMetric):
             needed = max(1, needed)
         count = Count(limit, needed, len(video) - 1)
         scores = decide(self.pair_scores(video, count, keep=step == 1 and _others_want_flow()), count)
-        details = {"threshold": limit, "needed": needed, "frames_used": len(video), "pair_scores": scores}
+        details = {"threshold": limit, "needed": needed, "frames_used": len(video), "step": step, "pair_scores": scores}
         return MetricResult(self.name, float(count.dynamic), details)
 
     def _check(self, video: torch.Tensor) -> None:

@@ -51,9 +51,8 @@ class Curves {
     const known = curve.values.filter((value) => value !== null);
     const low = Math.min(...known);
     const high = Math.max(...known);
-    const frame = (i) => curve.first + i * curve.step;
-    const end = Math.max(frame(curve.values.length - 1) + 1, this.player.count);
-    const x = (i) => ((frame(i) + 0.5) / end) * WIDTH;
+    const end = Math.max(curve.frames[curve.frames.length - 1] + 1, this.player.count);
+    const x = (i) => ((curve.frames[i] + 0.5) / end) * WIDTH;
     const y = (value) => HEIGHT - 5 - ((value - low) / (high - low || 1)) * (HEIGHT - 10);
     const unit = gate.unit && ` ${gate.unit}`;
     const label = `${gate.label}, ${curve.name}: ${digits(low)} to ${digits(high)}${unit} over ${known.length} frames`;
@@ -68,7 +67,7 @@ class Curves {
       else line.push(`${x(i).toFixed(1)},${y(value).toFixed(1)}`);
     }
     draw();
-    const worst = frame(curve.values.indexOf((curve.high_is_bad ?? gate.sign < 0) ? high : low));
+    const worst = curve.frames[curve.values.indexOf((curve.high_is_bad ?? gate.sign < 0) ? high : low)];
     if (this.worst === null) this.worst = worst;
     const box = element("div", "curve");
     const title = element("h4", "", `${label}. `);
@@ -83,7 +82,7 @@ class Curves {
 
   table(curve) {
     const details = element("details");
-    const pairs = curve.values.map((value, i) => `${curve.first + i * curve.step}: ${digits(value)}`);
+    const pairs = curve.values.map((value, i) => `${curve.frames[i]}: ${digits(value)}`);
     const text = element("p", "", pairs.join(", "));
     details.append(element("summary", "", "as numbers"), text);
     return details;
