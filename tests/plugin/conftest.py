@@ -77,10 +77,12 @@ class Bench:
         write_clip(self.candidate(name), noisy(scene(self.clips.index(name)), strength))
 
     def run(self, *args: str, selection: str | None = "all") -> pytest.RunResult:
+        """Run pytest in this process; workers of pytest-xdist are processes of their own here too."""
         chosen = [f"--vidmetrics={selection}"] if selection else []
         return self.pytester.runpytest_inprocess(*PLAIN, *chosen, *args)
 
     def spawn(self, *args: str, selection: str | None = "all") -> pytest.RunResult:
+        """Run pytest in a process of its own: slower, for what a first import or the end of a process shows."""
         chosen = [f"--vidmetrics={selection}"] if selection else []
         return self.pytester.runpytest_subprocess(*PLAIN, *chosen, *args)
 

@@ -71,7 +71,7 @@ def read(bench: Bench) -> list[str]:
 @pytest.mark.parametrize("how", [("-p", "no:xdist"), ("-n", "1"), ("-p", "no:xdist", "::demo::probe.ahead")])
 def test_decoding_is_hidden_behind_scoring(probed: Bench, how: tuple[str, ...]) -> None:
     args = [f"bench.vidmetrics.toml{arg}" if arg.startswith("::") else arg for arg in how]
-    result = probed.spawn("--update-baselines", *args)
+    result = probed.run("--update-baselines", *args)
     assert verdicts(result) == {"probe.ahead": "RECORDED"}
     if "-n" not in how:
         assert sorted(read(probed)) == ["a", "b", "c", "d"]

@@ -84,8 +84,7 @@ def test_files_of_one_name_in_two_folders_fail(bench: Bench, workers: tuple[str,
         path = bench.root / folder / "test_gen.py"
         path.parent.mkdir()
         path.write_text(PLAIN_TEST.format(score=score))
-    run = bench.spawn if workers else bench.run
-    result = run("--update-baselines", "--import-mode=importlib", "a", "b", *workers, selection=None)
+    result = bench.run("--update-baselines", "--import-mode=importlib", "a", "b", *workers, selection=None)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
@@ -158,10 +157,10 @@ def test_a_renamed_test_takes_its_baseline_along(bench: Bench) -> None:
     text = "def test_{}(vidmetrics_baseline):\n    vidmetrics_baseline.check('q', 1.0)\n"
     path = bench.root / "test_name.py"
     path.write_text(text.format("old"))
-    bench.spawn("test_name.py", "--update-baselines", selection=None)
+    bench.run("test_name.py", "--update-baselines", selection=None)
     path.write_text(text.format("new"))
     folder = bench.root / "baselines" / "test_name"
     (folder / "test_old").rename(folder / "test_new")
-    bench.spawn("test_name.py", selection=None).stdout.fnmatch_lines(["*record it again with --update-baselines*"])
-    bench.spawn("test_name.py", "--update-baselines", selection=None)
-    assert bench.spawn("test_name.py", selection=None).ret == 0
+    bench.run("test_name.py", selection=None).stdout.fnmatch_lines(["*record it again with --update-baselines*"])
+    bench.run("test_name.py", "--update-baselines", selection=None)
+    assert bench.run("test_name.py", selection=None).ret == 0

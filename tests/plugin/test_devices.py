@@ -84,29 +84,38 @@ def pytest_runtest_setup(item):
         os._exit(9)
 """
     )
-    result = bench.spawn("-n", "3")
+    bench.pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(6))\ndef test_plain(n): pass")
+    result = bench.run("-n", "3", "-k", "plain")
     result.stdout.fnmatch_lines(["*worker 'gw1' crashed while running*"])
     seen = {path.stem: path.read_text() for path in bench.root.glob("gw*.seen")}
     assert seen == {"gw0": "MIG-aa", "gw1": "MIG-bb", "gw2": "MIG-cc", "gw3": "MIG-bb"}
 
 
+@pytest.mark.slow
 def test_more_workers_than_devices_share_them_and_an_empty_list_stays_empty(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.pytester.makeconftest(SEEN)
     for listed, expected in (("5", ["5", "5"]), ("", ["", ""])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-        bench.spawn("-n", "2", "-k", "no_such_item")
+        bench.run("-n", "2", "-k", "no_such_item")
         assert sorted(path.read_text() for path in bench.root.glob("gw*.seen")) == expected
 
 
-@pytest.mark.parametrize("device", ["cuda:77", "cuda"])
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    ("device", "workers"),
+    [
+        ("cuda:77", ()),
+        ("cuda", ()),
+        ("cuda", ("-n", "1")),
+        ("cuda:77", ("-n", "2")),
+    ],
+)
 def test_a_gpu_that_is_not_there_is_one_usage_error(
     bench: Bench, device: str, workers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    result = bench.spawn(f"--vidmetrics-device={device}", *workers)
+    result = bench.run(f"--vidmetrics-device={device}", *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if "GPUs are visible" in line]
     assert f"--vidmetrics-device={device}: device '{device}' is not there" in line

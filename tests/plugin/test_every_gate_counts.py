@@ -93,18 +93,26 @@ def test_a_gate_that_somebody_takes_away_makes_the_run_red_and_is_named(bench: B
 def test_workers_tell_which_gates_they_collected(bench: Bench, thief: str) -> None:
     bench.record()
     bench.pytester.makeconftest(THIEVES[thief])
-    result = bench.spawn("-n", "1")
+    result = bench.run("-n", "1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"ERROR: 1 gate collected and never judged, taken away by *: {PSNR}"])
 
 
 @pytest.mark.parametrize(
     "args",
-    [("-k", "flicker"), ("--deselect", PSNR), (OTHER,), ("-m", "not psnr")],
-    ids=["-k", "--deselect", "id", "-m"],
+    [
+        ("-k", "flicker"),
+        ("--deselect", PSNR),
+        (OTHER,),
+        ("-m", "not psnr"),
+        ("-k", "flicker", "-n1"),
+        pytest.param((OTHER, "-n1"), marks=pytest.mark.slow),
+        pytest.param(("--deselect", PSNR, "-n1"), marks=pytest.mark.slow),
+        pytest.param(("-m", "not psnr", "-n1"), marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
 )
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "worker"])
-def test_what_the_user_leaves_out_is_no_fault(bench: Bench, args: tuple[str, ...], workers: tuple[str, ...]) -> None:
+def test_what_the_user_leaves_out_is_no_fault(bench: Bench, args: tuple[str, ...]) -> None:
     bench.record()
     bench.pytester.makeini("[pytest]\nmarkers = psnr\n")
     bench.pytester.makeconftest(
@@ -116,7 +124,7 @@ def test_what_the_user_leaves_out_is_no_fault(bench: Bench, args: tuple[str, ...
                 item.add_marker(pytest.mark.psnr)
         """
     )
-    result = (bench.spawn if workers else bench.run)(*args, *workers)
+    result = bench.run(*args)
     assert result.ret == 0
     assert set(verdicts(result)) == {"vbench.temporal_flickering"}
 

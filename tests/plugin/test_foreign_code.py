@@ -133,8 +133,7 @@ def test_a_hook_may_give_these_verdicts(bench: Bench, status: str, workers: tupl
     bench.record()
     text = f"Verdict('{status}', 'as the hook says', harm=np.float64(0.5), notes=['mind the gap'])"
     bench.pytester.makeconftest("import numpy as np\n" + JUDGE.format(verdict=text))
-    run = bench.spawn if workers else bench.run
-    result = run("-k", "psnr", "--vidmetrics-report=run.json", *workers)
+    result = bench.run("-k", "psnr", "--vidmetrics-report=run.json", *workers)
     assert verdicts(result) == {"common.psnr": status}
     assert result.ret == (0 if status in ("PASS", "IMPROVED") else 1)
     (gate,) = json.loads((bench.root / "run.json").read_text())["gates"]

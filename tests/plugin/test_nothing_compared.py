@@ -21,8 +21,7 @@ def test_an_empty_selection_is_a_usage_error(bench: Bench, selection: str) -> No
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_a_selection_that_no_case_lists_is_red(bench: Bench, workers: tuple[str, ...]) -> None:
     bench.pytester.makepyfile("def test_a(): pass")
-    run = bench.spawn if workers else bench.run
-    result = run(*workers, selection="vbench.aesthetic_quality")
+    result = bench.run(*workers, selection="vbench.aesthetic_quality")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["ERROR: --vidmetrics=vbench.aesthetic_quality compared nothing: no case*"])
 
@@ -46,11 +45,11 @@ def test_a_run_in_which_every_gate_is_skipped_is_red(bench: Bench, workers: tupl
     """A group whose metrics all lack their weights: each gate may be skipped, the run compared nothing."""
     bench.pytester.makeconftest(OPTIONAL)
     bench.manifest(MANIFEST.replace('metrics = ["common.psnr", "vbench.temporal_flickering"]\n', ""))
-    run = partial(bench.spawn if workers else bench.run, selection="probe")
+    run = partial(bench.run, selection="probe")
     result = run(*workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["ERROR: --vidmetrics=probe compared nothing: every gate was skipped"])
-    allowed = run(*workers, "--vidmetrics-allow-unavailable")
+    allowed = run("--vidmetrics-allow-unavailable")
     assert allowed.ret == 0
     allowed.stdout.fnmatch_lines(["every gate was skipped, NO GATE WAS JUDGED"])
 
@@ -210,8 +209,7 @@ def test_prune_keeps_baselines_of_gates_that_did_not_run(
     surplus.write_bytes(before[0].read_bytes())
     bench.pytester.makeconftest(conftest)
     bench.manifest(MANIFEST.replace("metrics =", f"{extra}metrics ="))
-    run = bench.spawn if workers else bench.run
-    run("--prune-baselines", *workers)
+    bench.run("--prune-baselines", *workers)
     assert sorted(bench.baselines.iterdir()) == before
 
 

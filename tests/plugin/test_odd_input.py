@@ -265,7 +265,7 @@ def test_samples_without_a_score_are_counted_once(bench: Bench) -> None:
 @pytest.mark.slow
 def test_a_metric_that_ends_its_process_is_noticed_under_xdist(bench: Bench) -> None:
     _probe(bench, "import os; os._exit(0)")
-    result = bench.spawn("-n", "1", "--max-worker-restart=0")
+    result = bench.run("-n", "1", "--max-worker-restart=0")
     assert result.ret != 0
     assert "crashed" in result.stdout.str()
     assert "INTERNALERROR" not in result.stdout.str()

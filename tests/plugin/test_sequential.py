@@ -95,7 +95,7 @@ def test_the_same_decision_after_a_kill_and_with_workers(many: Bench, monkeypatc
     monkeypatch.delenv("KILLED_AT")
     assert _said(many.run("-v", "--vidmetrics-cache=two")) == whole
     assert _calls(many) == needed + 1  # the clip that was being scored
-    assert _said(many.spawn("-v", "-n", "2", "--vidmetrics-cache=three")) == whole
+    assert _said(many.run("-v", "-n", "2", "--vidmetrics-cache=three")) == whole
 
 
 def test_undecided_at_the_cap_fails_and_says_so(many: Bench) -> None:
