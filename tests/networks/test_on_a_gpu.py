@@ -1,6 +1,7 @@
 """Every network on a simulated GPU: no tensor meets one of the other device, and a clip costs few waits and launches.
 
-Numbers and seconds are not simulated. Whisper, Qwen and DPFlow are not here: what they do next depends on numbers.
+Numbers and seconds are not simulated. Whisper and DPFlow are not here: what they do next depends on numbers. Qwen is in
+test_qwen_on_a_gpu.py.
 """
 
 from __future__ import annotations

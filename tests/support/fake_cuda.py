@@ -330,6 +330,7 @@ def simulated(scalar: float = 0.5, *, free: int = 70 << 30) -> Iterator[Gauge]:
             (torch.cuda, "device", lambda device: contextlib.nullcontext()),
             (torch.cuda, "device_count", lambda: 1),
             (torch.cuda, "is_available", lambda: True),
+            (torch.cuda, "get_device_name", lambda device=None: "a simulated GPU"),
             (torch.cuda, "mem_get_info", lambda device=None: (free, 80 << 30)),
             (torch.cuda, "empty_cache", lambda: None),
             (torch.cuda, "ipc_collect", lambda: None),

@@ -45,7 +45,7 @@ class Clip:
 
     def content(self) -> list[Any]:
         """Return what the network sees of it, as a JSON value."""
-        return ["clip", [frame_digest(frame) for frame in self.frames], self.route, self.most, self.seconds]
+        return ["clip", [frame_digest(frame) for frame in self.frames.cpu()], self.route, self.most, self.seconds]
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def decode(
     kept: list[torch.Tensor] = []
     gap = math.inf
     known: torch.Tensor | None = None
+    places: torch.Tensor | None = None
     while len(ids) < how.most:
         logits = scores_of(given).float()
         if how.temperature is not None:
@@ -82,15 +83,16 @@ def decode(
         scores = _penalised(logits, known, how.penalty)
         if how.temperature is not None:
             scores = _limited(scores / how.temperature, how.top_k, how.top_p)
-        best = scores.topk(2).values.tolist()
-        if math.isnan(best[0]):
+        best, second, first = _two_best(scores)
+        if math.isnan(best):
             raise FloatingPointError("the network gave logits that are not numbers")
-        gap = min(gap, best[0] - best[1])
-        chosen = _first_best(scores, best[0]) if how.temperature is None else _drawn(scores, f"{how.seed}/{len(ids)}")
+        gap = min(gap, best - second)
+        chosen = first if how.temperature is None else _drawn(scores, f"{how.seed}/{len(ids)}")
         if chosen in stops:
             return Answer(tuple(ids), True, _steps(kept, len(watched)), gap)
         if watched:
-            kept.append(_watch(logits, scores, watched))
+            places = torch.tensor(list(watched), device=logits.device) if places is None else places
+            kept.append(_watch(logits, scores, places))
         ids.append(chosen)
         given = (chosen,)
     return Answer(tuple(ids), False, _steps(kept, len(watched)), gap)
@@ -115,8 +117,13 @@ def _limited(scores: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
     return scores
 
 
-def _first_best(scores: torch.Tensor, best: float) -> int:
-    return int((scores == best).nonzero()[0])
+def _two_best(scores: torch.Tensor) -> tuple[float, float, int]:
+    """Return the two best scores and the smallest token that has the best one, in one read of the device."""
+    values = scores.topk(2).values
+    tokens = torch.arange(len(scores), device=scores.device)
+    first = tokens.where(scores == values[0], len(scores)).min()
+    best, second, token = torch.cat([values.double(), first.double()[None]]).tolist()
+    return best, second, int(token)
 
 
 def _drawn(scores: torch.Tensor, name: str) -> int:
@@ -126,9 +133,9 @@ def _drawn(scores: torch.Tensor, name: str) -> int:
     return min(int(torch.searchsorted(mass, share * mass[-1], right=True)), len(mass) - 1)
 
 
-def _watch(logits: torch.Tensor, scores: torch.Tensor, watched: Sequence[int]) -> torch.Tensor:
+def _watch(logits: torch.Tensor, scores: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Return watched values and sums of a step as one small vector, which stays on the device until the end."""
-    rows = [torch.cat([values[list(watched)], values.logsumexp(-1, keepdim=True)]) for values in (logits, scores)]
+    rows = [torch.cat([values[places], values.logsumexp(-1, keepdim=True)]) for values in (logits, scores)]
     return torch.stack(rows)
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from pytest_vidmetrics.media.resize import pil_resize
+from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.qwen.sizes import MOST, Size, clip_size, fastvideo_sizes, picture_size
 from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD
 
@@ -84,9 +85,10 @@ def even(frames: torch.Tensor) -> torch.Tensor:
 
 
 def _seen(frames: torch.Tensor, seconds: float | None) -> Seen:
-    mean, std = (255 * torch.tensor(values, device=frames.device).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    wide = frames.float()
+    mean, std = (255 * shared.per_channel(values, wide) for values in (CLIP_MEAN, CLIP_STD))
     t, h, w = len(frames) // PAIR, frames.shape[-2] // PATCH, frames.shape[-1] // PATCH
-    values = ((frames.float() - mean) / std).reshape(t, PAIR, 3, h // MERGE, MERGE, PATCH, w // MERGE, MERGE, PATCH)
+    values = ((wide - mean) / std).reshape(t, PAIR, 3, h // MERGE, MERGE, PATCH, w // MERGE, MERGE, PATCH)
     # From frame, channel, row, column to: pair, merged row and column, place in the merged block, then the patch.
     ordered = values.permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
     return Seen(ordered.reshape(t * h * w, 3 * PAIR * PATCH * PATCH), (t, h, w), seconds)
