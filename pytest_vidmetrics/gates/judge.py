@@ -198,7 +198,7 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
         return Verdict("ERROR", fault, notes=notes, **facts)
     if status == "IMPROVED":
         why, wrong = no_improvement(observed, baseline)
-        better = f"better by {-harm:.6g}, which is not an improvement: {why}"
+        better = f"better by {number(-harm)}, which is not an improvement: {why}"
         if why:
             return Verdict("ERROR" if wrong else "PASS", better, notes=notes if wrong else (better, *notes), **facts)
     sentence = _sentence(status, harm, margin, source, harms)
@@ -220,7 +220,7 @@ def _finite(found: Interval | None) -> Interval | None:
 
 
 def _notes(
-    policy: Policy, observed: CorpusScore, baseline: Baseline, chosen: Margin, interval: Interval | None
+    policy: Policy, observed: CorpusScore, baseline: Baseline, chosen: Margin, found: Interval | None
 ) -> tuple[str, ...]:
     """Return what a reader should know besides the verdict: doubt, changed sides, margins that miss or were widened."""
     margin, notes = chosen.value, [*observed.remarks, *comparable.notes(policy, observed, baseline)]
@@ -232,9 +232,9 @@ def _notes(
     if gone or new:  # of a metric that chooses: for others that is STALE
         texts = [f"{some(ids)} {word}" for ids, word in ((gone, "no longer count"), (new, "count now")) if ids]
         notes.append(f"{observed.n} clips count, {baseline.n} in the baseline: {'; '.join(texts)}")
-    if interval is not None and interval.low <= margin < interval.high:
-        enough = settling_size(interval, margin, observed.n)
-        text = f"the interval [{interval.low:.6g}, {interval.high:.6g}] of the harm holds the margin"
+    if found is not None and found.low <= margin < found.high:
+        enough = settling_size(found, margin, observed.n)
+        text = f"the interval {interval((found.low, found.high))} of the harm holds the margin"
         notes.append(text + (f"; about {enough} samples would settle it" if enough else ""))
     if observed.binary:
         lost, won = changed_sides(observed, baseline)
@@ -243,8 +243,8 @@ def _notes(
     if baseline.noise is not None and 0.0 < given < policy.sigma * baseline.noise.sigma:
         noise = baseline.noise
         notes.append(
-            f"the margin given, {given:.6g}, lies below {policy.sigma:g} sigma of the noise measured over {noise.runs} "
-            f"runs ({noise.kind}), {policy.sigma * noise.sigma:.6g}: the noise counts"
+            f"the margin given, {number(given)}, lies below {policy.sigma:g} sigma of the noise measured over "
+            f"{noise.runs} runs ({noise.kind}), {number(policy.sigma * noise.sigma)}: the noise counts"
         )
     if baseline.noise is not None and (modes := baseline.noise.modes) is not None and margin < modes[1] - modes[0]:
         notes.append(modes_text(modes, baseline.noise.facts))
@@ -259,14 +259,22 @@ def _decide(rule: str, harm: float, margin: float, interval: Interval | None) ->
     return "REGRESSED" if tested > margin else "IMPROVED" if -harm > margin else "PASS"
 
 
-def _sentence(status: Status, harm: float, margin: float, source: str, interval: Interval | None) -> str:
-    if status == "REGRESSED" and harm <= margin and interval is not None:
-        return f"not shown to be within the margin of {margin:.6g} ({source}): it may be worse by {interval.high:.6g}"
+def _sentence(status: Status, harm: float, margin: float, source: str, found: Interval | None) -> str:
+    if status == "REGRESSED" and harm <= margin and found is not None:
+        most, limit = _apart(found.high, margin)
+        return f"not shown to be within the margin of {limit} ({source}): it may be worse by {most}"
+    moved, limit = _apart(abs(harm), margin)
     if status == "REGRESSED":
-        return f"worse by {harm:.6g}, more than the margin of {margin:.6g} ({source})"
+        return f"worse by {moved}, more than the margin of {limit} ({source})"
     if status == "IMPROVED":
-        return f"better by {-harm:.6g}, more than the margin of {margin:.6g}; record it with --update-baselines"
-    return f"within the margin of {margin:.6g} ({source})"
+        return f"better by {moved}, more than the margin of {limit}; record it with --update-baselines"
+    return f"within the margin of {number(margin)} ({source})"
+
+
+def _apart(one: float, other: float) -> tuple[str, str]:
+    """Return two numbers as tables show them, with more digits where they would look alike and are not."""
+    digits = next((d for d in range(5, 17) if one == other or number(one, d) != number(other, d)), 17)
+    return number(one, digits), number(other, digits)
 
 
 def recorded(observed: CorpusScore, new: Baseline, old: Baseline | None) -> Verdict:

@@ -182,3 +182,10 @@ def test_remarks_stand_beside_the_verdict() -> None:
     seen = replace(observed(OLD), remarks=("two prompts lack clips",))
     for baseline in (recorded(OLD), None):
         assert "two prompts lack clips" in judge(config(abs=0.01), seen, baseline).notes
+
+
+def test_a_harm_just_beyond_the_margin_does_not_read_like_the_margin() -> None:
+    verdict = judge(config(abs=0.0999999), observed({"a": 0.9, "b": 0.9}), recorded({"a": 1.0, "b": 1.0}))
+    assert verdict.reason.startswith("worse by 0.1, more than the margin of 0.0999999 (")
+    verdict = judge(config(abs=0.05), observed({"a": 0.9, "b": 0.9}), recorded({"a": 1.01234567, "b": 1.0}))
+    assert verdict.reason.startswith("worse by 0.10617, more than the margin of 0.05 (")
