@@ -27,6 +27,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     f"audio.{name}": {"protocol": {"window_s": 1.6, "hop_s": 0.8}}
     for name in ("kl_divergence", "frechet_distance", "kad")
 }
+BY_LIBRARIES = ("TORCHINDUCTOR_CACHE_DIR", "KMP_DUPLICATE_LIB_OK")
+"""What PyTorch's compiler and threadpoolctl set when libraries import them for the first time."""
 CHILD = """
 import json, sys
 from pytest_vidmetrics.engine.evaluator import Evaluator
@@ -118,8 +120,7 @@ def state() -> dict[str, Any]:
         "mkldnn": torch.backends.mkldnn.enabled,
         "attention": (torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.math_sdp_enabled()),
         "floats": np.geterr(),
-        # PyTorch's compiler, which libraries import, names its cache.
-        "variables": {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"},
+        "variables": {name: value for name, value in os.environ.items() if name not in BY_LIBRARIES},
         "functions": {f"{module.__name__}.{name}": value for module in modules for name, value in vars(module).items()},
     }
 
