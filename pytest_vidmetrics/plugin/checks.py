@@ -22,7 +22,7 @@ from pytest_vidmetrics.plugin.command import command_for, node_names, shown_id
 from pytest_vidmetrics.plugin.facts import Outcome, facts_so_far, say
 from pytest_vidmetrics.plugin.failure import explain, properties
 from pytest_vidmetrics.plugin.options import SETTINGS, Settings
-from pytest_vidmetrics.plugin.session import environment
+from pytest_vidmetrics.plugin.session import environment, tells
 
 _CLAIMED: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
@@ -67,7 +67,7 @@ class BaselineChecks:
 
     def _say(self, name: str, seat: Seat, config: MetricConfig, observed: CorpusScore, settled: Settled) -> None:
         """Add this check to what the test's report carries."""
-        told = self.settings.tells and observed.score is not None
+        told = tells(self.item.config) and observed.score is not None
         outcome = Outcome(
             kind="check",
             gate=self._label(name),

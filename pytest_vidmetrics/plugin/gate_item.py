@@ -29,7 +29,7 @@ from pytest_vidmetrics.plugin.command import command_for, shown_id
 from pytest_vidmetrics.plugin.facts import Outcome
 from pytest_vidmetrics.plugin.failure import explain, properties
 from pytest_vidmetrics.plugin.item import OUTCOMES, DataItem, RefusalError
-from pytest_vidmetrics.plugin.session import RUN, Run
+from pytest_vidmetrics.plugin.session import RUN, Run, tells
 
 _RECORDS = ("REGRESSED", "MISSING", "STALE", "IMPROVED")
 
@@ -87,7 +87,7 @@ class GateItem(DataItem):
             raise RefusalError(text + str(verdict.details.get("traceback", "")))
 
     def _outcome(self, run: Run, settled: Settled) -> Outcome:
-        told = run.settings.tells and self.observed is not None and self.observed.score is not None
+        told = tells(self.config) and self.observed is not None and self.observed.score is not None
         return Outcome(
             kind="gate",
             gate=shown_id(self),

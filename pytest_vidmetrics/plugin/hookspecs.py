@@ -37,3 +37,12 @@ def pytest_vidmetrics_judge(config: Config, gate: Any, observed: Any, baseline: 
 @pytest.hookspec
 def pytest_vidmetrics_update_environment(config: Config, environment: dict[str, str]) -> None:
     """Change the environment facts, in place, that a baseline records for information."""
+
+
+@pytest.hookspec
+def pytest_vidmetrics_report(config: Config, record: Any) -> None:
+    """Take the :class:`~pytest_vidmetrics.gates.record.RunRecord` of a run in which gates or checks were judged.
+
+    Called once, in the process that decides, behind everything that the run writes: for a dashboard or a database.
+    The verdicts stand; a hook that raises makes the run red.
+    """

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.files import write_atomic
+from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.gates.rank_report import RankReport, text
 from pytest_vidmetrics.gates.rank_report import write as write_ranking
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord, portable, read_record, write_record
+from pytest_vidmetrics.plugin.item import OUTCOMES
 from pytest_vidmetrics.plugin.judged import Judged
-from pytest_vidmetrics.plugin.session import Run
+from pytest_vidmetrics.plugin.session import Run, tells
 
 
 @dataclass
@@ -36,7 +38,7 @@ def tell(
     told, settings, root = Told(), run.settings, run.config.rootpath
     annotates = os.environ.get("GITHUB_ACTIONS") == "true" and bool(judged)
     told.lines += text(rankings)
-    if not settings.tells and not annotates and settings.ranking is None:
+    if not tells(run.config) and not annotates and settings.ranking is None:
         return told
     try:
         record = _record(run, judged, work, devices, rankings)
@@ -64,7 +66,18 @@ def tell(
         write(step, "summary of this step", lambda: _append(step, _summary(record, root)), told.lines)
     if annotates:
         told.annotations = _annotations(record, root, {one.outcome.gate: one for one in judged})
+    if judged:
+        told.problems += _hooked(run, portable(record, root))
     return told
+
+
+def _hooked(run: Run, record: RunRecord) -> list[str]:
+    """Give the record to the hooks of the user; return what they raised."""
+    try:
+        run.config.hook.pytest_vidmetrics_report(config=run.config, record=record)
+    except (Exception, SystemExit, *OUTCOMES) as error:
+        return [f"the hook pytest_vidmetrics_report raised {shown(error)}"]
+    return []
 
 
 def _record(

@@ -278,6 +278,11 @@ def check_baselines(settings: Settings) -> None:
         ) from error
 
 
+def tells(config: Config) -> bool:
+    """Whether scores of single clips are reported: to a file, or to a hook."""
+    return config.stash[SETTINGS].tells or bool(config.hook.pytest_vidmetrics_report.get_hookimpls())
+
+
 PINNED = "VIDMETRICS_GPU"
 """Names the GPU that the controller gave to a worker of pytest-xdist."""
 

@@ -189,3 +189,36 @@ def test_a_hook_that_lists_no_samples_makes_the_gates_red(bench: Bench, body: st
     result = bench.run()
     assert verdicts(result) == {"common.psnr": "ERROR", "vbench.temporal_flickering": "ERROR"}
     assert result.ret == 1
+
+
+TAKES = """
+import json, pathlib
+def pytest_vidmetrics_report(config, record):
+    facts = [[one.kind, one.verdict.status, sorted(one.scores.samples)] for one in record.gates]
+    with pathlib.Path("taken.jsonl").open("a") as stream:
+        stream.write(json.dumps([facts, record.to_wire()["gates"][0]["gate"]]) + "\\n")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_hook_takes_the_record_of_a_run_once(bench: Bench, workers: tuple[str, ...]) -> None:
+    """Also without any option that asks for a report, and with every clip's score."""
+    bench.record()
+    bench.pytester.makeconftest(TAKES)
+    run = bench.spawn if workers else bench.run
+    assert run("-k", "psnr", *workers).ret == 0
+    (line,) = (bench.root / "taken.jsonl").read_text().splitlines()
+    assert json.loads(line) == [[["gate", "PASS", ["a", "b", "c", "d"]]], "bench.vidmetrics.toml::demo::common.psnr"]
+    assert bench.run("--collect-only").ret == 0
+    assert bench.run("-k", "score").ret == 0
+    assert len((bench.root / "taken.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("body", ["raise ValueError('no room')", "import sys; sys.exit(0)", "pytest.skip('no')"])
+def test_a_hook_that_takes_no_record_makes_the_run_red(bench: Bench, body: str) -> None:
+    bench.record()
+    bench.pytester.makeconftest(f"import pytest\n\ndef pytest_vidmetrics_report(config, record):\n    {body}\n")
+    result = bench.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert set(verdicts(result).values()) == {"PASS"}
+    result.stdout.fnmatch_lines(["ERROR: the hook pytest_vidmetrics_report raised *"])
