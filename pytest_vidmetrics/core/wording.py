@@ -51,7 +51,11 @@ def shown(value: Any, limit: int = _LONGEST) -> str:
         text = repr(value)
     except Exception:  # a number of ten thousand digits, a list that is nested too deeply, a repr that raises
         text = f"a {type(value).__name__}"
-    text = printable(text, keep="")
+    return shortened(printable(text, keep=""), limit)
+
+
+def shortened(text: str, limit: int = _LONGEST) -> str:
+    """Return a text of unknown length as a message may hold it."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

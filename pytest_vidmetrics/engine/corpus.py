@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
+from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.engine.composite import Members, combine, lost
 from pytest_vidmetrics.engine.identity import Digest
 from pytest_vidmetrics.engine.reduce import Outcomes, reduce
@@ -99,7 +100,7 @@ def _collected(metric: BaseMetric, samples: Sequence[Sample], worker: Scoring) -
 
 def _clustered(found: CorpusScore, corpus: Corpus, cluster: str) -> CorpusScore:
     missing = [
-        Problem(sample.id, "failed", f"cluster = {cluster!r}: this sample has no such key")
+        Problem(sample.id, "failed", f"cluster = {shown(cluster)}: this sample has no such key")
         for sample in corpus.samples
         if sample.values.get(cluster) is None
     ]

@@ -81,7 +81,14 @@ def _sound_of(value: Any, *, given: bool) -> Any:
     if given or value is None:
         return value
     # A folder of images is a clip too, but a silent one by nature.
-    return os.fspath(value) if isinstance(value, str | os.PathLike) and not Path(value).is_dir() else None
+    return os.fspath(value) if isinstance(value, str | os.PathLike) and not _is_folder(Path(value)) else None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file can have: whoever reads it says so
+        return False
 
 
 def with_masks(sample: Mapping[str, Any]) -> dict[str, Any]:

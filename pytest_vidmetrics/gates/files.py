@@ -12,13 +12,15 @@ from typing import Literal
 
 from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.order import in_order
-from pytest_vidmetrics.core.wording import some
+from pytest_vidmetrics.core.wording import shortened, shown, some
 from pytest_vidmetrics.gates.case import Case, Location
 from pytest_vidmetrics.media.formats import Listing, clip_name, kind_of, list_clips
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KNOWN = ("checkpoint", "env:NAME")
+_LONG = 300
+"""Characters of a pattern or path that a message repeats."""
 _HIDDEN = re.compile(r"(?:^|/)\.(?!\.?(?:/|$))")
 
 
@@ -56,12 +58,13 @@ def fill_in(
             return match.group()[0]
         name = match.group(1)
         if name is None:
-            raise where.error(f"{text!r}: a brace alone; write {match.group() * 2} for {match.group()}")
+            raise where.error(f"{shown(text, _LONG)}: a brace alone; write {match.group() * 2} for {match.group()}")
         if name == "checkpoint" or name.startswith("env:"):
             return quote(_value(name, where, checkpoint))
         hint = closest(name, _KNOWN)
         if part is not None and _NAME.fullmatch(name) and not hint:
             return part(name)
+        name = shortened(name)
         braces = "" if hint else f"; write {{{{{name}}}}} for braces in a name"
         raise where.error(f"unknown placeholder {{{name}}}{hint}{braces}")
 
@@ -105,8 +108,9 @@ def files_of(case: Case, key: str, patterns: Iterable[str], checkpoint: str | No
     for pattern in patterns:
         listing, reader = _listing(base, pattern, where, checkpoint, kind)
         if not listing.clips:
-            shown = fill_in(pattern, where, checkpoint, part=lambda name: f"{{{name}}}")
-            raise where.error(f"{key} = {pattern!r} matches no file{_looked(base, shown)}{_brackets(base, shown)}")
+            text = fill_in(pattern, where, checkpoint, part=lambda name: f"{{{name}}}")
+            name = shown(pattern, _LONG)
+            raise where.error(f"{key} = {name} matches no file{_looked(base, text)}{_brackets(base, text)}")
         found += [Found(path, reader(path)) for path in listing.clips]
         remarks += [f"{key}: {path} is left out: {reason}" for path, reason in listing.left_out]
     return Files(tuple(found), tuple(remarks))
@@ -142,7 +146,8 @@ def _exists(path: Path, where: Location) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, ValueError) as error:  # too long, not permitted, a NUL, a loop of links
-        raise where.error(f"cannot look for {str(path)!r}: {getattr(error, 'strerror', None) or error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise where.error(f"cannot look for {shown(str(path), _LONG)}: {why}") from error
 
 
 def _glob(base: Path, pattern: str, where: Location, kind: Literal["video", "audio"]) -> Listing:
@@ -151,7 +156,7 @@ def _glob(base: Path, pattern: str, where: Location, kind: Literal["video", "aud
     try:
         paths = list(root.glob(rest))
     except (ValueError, NotImplementedError, OSError) as error:
-        raise where.error(f"{pattern!r} is not a pattern of files: {error}") from error
+        raise where.error(f"{shown(pattern, _LONG)} is not a pattern of files: {error}") from error
     if not _HIDDEN.search(rest):
         paths = [one for one in paths if not _HIDDEN.search(one.relative_to(root).as_posix())]
     media = [one for one in paths if one.is_dir() or kind_of(one) in {kind, "video"}]

@@ -14,6 +14,7 @@ from pytest_vidmetrics.core.errors import ManifestError, closest
 from pytest_vidmetrics.core.samples import whole_name
 from pytest_vidmetrics.core.text import TextError, json_items, json_lines, read_text
 from pytest_vidmetrics.core.types import PATH_KEYS
+from pytest_vidmetrics.core.wording import shortened, some
 from pytest_vidmetrics.gates.case import Case, Location
 from pytest_vidmetrics.gates.files import fill_in
 from pytest_vidmetrics.gates.values import fault
@@ -22,6 +23,7 @@ from pytest_vidmetrics.metrics import registry
 
 _NAMED_BY = ("video", "audio", "image_path", "latent")
 """The files whose name is the id of a row that has none."""
+_LONGEST_PATH = 4096
 _SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
@@ -112,6 +114,8 @@ class _Reading:
         for key in PATH_KEYS:
             if isinstance(values.get(key), str) and values[key].strip():
                 values[key] = str(self.path.parent / fill_in(values[key], spot, self.checkpoint))
+                if len(values[key]) > _LONGEST_PATH:
+                    raise spot.error(f"{key} is a path of {len(values[key])} letters: no file has one as long")
         name = self._name(values, spot)
         for key, value in values.items():
             if key != "metrics" and value is not None and (found := fault(key, value)):
@@ -155,12 +159,12 @@ class _Reading:
         read = {"id", "metrics", self.case.cluster, *self.case.rename, *known}
         unread = [key for key in self.keys if key not in read]
         if unread:
-            yield f"samples: {self.path}: no metric reads {', '.join(_with_hint(key, read) for key in unread)}"
+            yield f"samples: {self.path}: no metric reads {some([_with_hint(key, read) for key in unread], 12)}"
 
 
 def _with_hint(key: str, read: Iterable[str | None]) -> str:
     near = difflib.get_close_matches(key, sorted(name for name in read if name), n=1, cutoff=0.8)
-    return f"{key} (did you mean {near[0]!r}?)" if near else key
+    return f"{key} (did you mean {near[0]!r}?)" if near else shortened(key)
 
 
 def _text(id: str | int) -> str:

@@ -130,7 +130,7 @@ def get_metric(name: str, **params: Any) -> BaseMetric:
     for key in params:
         if key not in known:
             raise TypeError(
-                f"{name} takes no parameter {key!r}{closest(key, known)} (it takes: {', '.join(known) or 'none'})"
+                f"{name} takes no parameter {shown(key)}{closest(key, known)} (it takes: {', '.join(known) or 'none'})"
             )
     return cls(**params)
 

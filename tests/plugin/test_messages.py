@@ -137,3 +137,38 @@ def test_baselines_further_up_are_pointed_at(bench: Bench, monkeypatch: pytest.M
     (below / ".git").mkdir()
     assert "further up" not in _text(bench.run(f"--rootdir={below}"))
     monkeypatch.chdir(bench.root)
+
+
+LONG = "x" * 30_000
+ROW = {"id": "a", "video": "clips/candidate/a.mp4"}
+OVERLONG = {
+    "key of a row": ROW | {LONG: 1},
+    "keys of a row": ROW | {f"unknown key {number}": 1 for number in range(1000)},
+    "path in a row": ROW | {"video": f"{LONG}.mp4"},
+    "rate in a row": ROW | {"fps": LONG},
+    "pattern": f'reference = "{LONG}"',
+    "pattern without clips": f'reference = "{"nothing/" * 400}*.mp4"',
+    "placeholder": f'reference = "{{{LONG}}}"',
+    "cluster": f'cluster = "{LONG}"',
+    "parameter": f'[case.demo.metric.x]\nuse = "common.ssim"\n{LONG} = 1',
+    "choice": f'[case.demo.metric.x]\nuse = "common.ssim"\nchannels = "{LONG}"',
+    "key": f"{LONG} = 1",
+    "case": f'[case.{LONG}]\nvideo = "x"',
+    "rule": f'[case.demo.gate.default]\ndecide = "{LONG}"',
+}
+
+
+@pytest.mark.parametrize("what", OVERLONG)
+def test_what_is_too_long_is_cut_in_one_message(bench: Bench, what: str) -> None:
+    given = OVERLONG[what]
+    text = MANIFEST.partition("[case.demo.gate")[0].replace("reference =", "#").replace('"common.psnr", ', "")
+    if isinstance(given, str):
+        bench.manifest(f"{text}{given}\n")
+    else:
+        (bench.root / "rows.jsonl").write_text(json.dumps(given))
+        bench.manifest(re.sub("(video|checkpoint) = .*", "", text) + 'samples = "rows.jsonl"\n')
+    result = bench.run("--update-baselines")
+    assert result.ret == (0 if what.startswith("key") and not isinstance(given, str) else 1)
+    assert max(map(len, result.outlines)) < 1200
+    assert "Traceback" not in _text(result)
+    assert not [line for line in result.outlines if line.startswith("E  ")]
