@@ -137,7 +137,7 @@ def test_the_quickstart_is_green_and_a_second_run_computes_nothing(demo: Path) -
         pytest.param("blur", {"common.psnr", "common.ssim", "fvd_motion"}, marks=pytest.mark.slow),
         pytest.param("freeze", {"common.psnr", "common.ssim", "fvd_motion"}, marks=pytest.mark.slow),
         ("flicker", GATES - {"common.ssim"}),
-        ("noise", GATES),
+        pytest.param("noise", GATES, marks=pytest.mark.slow),
     ],
 )
 def test_one_degraded_clip_turns_exactly_the_right_gates_red(

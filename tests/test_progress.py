@@ -6,20 +6,14 @@ import fcntl
 import os
 import pty
 import struct
-import subprocess
 import sys
 import termios
 from pathlib import Path
 
 import pytest
 
+from pytest_vidmetrics.cli import main
 from tests.support.clips import scene, write_clip
-
-
-def _score(folder: Path, stderr: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pytest_vidmetrics.cli", "score", str(folder), "--device=cpu"]
-    command += ["--metrics=vbench.temporal_flickering", f"--output={folder / 'out.json'}"]
-    return subprocess.Popen(command, stderr=stderr, stdout=subprocess.DEVNULL)
 
 
 def _read(descriptor: int) -> bytes:
@@ -33,15 +27,21 @@ def _read(descriptor: int) -> bytes:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_bar_on_a_terminal_only(tmp_path: Path, terminal: bool) -> None:
+def test_a_bar_on_a_terminal_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
     for number in range(3):
         write_clip(tmp_path / f"{number}.mp4", scene(number))
     ours, theirs = pty.openpty() if terminal else os.pipe()
     if terminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-    with _score(tmp_path, theirs) as process:
-        os.close(theirs)
-        shown = _read(ours).decode()
+    with os.fdopen(theirs, "w") as stderr, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr)
+        ended = main(
+            [
+                *("score", str(tmp_path), "--device=cpu", "--metrics=vbench.temporal_flickering"),
+                f"--output={tmp_path / 'out.json'}",
+            ]
+        )
+    shown = _read(ours).decode()
     os.close(ours)
-    assert process.returncode == 0, shown
+    assert ended == 0, shown
     assert ("/3 [" in shown) if terminal else shown == ""

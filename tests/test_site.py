@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+CLIPS = ("checker", "clock", "pendulum", "rain", "waves")
+"""The tutorial is followed with these of the sixteen: what it does is the same, and takes a third of the time."""
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,9 @@ def test_the_reference_shows_docstrings(site: Path) -> None:
 
 def test_the_first_tutorial_ends_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "examples" / "quickstart", tmp_path / "examples" / "quickstart")
+    for path in (tmp_path / "examples" / "quickstart" / "clips").rglob("*.mp4"):
+        if path.stem not in CLIPS:
+            path.unlink()
     text = DOCS.joinpath("first-gate.md").read_text()
     (manifest,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     commands = re.findall(r"^\$ (.*)$", text, re.MULTILINE)

@@ -18,7 +18,7 @@ import torch
 
 from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.networks import shared
-from tests.support.audio_weights import write_clip, write_weights
+from tests.support.audio_weights import shallow_weights, write_clip
 from tests.support.oracle_fill import clip_uint8, tone
 
 LIGHT = ("clap_score", "kl_divergence", "frechet_distance", "kad", "wer")
@@ -47,7 +47,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Sequ
     with pytest.MonkeyPatch.context() as patch:
 
         def write(names: Sequence[str]) -> None:
-            for name, value in write_weights(folder, only=names).items():
+            for name, value in shallow_weights(*names).items():
                 patch.setenv(name, value)
 
         patch.setenv("VIDMETRICS_CACHE", str(folder / "cache"))

@@ -16,7 +16,7 @@ from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.networks import audiobox, shared
 from pytest_vidmetrics.networks.imagebind import network as imagebind
 from pytest_vidmetrics.networks.synchformer import network as synchformer
-from tests.support.audio_weights import METRICS, write_clip, write_wav, write_weights
+from tests.support.audio_weights import METRICS, shallow_weights, write_clip, write_wav
 from tests.support.oracle_fill import clip_uint8, tone
 
 SECONDS, RATE = 5.0, 16000
@@ -88,7 +88,7 @@ def video() -> torch.Tensor:
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, dict[str, MetricResult]], EvalResults]]:
     folder = tmp_path_factory.mktemp("inputs")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in write_weights(folder / "weights", only=set(METRICS) - {"desync", "imagebind_score"}).items():
+        for name, value in shallow_weights(*sorted(set(METRICS) - {"desync", "imagebind_score"})).items():
             patch.setenv(name, value)
         patch.setenv("VIDMETRICS_CACHE", str(folder / "cache"))
         patch.delenv("FASTVIDEO_FAD_REF_FEATURES", raising=False)

@@ -186,7 +186,9 @@ def test_another_configuration_is_not_merged() -> None:
         FVD("motion_energy").merge_from(FVD())
 
 
-@pytest.mark.parametrize(("extractor", "tolerance"), [("clip", 1e-4), ("videomae", 1e-3)])
+@pytest.mark.parametrize(
+    ("extractor", "tolerance"), [("clip", 1e-4), pytest.param("videomae", 1e-3, marks=pytest.mark.slow)]
+)
 def test_clip_and_videomae_match_the_reference_implementation(tmp_path: Path, extractor: str, tolerance: float) -> None:
     name = {"clip": "clip_vit_b32_shallow", "videomae": "videomae_base_shallow"}[extractor]
     keys = json.loads(gzip.decompress((DATA / f"{name}.keys.json.gz").read_bytes()))

@@ -113,7 +113,7 @@ def plumbing(**params: Any) -> tuple[BaseMetric, Means]:
     return found, towers
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["v2+a2", pytest.param("v+a", marks=pytest.mark.slow)])
 def test_scores_are_the_recorded_ones(published: str, case: str) -> None:
     found = check(SHALLOW, case, get_metric("audio.imagebind_score", weights=published)._network)
     assert (found.details["views"], found.details["audio_clips"]) == (15, 3)

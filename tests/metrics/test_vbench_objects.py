@@ -29,6 +29,7 @@ from pytest_vidmetrics.networks.grit.network import FrameObjects, Grit
 from pytest_vidmetrics.networks.wordpiece import Vocabulary
 from tests.support.clips import write_clip
 from tests.support.grit_weights import DATA, changing_clip, full_state, write_weights
+from tests.support.kept_files import kept
 from tests.support.oracle_fill import clip_uint8
 from tests.support.wordpiece import made_up_pieces
 
@@ -214,8 +215,8 @@ def test_large_frames_are_resized_as_upstream_reads_them(number: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    yield write_weights(tmp_path_factory.mktemp("grit"))
+def variables() -> Iterator[dict[str, str]]:
+    yield kept("grit", write_weights)
     shared.clear()
 
 

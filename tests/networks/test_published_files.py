@@ -429,6 +429,9 @@ SLOW = {
     "dino",
     "i3d, videogpt",
     "grit, recorded boxes",
+    "grit",
+    "umt",
+    "videomae",
 }
 """Their containers and names are those of others here; what they say is compared elsewhere in every run."""
 

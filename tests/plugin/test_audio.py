@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.audio_sounds import machine, voice
-from tests.support.audio_weights import write_clip, write_wav, write_weights
+from tests.support.audio_weights import shallow_weights, write_clip, write_wav
 from tests.support.oracle_fill import clip_uint8
 
 MANIFEST = """\
@@ -36,7 +36,7 @@ def write(path: Path, number: int, *, wrong: bool = False) -> None:
 
 @pytest.fixture
 def bench(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    for name, value in write_weights(pytester.path / "weights", only=["kl_divergence"]).items():
+    for name, value in shallow_weights("kl_divergence").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("VIDMETRICS_CACHE", str(pytester.path / "cache"))
     monkeypatch.delenv("CI", raising=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import wave
@@ -15,6 +16,7 @@ import torch
 
 from tests.support.asr import write_whisper
 from tests.support.clap import filled, small, write_tokenizer
+from tests.support.kept_files import kept
 from tests.support.oracle_fill import fill_state_dict
 
 DATA = Path(__file__).parents[1] / "data" / "audio"
@@ -44,6 +46,15 @@ def write_weights(folder: Path, *, full: bool = False, only: Iterable[str] = MET
     variables: dict[str, str] = {}
     for name in only:
         variables |= _WRITERS.get(name, _passt)(folder, full)
+    return variables
+
+
+def shallow_weights(*metrics: str) -> dict[str, str]:
+    """Return the variables of the shallow files of some metrics, each written once for all tests of a run."""
+    variables: dict[str, str] = {}
+    for name in metrics:
+        part = name if name in _WRITERS else "passt"
+        variables |= kept(part, functools.partial(write_weights, only=[name]))
     return variables
 
 

@@ -52,8 +52,9 @@ def fill_array(key: str, shape: tuple[int, ...], salt: str = "open") -> np.ndarr
         out = 1 + 0.02 * n
     elif len(shape) <= 1 or "embed" in key or key.endswith(_EMBEDDINGS):
         out = 0.02 * n
-    else:
-        out = n / math.sqrt(max(1, math.prod(shape[1:])))
+    else:  # one pass: computed in float64 and rounded once
+        out = np.empty(shape, np.float32)
+        np.divide(n, math.sqrt(max(1, math.prod(shape[1:]))), out=out, casting="same_kind")
     return np.asarray(out, dtype=np.float32).reshape(shape)
 
 

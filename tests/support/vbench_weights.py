@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import json
-import tempfile
 from pathlib import Path
 
 import torch
 
 from tests.support import grit_weights, tag2text_weights
+from tests.support.kept_files import kept
 from tests.support.oracle_fill import fill_state_dict
 
 _DATA = Path(__file__).parents[1] / "data" / "vbench"
@@ -42,13 +41,9 @@ def _filled(name: str, prefixes: tuple[str, ...] = ("",)) -> dict[str, torch.Ten
     return {key: value * 0.02 if key.startswith(_DAMPED) else value for key, value in state.items()} | counters
 
 
-_KEPT = tempfile.TemporaryDirectory(prefix="vbench-weights-")
-
-
-@functools.cache
 def shallow_weights() -> dict[str, str]:
-    """Return the variables of the shallow files, written once for all tests of a process."""
-    return write_weights(Path(_KEPT.name), full=False)
+    """Return the variables of the shallow files, written once for all tests of a run."""
+    return kept("vbench", lambda folder: write_weights(folder, full=False))
 
 
 def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
@@ -77,10 +72,14 @@ def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
     ranks = json.loads((_DATA / "viclip_tokenizer.json").read_text())["expected"]["merge_ranks_touched"]
     merges.write_text("\n".join(["#version: 0.2", *sorted(ranks, key=lambda pair: ranks[pair]), ""]), "utf-8")
     tag2text = tag2text_weights.full_state() if full else tag2text_weights.narrow_state()
-    grit = grit_weights.full_state() if full else grit_weights.shallow_state()
+    grit = (
+        grit_weights.write_weights(folder / "grit", grit_weights.full_state())
+        if full
+        else kept("grit", grit_weights.write_weights)
+    )
     return {
         **found,
         **tag2text_weights.write_weights(folder / "tag2text", tag2text),
-        **grit_weights.write_weights(folder / "grit", grit),
+        **grit,
         "VIDMETRICS_CLIP_MERGES": str(merges),
     }

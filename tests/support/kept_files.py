@@ -1,0 +1,57 @@
+"""Files that take seconds to make: made once for all workers of a run, removed by the last of them that ends."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import functools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def kept(name: str, write: Callable[[Path], dict[str, str]]) -> dict[str, str]:
+    """Return what ``write`` says of the files that it wrote into a folder, by this process or by another worker."""
+    root = _joined()
+    with (root / f"{name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        said = root / f"{name}.json"
+        if not said.exists():
+            shutil.rmtree(root / name, ignore_errors=True)  # of a worker that died while it wrote
+            (root / name).mkdir()
+            said.write_text(json.dumps(write(root / name)))
+    found: dict[str, str] = json.loads(said.read_text())
+    return found
+
+
+@functools.cache
+def _joined() -> Path:
+    """Return the folder of this run. It stays as long as a process holds the file ``users``."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process-{os.getpid()}")
+    root = Path(tempfile.gettempdir()) / f"vidmetrics-kept-{run}"
+    while True:
+        root.mkdir(exist_ok=True)
+        users = (root / "users").open("w")
+        fcntl.flock(users, fcntl.LOCK_SH)
+        if (root / "users").exists() and (root / "users").stat().st_ino == os.fstat(users.fileno()).st_ino:
+            break
+        users.close()  # the last user removed it in between
+    atexit.register(_leave, root, users.fileno(), os.getpid())
+    _OPEN.append(users)
+    return root
+
+
+_OPEN: list[object] = []
+
+
+def _leave(root: Path, users: int, owner: int) -> None:
+    if os.getpid() != owner:
+        return  # a child that was forked
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return  # somebody else still reads
+    shutil.rmtree(root, ignore_errors=True)
