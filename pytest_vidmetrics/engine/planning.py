@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.errors import ContentError, VidmetricsError
@@ -21,8 +22,17 @@ WeightsOf = Callable[[BaseMetric], Mapping[str, str]]
 """Returns ``{name: sha256}`` of a metric's weights; raises what :func:`.identity.weights_of` raises."""
 
 
-def plan_unit(unit: Unit, store: Store, weights: WeightsOf, digest: Digest = digest_file) -> Plan:
-    """Return what is known of a unit's results without computing anything. ``digest`` hashes its files."""
+def plan_unit(
+    unit: Unit,
+    store: Store,
+    weights: WeightsOf,
+    digest: Digest = digest_file,
+    device: Callable[[], str] | None = None,
+) -> Plan:
+    """Return what is known of a unit's results without computing anything. ``digest`` hashes its files.
+
+    ``device`` is where the missing ones would be computed: a clip that does not fit there is not decoded for them.
+    """
     values = completed(unit.values)
     plan = Plan(values, unit.metrics, [], [], {}, given=frozenset(unit.values), digest=digest)
     declared = [_declared(metric) for metric in unit.metrics]
@@ -35,6 +45,8 @@ def plan_unit(unit: Unit, store: Store, weights: WeightsOf, digest: Digest = dig
         else:
             plan.keys.append(where)
             plan.outcomes.append(stored(store, where, metric))
+    if device is not None:
+        _refuse_large(plan, device)
     missing = [unit.metrics[i] for i in plan.missing]
     for key, requests in requests_for(missing, values).items():
         # What has no content hash is told apart by the object, and so never taken for another one.
@@ -42,6 +54,30 @@ def plan_unit(unit: Unit, store: Store, weights: WeightsOf, digest: Digest = dig
         plan.clips[key] = name
         plan.requests.setdefault(name, []).extend(requests)
     return plan
+
+
+def _refuse_large(plan: Plan, device: Callable[[], str]) -> None:
+    """Give the metrics that cannot hold frames of a clip's size their outcome, from what its file states."""
+    from pytest_vidmetrics.media.container import stored_size
+
+    sizes: dict[str, tuple[int, int] | None] = {}
+    for i in plan.missing:
+        metric = plan.metrics[i]
+        if type(metric).check_size is BaseMetric.check_size:
+            continue
+        for key in ("video", "reference"):
+            value = plan.values.get(key)
+            if key not in keys_read(metric) or not _is_file(key, value):
+                continue
+            if key not in sizes:
+                path = Path(str(value.source if isinstance(value, Video) else value))
+                sizes[key] = stored_size(path) if path.is_file() else None
+            try:
+                if (size := sizes[key]) is not None:
+                    metric.check_size(*size, device())
+            except VidmetricsError as error:
+                plan.outcomes[i] = Outcome(fault(metric.name, error))
+                break
 
 
 def _declared(metric: BaseMetric) -> tuple[str, ...] | MetricResult:

@@ -143,7 +143,8 @@ class EvalWorker:
 
     def prepare(self, job: Job) -> Loaded:
         """Ask the store and read the clips of what is missing. Safe for several threads, beside :meth:`run` too."""
-        plans = [plan_unit(unit, self.store, self.weights, self.digest) for unit in job.units]
+        device = (lambda: self.device) if self.compute else None
+        plans = [plan_unit(unit, self.store, self.weights, self.digest, device) for unit in job.units]
         loaded = Loaded(job, plans, {})
         for plan in plans if self.compute else ():
             for key, name in plan.clips.items():

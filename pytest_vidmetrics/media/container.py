@@ -122,6 +122,19 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """Return height and width that a file states for its frames, before it turns them; nothing is decoded.
+
+    ``None`` for what is not a file of video: whoever decodes it says what is wrong.
+    """
+    try:
+        with open_media(path) as container:
+            context = video_stream(container, path).codec_context
+            return context.height, context.width
+    except MediaError:
+        return None
+
+
 def decode_frames(container: InputContainer, stream: VideoStream, path: Path) -> Generator[VideoFrame, None, None]:
     """Yield the frames in presentation order. Raises :class:`MediaError` at the first that is damaged."""
     count = 0

@@ -133,6 +133,12 @@ class BaseMetric:
         self.chunk_used = at_once(self.chunk_size, count, each, self.device, on_processor)
         return self.chunk_used
 
+    def check_size(self, height: int, width: int, device: str) -> None:
+        """Refuse frames that do not fit into the memory of a device, before a clip is decoded for nothing.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` with what is needed and what is there.
+        """
+
     def frames(self) -> FrameRequest:
         """Return which frames of ``video`` and ``reference`` are read."""
         return ALL_FRAMES

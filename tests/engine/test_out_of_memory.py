@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,8 +21,11 @@ from pytest_vidmetrics.engine.store import MemoryStore
 from pytest_vidmetrics.engine.work import Job, Unit
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.declared import Network
+from pytest_vidmetrics.networks.flow import memory as flow_memory
+from tests.support.clips import write_clip
 
 FULL = torch.OutOfMemoryError("CUDA out of memory: a stand-in")
 STICKY = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
@@ -245,3 +250,22 @@ def test_the_networks_of_a_clip_take_turns_and_those_of_a_script_stay() -> None:
     assert [one.result.score for one in outcomes if one.result] == [1.0, 1.0]
     assert [one() is None for one in there] == [True, False]
     assert shared.load("mine", "cpu", Net) is mine
+
+
+def test_a_clip_that_cannot_fit_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file states its size: 4K is refused with the numbers, by the metrics that hold all pairs of cells."""
+    monkeypatch.setattr(flow_memory, "machine_bytes", lambda: 16 << 30)
+    for variable in ("VIDMETRICS_RAFT_THINGS", "VIDMETRICS_AMT_S"):
+        (tmp_path / variable).write_bytes(b"not read")
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    clip = write_clip(tmp_path / "4k.mp4", np.zeros((3, 2160, 3840, 3), np.uint8))
+    worker = EvalWorker(MemoryStore(), "cpu")
+    large = ["vbench.dynamic_degree", "vbench.motion_smoothness"]
+    loaded = worker.prepare(Job((Unit({"video": str(clip)}, [get_metric(name) for name in large]),)))
+    assert (loaded.decoded, loaded.clips) == (0, {})
+    reasons = [outcome.result.reason for outcome in worker.run(loaded)[0] if outcome.result is not None]
+    assert "needs 88 GiB for one pair of 2160 x 3840 frames, and this machine has 16 GiB" in reasons[0]
+    assert "needs 178 GiB" in reasons[1]
+    beside = Unit({"video": str(clip)}, [get_metric(name) for name in (*large, "vbench.temporal_flickering")])
+    found = [outcome.result for outcome in worker.run(worker.prepare(Job((beside,))))[0]]
+    assert [one.status for one in found if one is not None] == ["failed", "failed", "scored"]

@@ -15,7 +15,7 @@ from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.composite import is_composite
 from pytest_vidmetrics.networks import shared
-from pytest_vidmetrics.networks.flow import memory as correlation
+from pytest_vidmetrics.networks.flow import memory
 from tests.support.clips import scene, write_clip
 from tests.support.oracle_fill import clip_uint8
 from tests.support.vbench_weights import SAMPLE, shallow_weights
@@ -75,7 +75,7 @@ SMALL_FRAMES = ("vbench.dynamic_degree", "vbench.motion_smoothness")
 
 @pytest.mark.slow
 def test_batches_and_workers_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correlation, "PAIRS_ON_PROCESSOR", 50)
+    monkeypatch.setattr(memory, "PAIRS_ON_PROCESSOR", 50)
     clips = [{"video": video(3, 128, 136, seed), "fps": 8.0, **SAMPLE} for seed in (1, 2)]
     with Evaluator(DIMENSIONS, "cpu") as evaluator:
         expected = evaluator.evaluate(clips)
@@ -139,12 +139,12 @@ def test_odd_and_portrait_frames_have_all_scores(height: int, width: int) -> Non
 
 @pytest.mark.slow
 def test_4k_has_a_score_or_says_how_much_memory_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correlation, "machine_bytes", lambda: 16 << 30)
+    monkeypatch.setattr(memory, "machine_bytes", lambda: 16 << 30)
     large = video(1, 540, 960).repeat_interleave(4, 2).repeat_interleave(4, 3).expand(3, -1, -1, -1).contiguous()
     with Evaluator(DIMENSIONS, "cpu") as evaluator:
         found = evaluator.evaluate(video=large, fps=8.0, **SAMPLE)
     lacking = {name: found[name].reason for name in DIMENSIONS if found[name].status == "failed"}
     assert set(lacking) == set(SMALL_FRAMES)
-    assert "needs 83 GiB for one pair of 2160 x 3840 frames, and this machine has 16 GiB" in lacking[SMALL_FRAMES[0]]
-    assert "needs 167 GiB" in lacking[PREDICTED]
+    assert "needs 88 GiB for one pair of 2160 x 3840 frames, and this machine has 16 GiB" in lacking[SMALL_FRAMES[0]]
+    assert "needs 178 GiB" in lacking[PREDICTED]
     assert found["vbench.temporal_flickering"].score == 1.0

@@ -1,7 +1,7 @@
 """Every network on a simulated GPU: no tensor meets one of the other device, and a clip costs few waits and launches.
 
-Numbers and seconds are not simulated. Whisper and DPFlow are not here: what they do next depends on numbers. Qwen is in
-test_qwen_on_a_gpu.py.
+Numbers and seconds are not simulated. What Whisper, Qwen and DPFlow do next depends on numbers: those are in
+test_on_a_second_device.py, and what a token of Qwen costs in test_qwen_on_a_gpu.py.
 """
 
 from __future__ import annotations

@@ -116,6 +116,13 @@ class _FlowMetric(BaseMetric):
             raise IncompatibleSampleError(f"{self.name} needs at least two frames, got {len(video)}")
         self._model().check(self.name, video.shape[-2], video.shape[-1], self.device)
 
+    def check_size(self, height: int, width: int, device: str) -> None:
+        """Refuse frames of which one pair does not fit, with RAFT: the library of DPFlow has a way of its own."""
+        from pytest_vidmetrics.networks.flow.memory import check_memory
+
+        if self.model_name == "raft_large":
+            check_memory(self.name, height, width, device)
+
     def _score(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> MetricResult:
         from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows, summarise
 

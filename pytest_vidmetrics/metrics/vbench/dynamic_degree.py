@@ -75,6 +75,12 @@ class DynamicDegree(VBenchMetric):
 
         FlowModel().check(self.name, video.shape[-2], video.shape[-1], self.device)
 
+    def check_size(self, height: int, width: int, device: str) -> None:
+        """Refuse frames of which one pair does not fit: a correlation of all cells with all cells."""
+        from pytest_vidmetrics.networks.flow.memory import check_memory
+
+        check_memory(self.name, height, width, device)
+
     def pair_scores(self, video: torch.Tensor, count: Count | None = None, *, keep: bool = False) -> Iterator[float]:
         """Yield how much each pair of consecutive ``(T, 3, H, W)`` uint8 frames moves, in pixels.
 

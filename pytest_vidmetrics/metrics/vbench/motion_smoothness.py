@@ -66,7 +66,6 @@ class MotionSmoothness(VBenchMetric):
 
     def _check(self, video: torch.Tensor) -> None:
         from pytest_vidmetrics.networks.amt.network import DIVISOR, SMALLEST
-        from pytest_vidmetrics.networks.flow.memory import check_memory
 
         height, width = video.shape[-2:]
         if min(height + -height % DIVISOR, width + -width % DIVISOR) < SMALLEST:
@@ -74,7 +73,13 @@ class MotionSmoothness(VBenchMetric):
                 f"{self.name} needs frames of at least {SMALLEST - DIVISOR + 1} x {SMALLEST - DIVISOR + 1} pixels, "
                 f"got {height} x {width}: upstream's network has no result for smaller ones"
             )
-        check_memory(self.name, height, width, self.device, volumes=2)
+        self.check_size(height, width, self.device)
+
+    def check_size(self, height: int, width: int, device: str) -> None:
+        """Refuse frames of which one pair does not fit: two correlations of all cells with all cells."""
+        from pytest_vidmetrics.networks.flow.memory import check_memory
+
+        check_memory(self.name, height, width, device, volumes=2)
 
     def _predict(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, 3, H, W)`` uint8 frames that the network puts between two."""
