@@ -148,7 +148,11 @@ def second_device(free: int = 70 << 30) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for target, name, stand_in in (
             (nn.Module, "to", _to),
-            (torch, "inference_mode", torch.no_grad),  # inference tensors cannot have a second class
+            (
+                torch,
+                "inference_mode",
+                lambda mode=True: torch.no_grad(),
+            ),  # inference tensors cannot have a second class
             (torch.cuda, "device", lambda device: contextlib.nullcontext()),
             (torch.cuda, "device_count", lambda: 1),
             (torch.cuda, "is_available", lambda: True),
