@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,42 @@ def test_what_cannot_be_read_is_named_and_the_others_are_written(
     said = capsys.readouterr()
     assert "sport_1.npz: the array has values from nan" in said.err
     assert len(read_rows(data / "frames" / "starting_frames_manifest.jsonl")) == 5
+
+
+def test_an_array_that_is_no_clip_is_named_and_the_others_are_converted(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(data / "data/clips/sport_1.npz", video=np.full((4, 8, 8, 3), np.nan))
+    whole = (data / "data/clips/sport_2.npz").read_bytes()
+    (data / "data/clips/sport_2.npz").write_bytes(whole[: len(whole) // 2])
+    assert main(["convert", "data/manifest.jsonl", "-o", "out", *RENAME]) == 1
+    said = capsys.readouterr()
+    assert "4 clips written to out" in said.out
+    first, second = said.err.splitlines()
+    assert "sport_1.npz: the array has values from nan" in first
+    assert "sport_2.npz: " in second
+    assert sorted(path.stem for path in (data / "out").rglob("*.*")) == [
+        "cooking_0",
+        "cooking_1",
+        "cooking_2",
+        "sport_0",
+    ]
+
+
+@pytest.mark.parametrize("command", ["frames", "convert"])
+def test_a_disk_that_takes_no_file_is_one_message_and_no_half_file(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_vidmetrics.core.files.os.replace", full)
+        assert main([command, "data/manifest.jsonl", "-o", "out", *RENAME]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "No space left on device" in said
+    assert not [path for path in (data / "out").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_vidmetrics.cli import main
+from pytest_vidmetrics.gates.record import write_record
+from pytest_vidmetrics.report.build import write_report
 from tests.support.clips import noisy, scene, write_clip
+from tests.support.run_records import CASE, gate, record
 
 
 @pytest.fixture
@@ -51,6 +55,56 @@ def test_names_that_hold_the_method_are_read_by_a_pattern(folders: Path, capsys:
     assert "'good=good/{category}/{id}_good.mp4'" in said
     assert main(["rank", *(f"{one}={one}/{{category}}/{{id}}_{one}.mp4" for one in ("good", "bad")), *tail]) == 0
     assert "ranking by common.psnr (higher is better, 8 independent samples)" in capsys.readouterr().out
+
+
+def scored(offset: float, count: int = 8) -> dict[str, float]:
+    return {f"v{n}": 30.0 + n / 4 - offset + (n % 3) / 50 for n in range(count)}
+
+
+def test_records_of_several_runs_are_ranked_gate_by_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One run each, as several checkpoints or methods in jobs of their own leave them; a page is a record too."""
+    monkeypatch.chdir(tmp_path)
+    for name, offset in (("a", 0.0), ("b", 4.0)):
+        gates = [gate("common.psnr", scored(offset), {}), gate("common.ssim", scored(offset), {})]
+        write_record(tmp_path / f"{name}.json", record(gates), tmp_path)
+    lost = replace(gate("common.ssim", {}, {}, status="UNAVAILABLE"), scores=None)
+    third = record([gate("common.psnr", scored(4.01), {}), lost])
+    write_report(tmp_path / "c.html", third, tmp_path, record_name="c.html")
+    command = ["rank", "a.json", "mine=b.json", "c.html", "-o", "out"]
+    assert main(command) == 1, "one gate cannot be ranked"
+    text = capsys.readouterr().out
+    assert f"{CASE}: common.ssim: not ranked: c: UNAVAILABLE" in text
+    tree = json.loads((tmp_path / "out" / "ranking.json").read_text())["cases"][CASE]
+    ranks = {one["method"]: one["rank"] for one in tree["gates"]["common.psnr"]["methods"]}
+    assert (ranks["a"], min(ranks["mine"], ranks["c"])) == (1, 2)
+    assert "c: UNAVAILABLE" in tree["not_ranked"]["common.ssim"]
+    assert "a" in (tmp_path / "out" / "ranking.md").read_text()
+    # Other samples are refused, or said.
+    write_record(tmp_path / "b.json", record([gate("common.psnr", scored(4.0, 7), {})]), tmp_path)
+    assert main(["rank", "a.json", "b.json"]) == 1
+    said = capsys.readouterr().out
+    assert "have other samples: v7" in said
+    assert "common.ssim: not ranked: b has no such gate" in said
+    # A record of another version is one message.
+    (tmp_path / "b.json").write_text((tmp_path / "b.json").read_text().replace('"schema": 1', '"schema": 2'))
+    assert main(["rank", "a.json", "b.json"]) == 2
+    assert "b.json: not a run record of schema 1: it has schema 2" in capsys.readouterr().err
+
+
+def test_the_methods_of_one_record_are_ranked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gates = [
+        replace(gate("m", scored(offset), {}, case=f"b.toml::i2v::{name}"), file=f"b/i2v/{name}/m.json")
+        for name, offset in (("ltx", 4.0), ("wan", 0.0))
+    ]
+    write_record(tmp_path / "run.json", record(gates), tmp_path)
+    assert main(["rank", "run.json", "--json"]) == 0
+    methods = json.loads(capsys.readouterr().out)["cases"]["b.toml::i2v"]["gates"]["m"]["methods"]
+    assert [(one["method"], one["rank"]) for one in methods] == [("wan", 1), ("ltx", 2)]
 
 
 @pytest.mark.parametrize(

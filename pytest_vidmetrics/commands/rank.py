@@ -20,6 +20,7 @@ from pytest_vidmetrics.gates.files import files_of, has_parts
 from pytest_vidmetrics.gates.rank import Features, features_of, rank, table
 from pytest_vidmetrics.gates.rank_report import RankReport
 
+_RECORDS = (".json", ".html")
 HELP = "rank methods by their clips or by run records"
 
 
@@ -29,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="+",
         metavar="[METHOD=]PATH",
-        help="of each method: a folder of clips, a pattern like wan/{category}/{id}_wan.mp4, or a run record (.json); "
-        "or one record of a case with methods",
+        help="of each method: a folder of clips, a pattern like wan/{category}/{id}_wan.mp4, or a run record "
+        "(.json, or its page); or one record of a case with methods",
     )
     parser.add_argument("--metrics", default="", metavar="SEL", help="for folders: metrics and groups, by comma")
     parser.add_argument(
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     sources = dict(_named(text) for text in args.source)
     if len(sources) < len(args.source):
         raise VidmetricsError("two methods have one name: give METHOD=PATH")
-    records = [path.suffix.lower() == ".json" for path in sources.values()]
+    records = [path.suffix.lower() in _RECORDS for path in sources.values()]
     if any(records) and not all(records):
         raise VidmetricsError("give either folders of clips or run records, not both")
     reports = list(_of_records(sources, args) if all(records) else _of_folders(sources, args))

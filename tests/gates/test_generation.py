@@ -150,6 +150,26 @@ def test_a_bad_output_is_named_and_the_others_are_kept(what: str, text: str, whe
     assert store.look(one, [made[1].request])[0].problem == made[1].problem
 
 
+def test_an_array_that_is_no_clip_is_named_and_the_others_are_kept(where: Location, tmp_path: Path) -> None:
+    (tmp_path / "gen.py").write_text(
+        "import json, sys, numpy as np\n"
+        "for line in open(sys.argv[1], encoding='utf-8'):\n"
+        "    row = json.loads(line)\n"
+        "    p = row['params']\n"
+        "    clip = np.full((p['frames'], p['height'], p['width'], 3), 0.5, np.float32)\n"
+        "    clip[:, :8, : 2 + len(row['id'])] = 0.25\n"
+        "    clip[2, 3, 4] = float('nan') if row['prompt'] == 'NaN' else 0.5\n"
+        "    np.savez(row['output'], video=clip[:4] if row['prompt'] == 'short' else clip)\n"
+    )
+    rateless = {key: value for key, value in PARAMS.items() if key != "fps"}
+    store, one = Generations(tmp_path / "made"), method(where, suffix=".npz", params=rateless)
+    made = store.ensure(one, requests(one, "fine", "NaN", "short"))
+    assert [found.exists for found in made] == [True, False, False]
+    assert "the array has values from nan" in made[1].problem
+    assert "4 frames, the method says params.frames = 6" in made[2].problem
+    assert not made[1].path.exists()
+
+
 @pytest.mark.parametrize(
     ("what", "text"),
     [("exit", "ended with exit status 3"), ("die", "was killed by SIGKILL"), ("hang", "longer than timeout_s = 10")],

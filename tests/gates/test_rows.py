@@ -49,6 +49,26 @@ def test_rows_of_other_schemas_load_with_a_table_of_names(tmp_path, name, rows, 
         assert sample.values.get(key, str(tmp_path)).startswith(str(tmp_path))
 
 
+def test_rows_of_parquet_are_those_of_json_lines(tmp_path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rename = {"video_id": "id", "caption": "text_prompt", "path": "video", "frame_path": "image_path"}
+    rows = [{**GUIDE[0], "video_id": f"000{n}", "fps": 8.0, "note": None} for n in range(3)]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "r.parquet")
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = [resolve_samples(case(tmp_path, samples=name, rename=rename)) for name in ("r.parquet", "r.jsonl")]
+    assert found[0].samples == found[1].samples
+    rows[2]["fps"] = -1.0
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "r.parquet")
+    with pytest.raises(ManifestError, match=r"r\.parquet:3: fps must be"):
+        resolve_samples(case(tmp_path, samples="r.parquet", rename=rename))
+    whole = (tmp_path / "r.parquet").read_bytes()
+    (tmp_path / "r.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ManifestError, match=r"m\.vidmetrics\.toml:3: samples: .*r\.parquet"):
+        resolve_samples(case(tmp_path, samples="r.parquet", rename=rename))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

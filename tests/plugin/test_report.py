@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_vidmetrics.cli import main
-from tests.plugin.conftest import Bench
+from tests.plugin.conftest import MANIFEST, Bench
 from tests.support.clips import noisy, scene, write_clip
 
 
@@ -32,6 +33,27 @@ def test_a_folder_holds_the_page_and_its_media(bench: Bench) -> None:
     bench.record()
     bench.run("--vidmetrics-report=page").assert_outcomes(passed=6)
     assert (bench.root / "page" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("target", ["run.json", "run.html", "page"])
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS])
+def test_a_report_that_cannot_be_written_is_one_message_and_a_red_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, target: str, fault: int
+) -> None:
+    bench.manifest(MANIFEST.replace('"common.psnr", ', ""))
+    bench.run("--update-baselines")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_vidmetrics.gates.record.write_atomic", refuse)
+        result = bench.run(f"--vidmetrics-report={target}")
+    assert result.ret != pytest.ExitCode.OK
+    said = [line for line in result.outlines if "cannot write the report" in line]
+    assert said == [f"ERROR: cannot write the report {bench.root / target}: {os.strerror(fault)}"]
+    assert not (bench.root / target).exists()
+    assert not list(bench.root.glob(f".{target}*"))
 
 
 def data_of(page: Path) -> dict[str, Any]:
