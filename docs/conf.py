@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "pytest-vidmetrics"
 copyright = "the pytest-vidmetrics authors"
@@ -25,6 +29,10 @@ def setup(app: Any) -> None:
     """Show links to files of the repository, which are not pages, as their paths."""
 
     def as_paths(app: Any, name: str, source: list[str]) -> None:
+        if name == "metrics":
+            from metric_facts import all_metrics
+
+            source[0] += all_metrics()
         source[0] = re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", r"\1 (`\2`)", source[0])
 
     app.connect("source-read", as_paths)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vidmetrics.metrics.registry import list_metrics
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CLIPS = ("checker", "clock", "pendulum", "rain", "waves")
@@ -33,6 +35,13 @@ def test_every_page_is_built_and_reached_from_the_index(site: Path) -> None:
     index = site.joinpath("index.html").read_text()
     assert pages == {name for name in pages if f'href="{name}.html"' in index}
     assert all(site.joinpath(f"{name}.html").exists() for name in pages)
+
+
+def test_every_metric_has_its_facts(site: Path) -> None:
+    page = site.joinpath("metrics.html").read_text()
+    shown = set(re.findall(r'<h3><code[^>]*><span class="pre">([\w.]+)</span>', page))
+    assert shown == {name for name in list_metrics() if not name.startswith("fake.")}
+    assert page.count("Noise floor: ") == len(shown)
 
 
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
