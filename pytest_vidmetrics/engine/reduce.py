@@ -199,7 +199,7 @@ def _corpus_score(
         counts_failures=metric.counts_failures,
         noise_floor=metric.noise_floor,
         floor_known=bool(metric.noise_floor or metric.noise_source),
-        neutral_shift=metric.neutral_shift,
+        neutral_shift=metric.measured_shift(),
         min_n=metric.min_n,
         problems=tuple(problems),
         details=details or {},

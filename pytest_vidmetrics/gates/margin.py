@@ -62,7 +62,7 @@ def _by_default(observed: CorpusScore, baseline: Baseline) -> Mapping[str, float
     if not observed.floor_known:
         text = f"{_UNDECLARED:g} of the baseline: the metric declares no noise floor"
         return {text: _UNDECLARED * abs(baseline.score)}
-    return {}
+    return {"the metric's noise floor: what neutral changes need was not measured": observed.noise_floor}
 
 
 def independent(observed: CorpusScore) -> int:

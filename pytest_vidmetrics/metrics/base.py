@@ -143,6 +143,10 @@ class BaseMetric:
         """Return which frames of ``video`` and ``reference`` are read."""
         return ALL_FRAMES
 
+    def measured_shift(self) -> NeutralShift | None:
+        """Return the neutral shift of this configuration: ``neutral_shift``, unless parameters change the scale."""
+        return self.neutral_shift
+
     def networks(self) -> tuple[str, ...]:
         """Return the names of the declared networks that this configuration loads."""
         return tuple(network.name for _, network in networks_of(type(self)) if network.weights(self))

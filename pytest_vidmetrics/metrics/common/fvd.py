@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import register
@@ -30,6 +32,8 @@ class FVD(VideoSetMetric):
     higher_is_better: ClassVar[bool] = False
     noise_floor: ClassVar[float] = 1e-4
     noise_source: ClassVar[str] = "i3d with AVX-512, AVX2 and SSE4.1: 2e-5 on a distance of 3; thread counts: none"
+
+    shifts: ClassVar[Mapping[str, NeutralShift]] = {"motion_energy": NeutralShift(0.0, common=0.032)}
 
     uses_covariance: ClassVar[bool] = True
 

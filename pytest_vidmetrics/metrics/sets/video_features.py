@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import Video
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.base import FeatureSet
@@ -51,6 +52,8 @@ class VideoSetMetric(CorpusMetric):
     ``cache_path`` and ``cache_mode`` are those of :class:`CorpusMetric`, with ``$FASTVIDEO_FVD_REF_FEATURES``.
     """
 
+    shifts: ClassVar[Mapping[str, NeutralShift]] = {}
+    """The neutral shift by extractor: distances of different extractors have different units."""
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     small_operations: ClassVar[bool] = True
 
@@ -88,6 +91,11 @@ class VideoSetMetric(CorpusMetric):
     def family(self) -> str:
         """The family of I3D's checkpoints that the protocol reads."""
         return self.rules.family
+
+    def measured_shift(self) -> NeutralShift | None:
+        """Return what was measured for the extractor, read as it comes."""
+        usual = fvd_protocols.choose(self.extractor, None)
+        return self.shifts.get(self.extractor) if self.rules.digest() == usual.digest() else None
 
     def identity(self) -> dict[str, Any]:
         """Add the hash of the protocol's rules, so that an edited protocol is another metric."""
