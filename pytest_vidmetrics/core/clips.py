@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from pytest_vidmetrics.core.wire import Wire
@@ -40,6 +41,19 @@ class ClipFacts(Wire):
     def brief(self) -> dict[str, Any]:
         """Return the wire form without what is not known or does not apply, for files that people read."""
         return {key: value for key, value in self.to_wire().items() if value not in (None, "", False)}
+
+
+def facts_from(tree: Any, where: str = "") -> ClipFacts:
+    """Return :meth:`ClipFacts.from_wire` of a tree: one object for equal trees, as most clips of a corpus have."""
+    try:
+        return _known(tuple((name, type(value), value) for name, value in tree.items()))
+    except (AttributeError, TypeError, ValueError):
+        return ClipFacts.from_wire(tree, where)
+
+
+@lru_cache(4096)
+def _known(fields: tuple[tuple[str, type, Any], ...]) -> ClipFacts:
+    return ClipFacts.from_wire({name: value for name, _, value in fields})
 
 
 Clips = Mapping[str, ClipFacts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ def canonical_json(value: Any) -> str:
 def digest_json(value: Any) -> str:
     """Return the sha256 of a JSON value."""
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest_list(values: Iterable[Any]) -> str:
+    """Return :func:`digest_json` of a list that is never there as a whole."""
+    sha, comma = hashlib.sha256(b"["), b""
+    for value in values:
+        sha.update(comma + canonical_json(value).encode("utf-8", "surrogatepass"))
+        comma = b","
+    sha.update(b"]")
+    return sha.hexdigest()
 
 
 def digest_file(path: str | os.PathLike[str]) -> str:

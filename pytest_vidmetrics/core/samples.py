@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
+from pytest_vidmetrics.core.order import in_order
+
+LARGE = 10_000
+"""Corpora of more samples are scored by engines, and kept and judged by what does not grow with every clip."""
 _SIGNS = frozenset("_.-")
 _SHOWN_BYTES = 96
 """Of an id on screen: pytest puts it into an environment variable, and others make file names of it."""
@@ -41,17 +45,76 @@ class Sample:
         return ""
 
 
+class SampleTable(Sequence[Sample]):
+    """Many samples in columns, a list of values by key: a sample is made when it is looked at.
+
+    A million rows of a path and an id take some 200 MB so, and four times that as samples with a dict each.
+    """
+
+    def __init__(self, role: str = "generated") -> None:
+        self._role = role
+        self._ids: list[str] = []
+        self._columns: dict[str, list[Any]] = {}
+        self._only: dict[str, frozenset[str]] = {}
+
+    @property
+    def keys(self) -> Collection[str]:
+        """The keys that some sample has."""
+        return self._columns.keys()
+
+    @property
+    def for_all(self) -> bool:
+        """Whether every sample is for all metrics."""
+        return not self._only
+
+    def append(self, id: str, values: Mapping[str, Any], only: frozenset[str] | None = None) -> None:
+        """Add a sample. A value that is ``None`` is none."""
+        if only is not None:
+            self._only[id] = only
+        for key in values.keys() - self._columns.keys():
+            self._columns[key] = [None] * len(self._ids)
+        self._ids.append(id)
+        for key, column in self._columns.items():
+            column.append(values.get(key))
+
+    def in_natural_order(self) -> SampleTable:
+        """Return the samples in the natural order of their ids."""
+        order = in_order(range(len(self._ids)), self._ids.__getitem__)
+        found = SampleTable(self._role)
+        found._only = self._only
+        found._ids = [self._ids[i] for i in order]
+        found._columns = {key: [column[i] for i in order] for key, column in self._columns.items()}
+        return found
+
+    def __len__(self) -> int:
+        """Return how many samples there are."""
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Sample, ...]: ...
+    def __getitem__(self, index: int | slice) -> Sample | tuple[Sample, ...]:
+        """Return a sample, or the samples of a slice."""
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        values = {key: column[index] for key, column in self._columns.items() if column[index] is not None}
+        return Sample(self._ids[index], values, self._role, self._only.get(self._ids[index]))
+
+
 @dataclass(frozen=True)
 class Corpus:
     """The samples of a case in the order of their ids, and the reference set of its set metrics."""
 
-    samples: tuple[Sample, ...]
-    references: tuple[Sample, ...] = ()
+    samples: Sequence[Sample]
+    references: Sequence[Sample] = ()
     remarks: tuple[str, ...] = ()
     """What was found beside the clips and left out, or read in a way that should be known."""
 
     def of(self, metric: str) -> Corpus:
         """Return the samples that a metric scores, and all references."""
+        if isinstance(self.samples, SampleTable) and self.samples.for_all:
+            return self
         chosen = tuple(sample for sample in self.samples if sample.concerns(metric))
         return Corpus(chosen, self.references, self.remarks)
 

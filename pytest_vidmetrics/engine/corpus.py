@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_vidmetrics.core.errors import UnavailableError, VidmetricsError
-from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.core.samples import LARGE, Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.engine.composite import Members, combine, lost
 from pytest_vidmetrics.engine.identity import Digest
+from pytest_vidmetrics.engine.many import without_details
 from pytest_vidmetrics.engine.reduce import Outcomes, reduce
 from pytest_vidmetrics.engine.work import Outcome, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
@@ -80,9 +81,14 @@ def _settled(
     metric: BaseMetric, corpus: Corpus, worker: Scoring, known: dict[str, Outcome] | None = None
 ) -> CorpusScore:
     known = {} if known is None else known
-    known |= _collected(metric, [sample for sample in corpus.samples if sample.id not in known], worker)
+    if known:
+        known |= _collected(metric, [sample for sample in corpus.samples if sample.id not in known], worker)
+        found_samples = {sample.id: known[sample.id] for sample in corpus.samples}
+    else:
+        found_samples = known
+        found_samples |= _collected(metric, corpus.samples, worker)
     references = corpus.references if metric.is_set_metric else ()
-    outcomes = Outcomes({s.id: known[s.id] for s in corpus.samples}, _collected(metric, references, worker))
+    outcomes = Outcomes(found_samples, _collected(metric, references, worker))
     found = reduce(metric, corpus, outcomes, threads=worker.threads, digest=worker.digest)
     try:
         worker.weights(metric)
@@ -94,8 +100,9 @@ def _settled(
 
 
 def _collected(metric: BaseMetric, samples: Sequence[Sample], worker: Scoring) -> dict[str, Outcome]:
-    units = [Unit(sample.values, (metric,)) for sample in samples]
-    return {sample.id: found[0] for sample, found in zip(samples, worker.stream(units), strict=True)}
+    units = (Unit(sample.values, (metric,)) for sample in samples)
+    found = ((sample.id, one[0]) for sample, one in zip(samples, worker.stream(units), strict=True))
+    return dict(found if len(samples) <= LARGE else without_details(metric, found))
 
 
 def _clustered(found: CorpusScore, corpus: Corpus, cluster: str) -> CorpusScore:

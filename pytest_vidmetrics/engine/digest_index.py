@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import stat
 import threading
 import time
 from bisect import bisect_left
@@ -50,13 +51,14 @@ class DigestIndex:
         and is not what the index says.
         """
         where = Path(path)
-        if where.is_dir():
+        facts = where.stat()
+        if stat.S_ISDIR(facts.st_mode):
             names = sorted(entry.name for entry in where.iterdir() if entry.is_file())
             return digest_json([[name, self.digest(where / name)] for name in names])
-        return self._trusting(where) if self._trusted else self._remembering(where)
+        return self._trusting(where, facts) if self._trusted else self._remembering(where, facts)
 
-    def _trusting(self, path: Path) -> str:
-        name = _name(path)
+    def _trusting(self, path: Path, facts: os.stat_result) -> str:
+        name = _name(path, facts)
         known = self._find(name)
         if known is None:
             return digest_file(path)
@@ -70,10 +72,11 @@ class DigestIndex:
             )
         return known.hex()
 
-    def _remembering(self, path: Path) -> str:
-        begun, name = time.time_ns(), _name(path)
-        found, facts = digest_file(path), path.stat()
-        if begun - max(facts.st_mtime_ns, facts.st_ctime_ns) > _SETTLED_NS and name == _name(path):
+    def _remembering(self, path: Path, facts: os.stat_result) -> str:
+        begun, name = time.time_ns(), _name(path, facts)
+        found = digest_file(path)
+        settled = begun - max(facts.st_mtime_ns, facts.st_ctime_ns) > _SETTLED_NS
+        if settled and name == _name(path, path.stat()):
             with self._guard:
                 self._new[name] = bytes.fromhex(found)
         return found
@@ -121,8 +124,7 @@ def _folder(path: str) -> str:
     return str(Path(path).resolve())
 
 
-def _name(path: Path) -> bytes:
+def _name(path: Path, facts: os.stat_result) -> bytes:
     """Return the name of an entry: everything that has to be the same."""
-    facts = path.stat()
     state = (_folder(str(path.parent)), path.name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
     return hashlib.sha256(repr(state).encode("utf-8", "surrogatepass")).digest()[:_NAME]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.errors import ContentError
-from pytest_vidmetrics.core.hashing import digest_file, digest_json
+from pytest_vidmetrics.core.hashing import digest_file, digest_json, digest_list
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
@@ -237,6 +238,8 @@ def _inputs(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> di
     Empty where a file is gone: that sample's own outcome says so.
     """
     keys = sorted({*metric.required_keys(), *metric.reads} - set(_CANDIDATE))
+    if not keys:
+        return dict.fromkeys((sample.id for sample in samples), digest_json({})[:_SHORT])
     found: dict[str, str] = {}
     for sample in samples:
         values = completed(sample.values)
@@ -244,13 +247,15 @@ def _inputs(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> di
             held = {key: _plain(key, values[key], digest) for key in keys if values.get(key) is not None}
         except (OSError, ContentError):
             return {}
-        found[sample.id] = digest_json(held)[:_SHORT]
+        found[sample.id] = intern(digest_json(held)[:_SHORT])
     return found
 
 
 def _reference_digest(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> str | None:
-    samples = [replace(sample, values=completed(sample.values)) for sample in samples]
     keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
+    if not keys:
+        return None
+    samples = [replace(sample, values=completed(sample.values)) for sample in samples]
     present = [key for key in keys if any(key in sample.values for sample in samples)]
     return _attempt(lambda: _digests(samples, present, digest)) if present else None
 
@@ -258,7 +263,7 @@ def _reference_digest(samples: Sequence[Sample], metric: BaseMetric, digest: Dig
 def _sample_digest(samples: Sequence[Sample], metric: BaseMetric) -> str:
     """Return the digest of the ids and of the values, such as prompts, that the metric reads."""
     keys = [key for key in (*metric.required_keys(), *metric.reads) if key not in PATH_KEYS]
-    return digest_json([[sample.id, {key: _plain(key, sample.values.get(key)) for key in keys}] for sample in samples])
+    return digest_list([sample.id, {key: _plain(key, sample.values.get(key)) for key in keys}] for sample in samples)
 
 
 def _digests(samples: Iterable[Sample], keys: Sequence[str], digest: Digest) -> str:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from pytest_vidmetrics.core.clips import ClipFacts, Clips
+from pytest_vidmetrics.core.clips import Clips, facts_from
 from pytest_vidmetrics.core.errors import StoreError
 from pytest_vidmetrics.core.files import read_whole, write_atomic
 from pytest_vidmetrics.core.hashing import canonical_json
@@ -234,7 +234,7 @@ def _wire(clips: Clips) -> dict[str, Any]:
 def _clips(tree: Any) -> Clips | None:
     """Return facts from JSON, or ``None`` for an entry of another version, which counts as absent."""
     try:
-        return {key: ClipFacts.from_wire(facts) for key, facts in tree.items()}
+        return {key: facts_from(facts) for key, facts in tree.items()}
     except (AttributeError, TypeError, ValueError):
         return None
 

@@ -81,6 +81,7 @@ class EvalWorker:
         self._in_memory: WeakValueDictionary[str, HeldClip] = WeakValueDictionary()
         self._guard = threading.Lock()
         self._told: set[str] = set()
+        self._known_weights: dict[int, tuple[BaseMetric, dict[str, str]]] = {}
         self._lost = ""
 
     @cached_property
@@ -144,7 +145,8 @@ class EvalWorker:
     def prepare(self, job: Job) -> Loaded:
         """Ask the store and read the clips of what is missing. Safe for several threads, beside :meth:`run` too."""
         device = (lambda: self.device) if self.compute else None
-        plans = [plan_unit(unit, self.store, self.weights, self.digest, device) for unit in job.units]
+        weights = self.weights if self.compute else self._weights_once
+        plans = [plan_unit(unit, self.store, weights, self.digest, device) for unit in job.units]
         loaded = Loaded(job, plans, {})
         for plan in plans if self.compute else ():
             for key, name in plan.clips.items():
@@ -181,6 +183,12 @@ class EvalWorker:
     def weights(self, metric: BaseMetric) -> dict[str, str]:
         """Return ``{name: sha256}`` of what a metric loads, see :meth:`.readiness.ReadyMetrics.weights`."""
         return self._ready.weights(metric)
+
+    def _weights_once(self, metric: BaseMetric) -> dict[str, str]:
+        """Return :meth:`weights`, looked up for the first clip only: nothing loads them where nothing is computed."""
+        if id(metric) not in self._known_weights:
+            self._known_weights[id(metric)] = metric, self.weights(metric)
+        return self._known_weights[id(metric)][1]
 
     def load(self, metric: BaseMetric) -> BaseMetric:
         """Return the metric set up on this device, once per configuration. Raises what its ``setup()`` raises."""

@@ -20,7 +20,8 @@ The layout, in this order, so that a diff shows first what a reviewer looks for:
      "reference_clips": {"waves": …, …},       what is in "clips", of the references that belong to a clip
      "sample_ids": "…",                        digest of the ids and of the values that the metric reads
      "samples": {"waves": 40.29570, …},        scores by clip, or each clip's influence on the score of a set
-     "schema": 1
+     "schema": 1,
+     "table": {"sha256": …, "quantiles": …}    of more than 10,000 clips: their numbers lie in the store
     }
 
 ``recorded_by`` says whose the file is: ownership and pruning read only that. A check of a test function has
@@ -77,6 +78,20 @@ class Noise(Wire):
 
 
 @dataclass(frozen=True)
+class Table(Wire):
+    """What a file says of the numbers by clip that lie in a store: their table's sha256, how many, how they spread.
+
+    ``quantiles`` are the numbers at these shares, ``std`` is their standard deviation.
+    """
+
+    sha256: str
+    n: int
+    mean: float
+    std: float
+    quantiles: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Baseline(Wire):
     """A score as it was recorded, how much it moves by itself, and who recorded it."""
 
@@ -88,6 +103,8 @@ class Baseline(Wire):
     policy: Policy | None = None
     order: str | None = None
     """The seed of the order in which ``decide = "sequential"`` looks at the samples."""
+    table: Table | None = None
+    """Where the numbers by clip are, of a baseline that does not hold them: see :mod:`.tables`."""
 
     @classmethod
     def of(
@@ -130,7 +147,7 @@ class Baseline(Wire):
     @property
     def n(self) -> int:
         """How many clips were scored."""
-        return self.scores.n
+        return self.scores.n if self.table is None else self.table.n
 
     def to_json(self) -> dict[str, Any]:
         """Return builtin values in the file's layout, sealed by :func:`seal`."""
@@ -157,6 +174,8 @@ class Baseline(Wire):
         }
         if self.order is not None:
             fields["order"] = self.order
+        if self.table is not None:
+            fields["table"] = self.table.to_wire()
         return {**fields, "digest": seal(fields)}
 
     def same_as(self, other: Baseline) -> bool:
@@ -164,15 +183,21 @@ class Baseline(Wire):
 
         The environment and the interval, which follows from the rest, do not count.
         """
-        mine, theirs = self.to_json(), other.to_json()
-        free: dict[str, Any] = dict.fromkeys(("environment", "interval", "digest", "score", "samples"))
+        mine, theirs = self._without_clips().to_json(), other._without_clips().to_json()
+        free: dict[str, Any] = dict.fromkeys(("environment", "interval", "digest", "score"))
         floor = self.scores.noise_floor
         share = floor / max(1, self.n) if self.scores.is_set else floor
         return (
             {**mine, **free} == {**theirs, **free}
+            and (self.scores.inputs, self.scores.clips) == (other.scores.inputs, other.scores.clips)
+            and self.scores.reference_clips == other.scores.reference_clips
             and close({"score": self.score}, {"score": other.score}, floor)
             and close(self.samples, other.samples, share)
         )
+
+    def _without_clips(self) -> Baseline:
+        empty: dict[str, Any] = {"samples": {}, "inputs": {}, "clips": {}, "reference_clips": {}}
+        return replace(self, scores=replace(self.scores, **empty))
 
 
 def _kept(policy: Policy) -> dict[str, Any]:

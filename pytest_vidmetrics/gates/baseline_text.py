@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from pytest_vidmetrics.core.clips import ClipFacts
+from pytest_vidmetrics.core.clips import ClipFacts, facts_from
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.policy import Policy
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.wording import shown
-from pytest_vidmetrics.gates.baseline import SCHEMA, Baseline, Noise, NoiseKind, seal
+from pytest_vidmetrics.gates.baseline import SCHEMA, Baseline, Noise, NoiseKind, Table, seal
 from pytest_vidmetrics.gates.recorder import Recorder
 
 _FIRST = ("score", "interval", "n")
@@ -112,7 +112,8 @@ def _parse(tree: Any) -> Baseline:
         raise ValueError(f"it has schema {shown(tree.get('schema', 'none'))}, this version reads {SCHEMA}")
     score = _finite(tree["score"], "score")
     samples = {str(id): _finite(value, f"the score of {id}") for id, value in tree["samples"].items()}
-    if not len(samples) == tree["n"] >= 1:
+    table = None if tree.get("table") is None else Table.from_wire(tree["table"], "table")
+    if not (len(samples) if table is None else table.n) == tree["n"] >= 1 or (table is not None and samples):
         raise ValueError(f"it says n = {shown(tree['n'])} and holds {len(samples)} samples")
     if tree["direction"] not in ("higher", "lower"):
         raise ValueError(f"direction is {shown(tree['direction'])}, not 'higher' or 'lower'")
@@ -136,13 +137,14 @@ def _parse(tree: Any) -> Baseline:
         interval=None if interval is None else _interval(interval),
         environment={str(key): str(value) for key, value in dict(tree.get("environment") or {}).items()},
         policy=None if tree.get("policy") is None else Policy.from_wire(tree["policy"], "policy"),
+        table=table,
         order=None if tree.get("order") is None else _text(tree["order"], "order"),
     )
 
 
 def _clips(tree: Mapping[str, Any]) -> dict[str, ClipFacts]:
     """Return the facts of clips; none of a baseline that was recorded before they were kept."""
-    return {str(id): ClipFacts.from_wire(facts, f"the clip {id}") for id, facts in tree.items()}
+    return {str(id): facts_from(facts, f"the clip {id}") for id, facts in tree.items()}
 
 
 def _text(value: Any, what: str) -> str:

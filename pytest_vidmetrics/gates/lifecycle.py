@@ -10,16 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.core.wording import counted, number
+from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.cohort import text_of
 from pytest_vidmetrics.gates.judge import blocked, judge, recorded
 from pytest_vidmetrics.gates.margin import modes_text, widened
 from pytest_vidmetrics.gates.seat import COMMON, Found, Seat
 from pytest_vidmetrics.gates.stale import common, extended
+from pytest_vidmetrics.gates.tables import with_table, without_table
 
 Wish = Literal["judge", "update", "extend"]
 _ROOT = "root of the baseline"
@@ -44,6 +47,8 @@ class Gate:
     config: MetricConfig
     seat: Seat
     environment: Mapping[str, str]
+    store: Store | None = None
+    """Where numbers by clip of very large corpora are kept, where a run names one."""
 
     def settle(
         self,
@@ -57,7 +62,15 @@ class Gate:
 
         ``overrule`` may replace the verdict of a comparison that was made: a doubt cannot be overruled.
         """
-        found = self.seat.find()
+        settled = self._settle(observed, wish, noise, overrule)
+        if settled.record is None or self.store is None:
+            return settled
+        return replace(settled, record=without_table(settled.record, self.store))
+
+    def _settle(
+        self, observed: CorpusScore, wish: Wish, noise: Callable[[], Noise] | None, overrule: Overrule | None
+    ) -> Settled:
+        found = self._whole(self.seat.find())
         there = found.baseline is not None or bool(found.fault)
         if verdict := blocked(self.config, observed, has_baseline=there):
             return Settled(verdict, found.key, found.cohort, baseline=found.baseline)
@@ -76,6 +89,17 @@ class Gate:
         if overrule is not None and verdict.status in ("PASS", "IMPROVED", "REGRESSED"):
             verdict = overrule(observed, found.baseline, verdict)
         return Settled(verdict, found.key, found.cohort, baseline=found.baseline)
+
+    def _whole(self, found: Found) -> Found:
+        """Return what was found with the numbers by clip; that these cannot be had is a fault."""
+        if found.baseline is None:
+            return found
+        try:
+            return replace(
+                found, baseline=with_table(found.baseline, self.store, str(self.seat.folder.file(found.key)))
+            )
+        except BaselineError as error:
+            return Found(found.key, found.cohort, fault=str(error))
 
     def missing(self) -> bool:
         """Whether nothing lies where the baseline would."""

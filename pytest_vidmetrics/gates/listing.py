@@ -40,6 +40,10 @@ def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
     if case.dataset is not None:
         return _of_dataset(case, checkpoint)
     chosen = checkpoint if checkpoint is not None else case.checkpoint
+    if case.scoring == "engine" and case.samples is not None and not case.media and not case.methods:
+        from pytest_vidmetrics.gates.rows_in_columns import in_columns
+
+        return in_columns(case, chosen)
     files = {key: files_of(case, key, patterns, chosen) for key, patterns in case.media.items()}
     named = {key: _by_name(case, key, found) for key, found in files.items()}
     primary = next((key for key in _PRIMARY if key in named), None)

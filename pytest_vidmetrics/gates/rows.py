@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,13 @@ class Row:
 
 
 def read_rows(case: Case, checkpoint: str | None, known: Iterable[str]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    """Return the rows of a case's sample list, and remarks on keys that are not ``known`` to be read by some metric.
+    """Return all rows of a case's sample list, and the remarks on them, see :func:`each_row`."""
+    remarks: list[str] = []
+    return tuple(each_row(case, checkpoint, known, remarks)), tuple(remarks)
+
+
+def each_row(case: Case, checkpoint: str | None, known: Iterable[str], remarks: list[str]) -> Iterator[Row]:
+    """Yield the rows of a case's sample list; at the end, add remarks on keys that are not ``known`` to be read.
 
     A ``.jsonl`` file has an object a line, a ``.json`` file a list of objects (or ``{"data": [...]}``), a ``.csv``
     file a header; ``.parquet`` needs pyarrow. A row without ``id`` has the name of its clip. Paths are relative to the
@@ -48,16 +54,19 @@ def read_rows(case: Case, checkpoint: str | None, known: Iterable[str]) -> tuple
     if path.suffix.lower() not in _SUFFIXES:
         raise where.error(f"samples: {path} must end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}")
     reading = _Reading(case, path, checkpoint)
+    empty = True
     try:
-        rows = tuple(reading.row(line, values) for line, values in _entries(path))
+        for line, values in _entries(path):
+            empty = False
+            yield reading.row(line, values)
     except TextError as error:
         raise ManifestError(str(error)) from error
     except (ImportError, ValueError) as error:  # Parquet without pyarrow, or that it does not read
         raise where.error(f"samples: {path}: {error}") from error
-    if not rows:
+    if empty:
         raise where.error(f"samples: {path} holds no row")
     reading.check_renames()
-    return rows, tuple(reading.remarks(known))
+    remarks += reading.remarks(known)
 
 
 def _entries(path: Path) -> Iterable[tuple[int, Any]]:

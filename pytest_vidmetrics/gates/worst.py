@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sys
 
 from pytest_vidmetrics.core.scores import CorpusScore
@@ -14,13 +15,12 @@ _MOST = 20
 def worst_clips(observed: CorpusScore, baseline: Baseline) -> tuple[ClipChange, ...]:
     """Return the clips that got worse, worst first: by score, or by influence for a set metric."""
     sign = 1.0 if observed.higher_is_better else -1.0
-    changes = [
+    changes = (
         ClipChange(id, observed.paths.get(id, ""), was, now, _bounded(sign * (was - now)))
         for id, now in observed.samples.items()
-        if (was := baseline.samples.get(id)) is not None
-    ]
-    changes.sort(key=lambda change: (-change.harm, change.id))
-    return tuple(change for change in changes[:_MOST] if change.harm > 0)
+        if (was := baseline.samples.get(id)) is not None and sign * (was - now) > 0
+    )
+    return tuple(heapq.nsmallest(_MOST, changes, key=lambda change: (-change.harm, change.id)))
 
 
 def _bounded(harm: float) -> float:

@@ -126,7 +126,7 @@ class GateItem(DataItem):
         seat, facts = self.seat, run.cohort_facts(self.case, self.corpus)
         if facts is not None:
             seat = replace(seat, cohort=name_of(facts), facts=facts)
-        gate = Gate(self.gate, seat, {**run.environment, **(facts or {})})
+        gate = Gate(self.gate, seat, {**run.environment, **(facts or {})}, run.shared_store)
         try:
             metric = run.metric(self.gate)
         except UnavailableError as error:
@@ -136,7 +136,7 @@ class GateItem(DataItem):
         if self.clips is not None:
             run.generate(self.clips)
         recorded = seat.find().baseline if run.looks_one_by_one(self.gate, self.case, self.clips) else None
-        if recorded is not None:
+        if recorded is not None and recorded.table is None:
             policy, cluster = self.gate.policy, self.case.cluster
             self.observed = score_until_sure(metric, self.corpus, run.worker, policy, recorded, cluster)
         else:

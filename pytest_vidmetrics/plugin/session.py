@@ -117,6 +117,11 @@ class Run:
         """The result store."""
         return open_store(store_of(self.settings))
 
+    @property
+    def shared_store(self) -> Store | None:
+        """The result store where the run names one: what others find there."""
+        return self.store if self.settings.store is not None else None
+
     @cached_property
     def digests(self) -> DigestIndex:
         """The hashes of the files of this run: what scores reads them all, what only judges trusts the store's."""

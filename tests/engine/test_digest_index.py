@@ -37,7 +37,7 @@ def remembered(store: MemoryStore | FileStore, *paths: Path) -> None:
 
 def lie(store: MemoryStore, *paths: Path) -> None:
     """Enter another digest for files as they are now."""
-    store.put_part("digests", b"".join(sorted(module._name(path) + WRONG for path in paths)))
+    store.put_part("digests", b"".join(sorted(module._name(path, path.stat()) + WRONG for path in paths)))
 
 
 def test_a_judge_reads_no_file_that_a_scorer_read(tmp_path: Path, later: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_a_judge_that_finds_other_content_than_the_index_says_is_red_and_names_t
     bench.run(shared, "--update-baselines").assert_outcomes(passed=6)
     assert verdicts(bench.run(shared, "--vidmetrics-judge")) == BOTH
     clip = bench.root / "clips" / "candidate" / "b.mp4"
-    FileStore(bench.root / "shared").put_part("digests", digest_index._name(clip) + bytes(32))
+    FileStore(bench.root / "shared").put_part("digests", digest_index._name(clip, clip.stat()) + bytes(32))
     result = bench.run(shared, "--vidmetrics-judge", "--vidmetrics-verify-content=1")
     assert set(verdicts(result).values()) == {"ERROR"}
     result.stdout.fnmatch_lines([f"*b: {clip} is not what it was when it was scored*"])
