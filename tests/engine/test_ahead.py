@@ -50,7 +50,7 @@ class Reads:
 
     def wait(self, path: str) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: path in self.paths, 30), f"{path} was not read"
+            assert self._changed.wait_for(lambda: path in self.paths, 300), f"{path} was not read"
 
 
 @pytest.fixture

@@ -45,9 +45,12 @@ def _no_thread_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Count the clips that are being read at the same time, and all that were read."""
-    counts = {"now": 0, "most": 0, "total": 0}
-    lock = threading.Lock()
+    """Count the clips that are being read at the same time, and all that were read.
+
+    A test may want as many to be read at once: the first wait for the others.
+    """
+    counts = {"now": 0, "most": 0, "total": 0, "wanted": 0}
+    lock = threading.Condition()
     original = clips.read
 
     def read(value: Any, key: str, requests: list[FrameRequest]) -> Any:
@@ -55,6 +58,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
             counts["now"] += 1
             counts["total"] += 1
             counts["most"] = max(counts["most"], counts["now"])
+            lock.notify_all()
+            lock.wait_for(lambda: counts["most"] >= counts["wanted"], 60)
         time.sleep(0.01)
         try:
             return original(value, key, requests)
@@ -76,6 +81,7 @@ def drain(pool: VideoPool) -> list[int]:
 
 def test_every_sample_comes_out_once(watched: dict[str, int]) -> None:
     samples = [{"video": clip()} for _ in range(40)]
+    watched["wanted"] = 2
     with VideoPool(load, jobs(samples), loader_threads=4, max_items=6) as pool:
         assert sorted(drain(pool)) == list(range(40))
         assert pool.get() is None
@@ -151,7 +157,7 @@ def test_a_consumer_that_waits_is_woken_by_stop() -> None:
     hold = threading.Event()
 
     def slow() -> Iterator[dict[str, Any]]:
-        hold.wait(10)
+        hold.wait(60)
         yield {"video": clip()}
 
     found: list[object] = []
@@ -160,7 +166,7 @@ def test_a_consumer_that_waits_is_woken_by_stop() -> None:
         thread.start()
         time.sleep(0.05)
         pool.stop()
-        thread.join(5)
+        thread.join(60)
         hold.set()
     assert found == [None]
 
@@ -170,7 +176,7 @@ def test_in_order_what_is_ready_early_waits() -> None:
 
     def uneven(job: Job) -> Loaded:
         if job.index == 0:
-            first_may_end.wait(10)
+            first_may_end.wait(60)
         return load(job)
 
     with VideoPool(uneven, jobs([{"video": clip()}] * 3), loader_threads=3, in_order=True) as pool:

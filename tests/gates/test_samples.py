@@ -123,6 +123,17 @@ def test_clean_ids_may_stand_in_a_test_id(text) -> None:
         assert not word_fault(f"x{id}x"), "its letters are those of names; as a whole it names no file"
 
 
+@pytest.mark.parametrize("text", ["aux", "CON", "nul.mp4", "com1.x", "a.", "x...", "x.json"])
+def test_ids_that_may_not_name_a_file_are_ids_all_the_same(tmp_path, text) -> None:
+    """No file of ours is called after a sample: what systems reserve, or drop at the end of a name, stays."""
+    assert word_fault(text)
+    assert clean_id(text) == text
+    touch(tmp_path, "v/one.mp4")
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"id": text, "video": "v/one.mp4"}) + "\n")
+    corpus = resolve_samples(case(tmp_path, samples="rows.jsonl"))
+    assert [sample.id for sample in corpus.samples] == [text]
+
+
 stems = st.lists(st.sampled_from([f"c{i}" for i in range(8)]), unique=True, min_size=1)
 
 

@@ -44,7 +44,7 @@ class Probe(BaseMetric):
         following = chr(ord(name) + 1)
         with changed:
             last = following > "d" or pathlib.Path("alone").exists()
-            found = last or changed.wait_for(lambda: following in clips, 30)
+            found = last or changed.wait_for(lambda: following in clips, 300)
         if not found:
             raise RuntimeError(f"{following} was not read while {name} was scored")
         return MetricResult(self.name, float(len(sample["video"])))
@@ -104,7 +104,7 @@ def test_ctrl_c_while_clips_are_read_ahead_leaves_no_thread(
         scored = 0
 
         def compute(self, sample: Mapping[str, Any]) -> MetricResult:
-            assert ahead.wait(30), "the next clip was not read"
+            assert ahead.wait(300), "the next clip was not read"
             signal.raise_signal(signal.SIGINT)
             Probe.scored += 1
             return MetricResult(self.name, 1.0)

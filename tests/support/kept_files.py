@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 
 def kept(name: str, write: Callable[[Path], dict[str, str]]) -> dict[str, str]:
@@ -39,19 +40,16 @@ def _joined() -> Path:
         if (root / "users").exists() and (root / "users").stat().st_ino == os.fstat(users.fileno()).st_ino:
             break
         users.close()  # the last user removed it in between
-    atexit.register(_leave, root, users.fileno(), os.getpid())
-    _OPEN.append(users)
+    atexit.register(_leave, root, users, os.getpid())
     return root
 
 
-_OPEN: list[object] = []
-
-
-def _leave(root: Path, users: int, owner: int) -> None:
+def _leave(root: Path, users: TextIO, owner: int) -> None:
     if os.getpid() != owner:
         return  # a child that was forked
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return  # somebody else still reads
-    shutil.rmtree(root, ignore_errors=True)
+    with users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return  # somebody else still reads
+        shutil.rmtree(root, ignore_errors=True)
