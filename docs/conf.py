@@ -14,6 +14,8 @@ copyright = "the pytest-vidmetrics authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = "pytest-vidmetrics"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 exclude_patterns = ["_build"]
 
 # A link to a file of the repository is one to its copy in the sources' browser; headings can be linked to.

@@ -29,11 +29,11 @@ def _one(name: str, cls: type[BaseMetric]) -> str:
     said = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", (inspect.getdoc(cls) or "").split("\n\n")[0].replace("``", "`"))
     weights = metric.weights_files()
     sizes = [one.size for one in weights]
-    total = size(None if None in sizes else sum(filter(None, sizes)))
+    total = "size not published" if None in sizes else size(sum(filter(None, sizes)))
     files = ", ".join(f"`{one.name}` ({one.licence})" for one in weights)
     span = "" if cls.value_range is None else f", in [{cls.value_range[0]:g}, {cls.value_range[1]:g}]"
     source = f": {cls.noise_source}" if cls.noise_source else ""
-    chosen = ", ".join(f"`{key}` ({value!r})" for key, value in metric.params().items())
+    chosen = ", ".join(f"`{key} = {value!r}`" for key, value in metric.params().items())
     needs = ", ".join(f"`{key}`" for key in metric.required_keys()) or "its parts"
     better = "higher" if cls.higher_is_better else "lower"
     facts = {

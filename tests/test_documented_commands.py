@@ -25,7 +25,7 @@ from tests.support.pages import ROOT, Block, blocks, pages
 SHELL = blocks("console", "bash", "sh")
 FOREIGN = ("sharp.", "mine.")
 """Metrics that the pages about metrics of one's own define."""
-BY_NATURE = ("pip", "sbatch", "uvx", "pipx", "git")
+BY_NATURE = ("pip", "uv", "uvx", "pipx", "sbatch", "git")
 """Programs that need a package index, a cluster or a repository."""
 ELSEWHERE = {
     "CONTRIBUTING.md": ".ci/run",

@@ -58,6 +58,7 @@ def test_the_reference_shows_docstrings(site: Path) -> None:
         assert f'id="{name}"' in page
 
 
+@pytest.mark.slow
 def test_the_first_tutorial_ends_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "examples" / "quickstart", tmp_path / "examples" / "quickstart")
     for path in (tmp_path / "examples" / "quickstart" / "clips").rglob("*.mp4"):
