@@ -86,6 +86,29 @@ def test_scores_in_the_thinking_are_not_the_answer() -> None:
     assert read(cut(f"{unclosed}\n</think> I cannot say.")) == "unparsed"
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("4", 4),
+        ("**4**", 4),
+        ("<4>;", 4),
+        ("4/5", 4),
+        ("4 out of 5", 4),
+        ("4 - sharp in all 16 frames", 4),
+        ("3-4", "unparsed"),
+        ("3 – 4", "unparsed"),
+        ("4/10", "unparsed"),
+        ("3.5", "unparsed"),
+        ("four", "unparsed"),
+        ("40", "out_of_range"),
+    ],
+)
+def test_forms_of_a_number(given: str, found: int | str) -> None:
+    lines = (f"visual quality: {given}", "text-to-video alignment: 3,", "physical/common-sense consistency: 5")
+    answer = read(cut("\n".join(lines)))
+    assert (answer.scores[0] if isinstance(answer, Read) else answer) == found
+
+
 def test_an_answer_without_an_end_is_truncated_whatever_it_says() -> None:
     assert read(pieces_of("plain_list"), ended=False) == "truncated"
 

@@ -18,10 +18,11 @@ _NAMES = [re.escape(label) for label in LABELS]
 Fault = Literal["unparsed", "out_of_range", "truncated"]
 """Why an answer has no score: no three lines in an accepted form, a number that is not 1 to 5, cut at the limit."""
 
-# A label, perhaps with a description that holds no digit, then a colon, blanks, marks such as ** or <, and a number.
+# A label, perhaps with a description that holds no digit, then a colon, blanks, marks such as ** or <, and a number
+# that is not the start of another one or of a range ("3-4" is no score).
 _LINE = (
     r"{name}(?:\s*[-–—,(][^\d:：=\n]{{0,120}})?[\s*_]*[:：=][\s*_<\[(]*"
-    r"(-?[0-9]+)(?![0-9]|[.,][0-9]|/(?!5(?![0-9])))"
+    r"(-?[0-9]+)(?![0-9]|[.,][0-9]| ?[-–—] ?[0-9]|/(?!5(?![0-9])))"
 )
 _ANSWER = re.compile(r".{0,200}?".join(_LINE.format(name=name) for name in _NAMES), re.IGNORECASE | re.DOTALL)
 _BETWEEN = re.compile(r"</think>", re.IGNORECASE)
