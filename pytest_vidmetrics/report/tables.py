@@ -21,7 +21,9 @@ class Table:
 
 def rankings(record: RunRecord) -> list[Table]:
     """Return a table for each ranking of methods, or the reason why there is none."""
-    tables, several = [], len({one.case for one in record.rankings}) > 1
+    several = len({one.case for one in record.rankings}) > 1
+    tables = [_methods(case, record, several=several) for case in dict.fromkeys(one.case for one in record.rankings)]
+    tables = [table for table in tables if len(table.rows) > 1]
     for one in record.rankings:
         title = f"Ranking of {one.case} by {one.gate}" if several else f"Ranking by {one.gate}"
         if one.reason or not one.rows:
@@ -31,6 +33,28 @@ def rankings(record: RunRecord) -> list[Table]:
         remarks = (f"{better} is better; methods that are not told apart from the best share its rank",)
         tables.append(Table(title, one.rows[0], one.rows[1:], (*remarks, *map(str, one.result.get("remarks", ())))))
     return tables
+
+
+def _methods(case: str, record: RunRecord, *, several: bool) -> Table:
+    """Return all gates of a case beside each other: a column for each method, with its score and its rank."""
+    found = {
+        one.gate: {str(row["method"]): row for row in one.result.get("methods", ())}
+        for one in record.rankings
+        if one.case == case and not one.reason
+    }
+    names = dict.fromkeys(name for by_name in found.values() for name in by_name)
+    rows = tuple(
+        (
+            gate,
+            *(
+                f"{number(by_name[name]['score'])} ({by_name[name]['rank']})" if name in by_name else "–"
+                for name in names
+            ),
+        )
+        for gate, by_name in found.items()
+    )
+    title = f"Methods of {case}" if several else "Methods"
+    return Table(title, ("gate", *names), rows, ("score, and in brackets the rank; details are below",))
 
 
 def comparison(record: RunRecord, others: Mapping[str, RunRecord]) -> list[Table]:

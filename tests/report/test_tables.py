@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest_vidmetrics.gates.rank_report import RankReport
 from pytest_vidmetrics.gates.record import RunRecord, read_record, write_record
 from pytest_vidmetrics.report.build import write_report
+from pytest_vidmetrics.report.tables import rankings
 from tests.report.test_build import HOSTILE, Read
 from tests.support.run_records import CASE, gate, record
 
@@ -38,6 +39,23 @@ def test_a_ranking_has_a_row_a_method(tmp_path: Path) -> None:
     # Rankings of several cases say whose they are.
     several = replace(run, rankings=(RANKED, replace(LOST, case="b::other")))
     assert f"Ranking of {CASE} by common.psnr" in page(tmp_path, several).text
+
+
+def ranked(gate_name: str, **scores: tuple[float, int]) -> RankReport:
+    rows = [{"method": name, "score": score, "rank": rank} for name, (score, rank) in scores.items()]
+    return RankReport(CASE, gate_name, rows=(("rank", "method"), ("1", "x")), result={"methods": rows})
+
+
+def test_methods_are_columns_beside_each_other_and_the_details_follow(tmp_path: Path) -> None:
+    found = (ranked("m.one", wan=(36.70001, 1), ltx=(35.0, 2)), ranked("m.two", ltx=(0.5, 1), new=(0.25, 1)), LOST)
+    run = replace(record([gate("m.one", {"x": 35.0}, {"x": 36.7})]), rankings=found)
+    first, *others = rankings(run)
+    assert first.head == ("gate", "wan", "ltx", "new")
+    assert first.rows == (("m.one", "36.7 (1)", "35 (2)", "–"), ("m.two", "–", "0.5 (1)", "0.25 (1)"))
+    assert [table.title for table in others] == [f"Ranking by {name}" for name in ("m.one", "m.two", "common.fvd")]
+    assert "Methods" in page(tmp_path, run).text
+    # A single gate has a column a method in its own table already.
+    assert [table.title for table in rankings(replace(run, rankings=found[:1]))] == ["Ranking by m.one"]
 
 
 def test_another_run_stands_beside_with_the_doubt(tmp_path: Path) -> None:
