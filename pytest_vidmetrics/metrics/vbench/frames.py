@@ -6,7 +6,7 @@ Frames come in as ``(T, 3, H, W)`` uint8 RGB. Source: Vchitect/VBench@45e79ec1, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pytest_vidmetrics.core.frames import FrameRequest
 from pytest_vidmetrics.networks.training_colours import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
@@ -105,13 +105,13 @@ def frame_bytes(video: torch.Tensor, inside: int) -> int:
     return 2 * 4 * video[0].numel() + inside
 
 
-def _resize(frames: torch.Tensor, mode: str) -> torch.Tensor:
-    import torch.nn.functional as F
+def _resize(frames: torch.Tensor, mode: Literal["bicubic", "bilinear"]) -> torch.Tensor:
+    from pytest_vidmetrics.media.interpolation import resize
 
     size = shorter_side(frames.shape[-2], frames.shape[-1], SIDE)
     if size == tuple(frames.shape[-2:]):
         return frames
-    return F.interpolate(frames, size=size, mode=mode, align_corners=False, antialias=False)
+    return resize(frames, size, mode)
 
 
 def centre_crop(frames: torch.Tensor, side: int = SIDE) -> torch.Tensor:
