@@ -2,8 +2,9 @@
 
 FastVideo's ``flow_kl_2d`` ends its bins at such a logarithm, whose last bit decides whether the fastest pixel is in
 one. Its value therefore depends on the CPU; the recorded ones were made with AVX-512. There numpy (1.22 and later)
-evaluates one of sixteen cubic polynomials with fused float32 steps. The coefficients are those of numpy's build
-(Intel's SVML, BSD-3-Clause); the arithmetic here is exact and rounds once per step.
+evaluates one of sixteen polynomials with fused float32 steps. The coefficients are those of numpy's build (SVML,
+BSD-3-Clause, third_party/svml.md); the arithmetic here is our own, exact, and rounds once per step. A correctly rounded
+logarithm would be a better one and would miss seven recorded values: only ``protocol = "fastvideo"`` uses this.
 """
 
 from __future__ import annotations
