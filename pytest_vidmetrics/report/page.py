@@ -91,6 +91,7 @@ def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], rec
     }
     return {
         "record": record,
+        "checkpoint": run.environment.get("checkpoint", ""),
         "sides": run.sides,
         "cases": [run.name_of(case) for case in cases],
         "gates": [

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pytest_vidmetrics.gates.rank_report import RankReport
+from pytest_vidmetrics.gates.record import RunRecord
 from pytest_vidmetrics.report.build import write_report
 from tests.report.test_build import HOSTILE
 from tests.support.browser import opened, why_not
@@ -281,8 +284,51 @@ def test_ticked_gates_become_one_command(browser, pairs):
     command = browser.find("#accept-command").text
     assert command == "vidmetrics accept run.json bench/wan/t2v/common.psnr"
     assert browser.find("#update-command").text == (
-        "pytest bench/wan.vidmetrics.toml::t2v::common.psnr --update-baselines"
+        "pytest bench/wan.vidmetrics.toml::t2v::common.psnr --vidmetrics-checkpoint=step-7 --update-baselines"
     )
+
+
+def test_methods_that_are_ranked_are_two_of_the_sides(browser, tmp_path):
+    """The side that got worst against the reference, then any two of them; each with its own curves."""
+    for name, shift in (("wan", 0), ("ltx", 2), ("ref", 1)):
+        write(tmp_path / "new" / f"{name}.mp4", coded(shift=shift), "libx264", Fraction(12), crf="10")
+    case = "b.toml::i2v"
+    files = {
+        f"{case}::{name}": {"x": {"video": f"new/{name}.mp4", "reference": "new/ref.mp4"}} for name in ("wan", "ltx")
+    }
+    gates = tuple(
+        replace(gate("m", {"x": score}, {"x": 9.0}, case=f"{case}::{name}"), file=f"{name}.json")
+        for name, score in (("wan", 8.0), ("ltx", 5.0))
+    )
+    ranked = RankReport(case, "m", (("rank",), ("1",)), {"methods": [{"method": "wan", "score": 8.0, "rank": 1}]})
+    run = RunRecord(gates, cases=files, rankings=(ranked,))
+    kept = {"per_frame": [float(i) for i in range(FRAMES)]}
+    path = tmp_path / "r.html"
+    write_report(path, run, tmp_path, record_name="r", details=lambda *_: kept)
+    browser.open(path, "#clip=x&frame=3")
+    assert (shown(browser, ".a", 3), shown(browser, ".b", 3)) == (5, 4)
+    assert [box.get_attribute("value") for box in browser.all("#left, #right")] == ["ltx", "reference"]
+    assert [title.text.split(",")[0] for title in browser.all("#curves h4")] == ["ltx::m"]
+    browser.open(path, "#clip=x&frame=3&a=wan&b=ltx&mode=wipe")
+    assert (shown(browser, ".a", 3), shown(browser, ".b", 3)) == (3, 5)
+    assert len(browser.all("#curves h4")) == 2
+    assert browser.complaints() == []
+
+
+def test_a_taller_clip_on_the_right_covers_nothing_below(browser, tmp_path):
+    files = {"x": {"video": made(tmp_path, "h264"), "reference": "ref/tall.mp4"}}
+    (tmp_path / "ref").mkdir()
+    with av.open(str(tmp_path / "ref" / "tall.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(12))
+        stream.width, stream.height, stream.pix_fmt = 64, 128, "yuv420p"
+        for i in range(FRAMES):
+            pixels = np.full((128, 64, 3), 24 + 16 * i, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    browser.open(report(tmp_path, files), "#clip=x&frame=2&mode=wipe")
+    assert shown(browser, ".b", 2) == 2
+    bottom = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
+    assert browser.run(bottom, ".b video") <= browser.run(bottom, "#stage") + 1
 
 
 def test_no_request_leaves_the_page(browser, pairs):

@@ -11,7 +11,9 @@ function approve() {
   find("approve").hidden = ticked.length === 0;
   const files = ticked.map((box) => quoted(box.dataset.file.replace(/\.json$/, "")));
   find("accept-command").textContent = `vidmetrics accept ${quoted(run.record)} ${files.join(" ")}`;
-  find("update-command").textContent = `pytest ${ticked.map((box) => quoted(box.value)).join(" ")} --update-baselines`;
+  const ids = ticked.map((box) => quoted(box.value));
+  const checkpoint = run.checkpoint ? [quoted(`--vidmetrics-checkpoint=${run.checkpoint}`)] : [];
+  find("update-command").textContent = ["pytest", ...ids, ...checkpoint, "--update-baselines"].join(" ");
 }
 
 for (const box of document.querySelectorAll("input.accept")) box.addEventListener("change", approve);
