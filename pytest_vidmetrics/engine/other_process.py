@@ -38,7 +38,7 @@ def score_in_another(metric: BaseMetric, corpus: Corpus, worker: EvalWorker) -> 
         folder = Path(text)
         task = {
             "metric": metric.name,
-            "params": metric.params(),
+            "params": {**metric.params(), **_own_files(metric)},
             "device": worker.device,
             "precision": worker.precision,
             "samples": [[one.id, dict(one.values)] for one in own.samples],
@@ -55,6 +55,12 @@ def score_in_another(metric: BaseMetric, corpus: Corpus, worker: EvalWorker) -> 
         reader = worker.sibling(FileStore(folder / _STORE))
         reader.compute = False
         return score_corpus(metric, own, reader)
+
+
+def _own_files(metric: BaseMetric) -> dict[str, Any]:
+    """Return the argument that names local files, which are no part of the parameters that identify a score."""
+    given = metric.local_weights or getattr(metric, "weights", None)
+    return {"weights": given} if given else {}
 
 
 def _run(folder: Path) -> None:

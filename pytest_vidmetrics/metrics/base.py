@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pytest_vidmetrics.core.clips import KINDS, Kind
 from pytest_vidmetrics.core.devices import spelled
+from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.precision import Precision
@@ -98,6 +99,8 @@ class BaseMetric:
     """What a run asked for; the engine sets it."""
     bf16_change: ClassVar[float | None] = None
     """How far bfloat16 in the networks that use it moves the score: above the noise floor it is another metric."""
+    local_weights: Mapping[str, str] | None = None
+    """Local files in place of published ones, by their names: see :meth:`load_from`."""
     chunk_used: int = 0
     """What :meth:`chunk` returned last."""
 
@@ -150,6 +153,26 @@ class BaseMetric:
     def networks(self) -> tuple[str, ...]:
         """Return the names of the declared networks that this configuration loads."""
         return tuple(network.name for _, network in networks_of(type(self)) if network.weights(self))
+
+    @classmethod
+    def has_networks(cls) -> bool:
+        """Whether the class declares networks, whose files ``weights=`` can replace."""
+        return any(True for _ in networks_of(cls))
+
+    def load_from(self, weights: str | Mapping[str, str]) -> None:
+        """Load local files in place of published ones: of the only file, or by the names of files.
+
+        Call it before the first score. Raises ``ValueError`` for a name that this configuration does not load, and for
+        one path where it loads several files.
+        """
+        names = [one.name for one in self.weights_files()]
+        if isinstance(weights, str) and len(names) != 1:
+            raise ValueError(f"{self.name} loads {', '.join(names) or 'no file'}: give weights = {{name = path}}")
+        given = {names[0]: weights} if isinstance(weights, str) else dict(weights)
+        for name in given:
+            if name not in names:
+                raise ValueError(f"{self.name} loads no file {name!r}{closest(name, names)} (but: {', '.join(names)})")
+        self.local_weights = given
 
     def weights_files(self) -> tuple[Weights, ...]:
         """Return the weights that this configuration loads: those of its declared networks, each once."""

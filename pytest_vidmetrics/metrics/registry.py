@@ -120,19 +120,28 @@ def hint(name: str, choices: Iterable[str]) -> str:
 def get_metric(name: str, **params: Any) -> BaseMetric:
     """Return a new metric, not yet set up.
 
-    Raises ``KeyError`` for an unknown name, ``TypeError`` for an argument that the metric does not take, and
-    :class:`~pytest_vidmetrics.core.errors.UnavailableError` when a library it needs is not installed.
+    Every metric with networks takes ``weights``: the path of a local file in place of its published one or, where
+    there are several, ``{name of a file: path}``; names are those of ``vidmetrics list --weights``. The files' content,
+    not their paths, is part of what a score is.
+
+    Raises ``KeyError`` for an unknown name, ``TypeError`` for an argument that the metric does not take, ``ValueError``
+    for a file that this configuration does not load, and :class:`~pytest_vidmetrics.core.errors.UnavailableError` when
+    a library it needs is not installed.
     """
     cls = metric_class(name)
     if missing := missing_dependencies(name):
         raise UnavailableError(f"{name} needs {', '.join(missing)}: {_install_hint(name, missing)}")
     known = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls.__init__).parameters)[1:]
+    weights = params.pop("weights", None) if "weights" not in known and cls.has_networks() else None
     for key in params:
         if key not in known:
             raise TypeError(
                 f"{name} takes no parameter {shown(key)}{closest(key, known)} (it takes: {', '.join(known) or 'none'})"
             )
-    return cls(**params)
+    metric = cls(**params)
+    if weights is not None:
+        metric.load_from(weights)
+    return metric
 
 
 def _install_hint(name: str, missing: Iterable[str]) -> str:

@@ -68,8 +68,10 @@ class Network(Generic[N]):
         vars(metric)[self._attribute] = network
 
     def weights(self, metric: Any) -> tuple[Weights, ...]:
-        """Return the files that one metric loads."""
-        return self.files if self._choose is None else tuple(self._choose(metric))
+        """Return the files that one metric loads; local ones in place of those that its ``local_weights`` names."""
+        chosen = self.files if self._choose is None else tuple(self._choose(metric))
+        local = getattr(metric, "local_weights", None)  # what declares a network need not be a metric
+        return tuple(one.or_local(local.get(one.name)) for one in chosen) if local else chosen
 
     def load(self, metric: Any) -> N:
         """Return the network for a metric, shared with all that declare it alike.
