@@ -12,7 +12,7 @@ from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.engine.composite import Members, combine, lost
 from pytest_vidmetrics.engine.identity import Digest
-from pytest_vidmetrics.engine.many import without_details
+from pytest_vidmetrics.engine.many import some_of, streamed, without_details
 from pytest_vidmetrics.engine.reduce import Outcomes, reduce
 from pytest_vidmetrics.engine.work import Outcome, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
@@ -80,6 +80,10 @@ def rows_of(metric: SetMetric, samples: Sequence[Sample], worker: Scoring) -> di
 def _settled(
     metric: BaseMetric, corpus: Corpus, worker: Scoring, known: dict[str, Outcome] | None = None
 ) -> CorpusScore:
+    if isinstance(metric, SetMetric) and len(corpus.samples) > LARGE:
+        corpus = some_of(metric, corpus)
+        if metric.streams() and corpus.references and not known:
+            return _unchanged(metric, streamed(metric, corpus, worker), worker)
     known = {} if known is None else known
     if known:
         known |= _collected(metric, [sample for sample in corpus.samples if sample.id not in known], worker)
@@ -90,6 +94,11 @@ def _settled(
     references = corpus.references if metric.is_set_metric else ()
     outcomes = Outcomes(found_samples, _collected(metric, references, worker))
     found = reduce(metric, corpus, outcomes, threads=worker.threads, digest=worker.digest)
+    return _unchanged(metric, found, worker)
+
+
+def _unchanged(metric: BaseMetric, found: CorpusScore, worker: Scoring) -> CorpusScore:
+    """Return a score, with a problem where what the metric loads was replaced meanwhile."""
     try:
         worker.weights(metric)
     except UnavailableError:

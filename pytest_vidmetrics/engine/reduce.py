@@ -123,9 +123,21 @@ def _reduce_set(
         result = _score(metric, whole, partners, left_out, named_only, threads)
         if result.score is None:
             problems.append(Problem("corpus", result.status, result.reason))
+    return of_set(metric, corpus, sorted(whole), result, problems, digest)
+
+
+def of_set(
+    metric: SetMetric,
+    corpus: Corpus,
+    ids: Sequence[str],
+    result: MetricResult | None,
+    problems: Sequence[Problem],
+    digest: Digest,
+) -> CorpusScore:
+    """Return the score of a set metric, from what it said of the clips ``ids``."""
     details = dict(result.details) if result is not None else {}
     influence = details.pop("influence", {})
-    samples = {id: float(influence.get(id, 0.0)) for id in sorted(whole)}
+    samples = {id: float(influence.get(id, 0.0)) for id in ids}
     reference_set = _attempt(lambda: _digests(corpus.references, ("video", "audio"), digest))
     if not corpus.references:
         reference_set = details.get("ref_set")
@@ -142,10 +154,18 @@ def _score(
     named_only: bool,
     threads: int,
 ) -> MetricResult:
-    try:
+    def score() -> MetricResult:
         sets = FeatureSet.join(generated), FeatureSet.join(reference)
+        return metric.score_against(*sets, left_out, named_only=named_only)
+
+    return scored(metric, score, threads)
+
+
+def scored(metric: SetMetric, score: Callable[[], MetricResult], threads: int) -> MetricResult:
+    """Return what a set metric says of its sets, or why it says nothing."""
+    try:
         with reducing_threads(metric, threads):
-            return checked_result(metric.score_against(*sets, left_out, named_only=named_only))
+            return checked_result(score())
     except (ValueError, ArithmeticError) as error:
         return MetricResult.failed(metric.name, str(error))
     except BaseException as error:

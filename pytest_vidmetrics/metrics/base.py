@@ -20,6 +20,7 @@ from pytest_vidmetrics.core.precision import Precision
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics.sets.accumulating import Accumulating
+from pytest_vidmetrics.metrics.sets.features import Clips
 from pytest_vidmetrics.metrics.sets.features import FeatureSet as FeatureSet
 from pytest_vidmetrics.networks.declared import networks_of
 
@@ -304,6 +305,17 @@ class SetMetric(Accumulating, BaseMetric):
     def bare(self, candidate: FeatureSet, reference: FeatureSet) -> float | None:
         """Return the score of :meth:`score_sets` alone: of many resamples nobody wants details."""
         return self.score_sets(candidate, reference).score
+
+    most_clips: ClassVar[int | None] = None
+    """Of a corpus of more than 10,000 clips, so many are compared, chosen by their ids; ``None``: all of them."""
+
+    def streams(self) -> bool:
+        """Whether :meth:`score_streamed` can score more than 10,000 clips, whose features are never held at once."""
+        return False
+
+    def score_streamed(self, candidate: Clips, reference: Clips) -> MetricResult:
+        """Score two sets as :meth:`score_sets` does, reading each as often as needed."""
+        raise NotImplementedError(f"{type(self).__name__} needs all features at once")
 
     def dimension(self, features: FeatureSet) -> int:
         """Return how many numbers of a row are compared."""

@@ -7,7 +7,7 @@ nothing is lost to large offsets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,6 +17,8 @@ from scipy.linalg import eigh
 
 from pytest_vidmetrics.stats.frechet import Frechet
 
+_BLOCK = 512
+_DIRECTIONS = 1e-10
 _RANK = 1e-12
 """Eigenvalues below this share of the largest are rounding of zeros: the set has fewer directions than features."""
 
@@ -58,6 +60,38 @@ class Moments:
         return covariance
 
 
+class Growing:
+    """The moments of rows that come a few at a time: blocks of 512 rows, merged in pairs as :func:`merged` does.
+
+    The same for the same rows in the same order, however they are handed over.
+    """
+
+    def __init__(self) -> None:
+        self._open: list[NDArray[np.float64]] = []
+        self._levels: list[tuple[int, Moments]] = []
+
+    def add(self, rows: ArrayLike) -> None:
+        """Add ``(k, D)`` rows."""
+        for row in np.asarray(rows, dtype=np.float64):
+            self._open.append(row)
+            if len(self._open) == _BLOCK:
+                self._close(_BLOCK)
+
+    def moments(self) -> Moments:
+        """Return the moments of all rows. Raises ``ValueError`` when there are none, or other numbers of features."""
+        if self._open:
+            self._close(len(self._open))
+        return merged([one for _, one in self._levels])
+
+    def _close(self, size: int) -> None:
+        new = Moments.of(np.stack(self._open))
+        self._open = []
+        while self._levels and self._levels[-1][0] == size:
+            new = self._levels.pop()[1].merged(new)
+            size *= 2
+        self._levels.append((size, new))
+
+
 def merged(parts: Iterable[Moments]) -> Moments:
     """Return the moments of all parts, merged in pairs so that errors grow with the logarithm of their number."""
     level = list(parts)
@@ -87,6 +121,27 @@ def frechet_of(first: Moments, second: Moments, *, ddof: int = 1) -> Frechet:
     nuclear = float(np.linalg.svd(crossed, compute_uv=False).sum()) if crossed.size else 0.0
     term = float(np.trace(one) + np.trace(two)) - 2.0 * nuclear
     return Frechet(mean_term, max(term, 0.0))
+
+
+def influence_of(first: Moments, second: Moments) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Return what maps ``(N, D)`` rows of the first set to their influence on the distance, ``(N,)``.
+
+    That of :func:`~pytest_vidmetrics.stats.influence.influence`: over all rows of the set its mean is zero.
+    """
+    target = _factor(second.covariance())
+    _, singular, right = np.linalg.svd(_factor(first.covariance()) @ target.T, full_matrices=False)
+    keep = singular > _DIRECTIONS * singular.max(initial=0.0)
+    root = target.T @ (right[keep].T / np.sqrt(singular[keep]))
+    gap = first.mean - second.mean
+    mean = float(np.trace(first.scatter) - np.sum((first.scatter @ root) * root)) / first.n
+
+    def influence(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        centred = rows - first.mean
+        values: NDArray[np.float64] = 2.0 * centred @ gap + np.square(centred).sum(axis=1)
+        values -= np.square(centred @ root).sum(axis=1) + mean
+        return values
+
+    return influence
 
 
 def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vidmetrics.stats.frechet import frechet
-from pytest_vidmetrics.stats.moments import Moments, frechet_of, merged
+from pytest_vidmetrics.stats.influence import influence
+from pytest_vidmetrics.stats.moments import Growing, Moments, frechet_of, influence_of, merged
 
 
 def rows(n: int, d: int, seed: int, offset: float = 0.0) -> np.ndarray:
@@ -58,3 +59,29 @@ def test_a_set_is_at_no_distance_from_itself() -> None:
 def test_what_has_no_moments_is_one_clear_error(call, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         call()
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=5))
+@settings(max_examples=15, deadline=None)
+def test_rows_that_come_a_few_at_a_time_have_the_same_bits_in_any_portions(sizes: list[int]) -> None:
+    everything = rows(sum(sizes), 3, sum(sizes), offset=1e3)
+    one, other = Growing(), Growing()
+    for part in np.split(everything, np.cumsum(sizes)[:-1]):
+        one.add(part)
+    other.add(everything)
+    found, same, expected = one.moments(), other.moments(), Moments.of(everything)
+    assert (found.n, found.mean.tobytes(), found.scatter.tobytes()) == (
+        same.n,
+        same.mean.tobytes(),
+        same.scatter.tobytes(),
+    )
+    assert found.n == expected.n
+    np.testing.assert_allclose(found.scatter, expected.scatter, rtol=1e-9, atol=1e-9 * expected.scatter.max())
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(200, 150, 16), (20, 30, 64), (500, 12, 40)])
+def test_the_influence_from_moments_is_that_of_the_rows(n: int, m: int, d: int) -> None:
+    first, second = rows(n, d, 1, 10.0), rows(m, d, 2, 10.1) * 1.1
+    expected = influence(first, second)
+    found = influence_of(Moments.of(first), Moments.of(second))(first)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())

@@ -9,7 +9,8 @@ from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import register
-from pytest_vidmetrics.metrics.sets.corpus import frechet_details
+from pytest_vidmetrics.metrics.sets.corpus import frechet_details, frechet_of_streams
+from pytest_vidmetrics.metrics.sets.features import Clips
 from pytest_vidmetrics.metrics.sets.video_features import VideoSetMetric
 
 
@@ -26,7 +27,7 @@ class FVD(VideoSetMetric):
     reference, from the influence function), ``null_floor`` (the distance of two parts of the reference of
     ``null_floor_n`` clips each), ``fvd_infinity`` (where there are 1.25 clips a dimension), ``n_generated``,
     ``n_reference``, ``dimension``, ``extractor``, ``protocol``, and ``influence``: by how much each clip raises
-    the score.
+    the score. Of more than 10,000 clips the features are never held at once, see :meth:`score_streamed`.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -42,6 +43,17 @@ class FVD(VideoSetMetric):
         from pytest_vidmetrics.stats.frechet import frechet
 
         return frechet(self.compared(candidate), self.compared(reference), ddof=self.rules.ddof).distance
+
+    def streams(self) -> bool:
+        """Whether the references come as clips: a file of features is read and written whole."""
+        return self._named() is None
+
+    def score_streamed(self, candidate: Clips, reference: Clips) -> MetricResult:
+        """Return the distance of :meth:`score_sets` within 1e-6, from moments: ``details["reduction"]`` says so."""
+        rules = self.rules
+        score, found = frechet_of_streams(candidate, reference, self.layer, ddof=rules.ddof, block=rules.rows_per_video)
+        facts = {"extractor": self.extractor, "protocol": f"{rules.name}-{rules.digest()}", "ref_source": self.given}
+        return MetricResult(self.name, score, {**facts, **found})
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance.

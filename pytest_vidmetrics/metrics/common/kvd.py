@@ -22,6 +22,7 @@ class KVD(VideoSetMetric):
 
     higher_is_better: ClassVar[bool] = False
     noise_floor: ClassVar[float] = 1e-5
+    most_clips: ClassVar[int | None] = 5_000
     noise_source: ClassVar[str] = "i3d with AVX-512, AVX2 and SSE4.1: 3e-6 on a distance of 0.1; thread counts: none"
 
     def bare(self, candidate: FeatureSet, reference: FeatureSet) -> float:

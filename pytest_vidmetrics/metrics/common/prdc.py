@@ -24,6 +24,7 @@ class PRDC(VideoSetMetric):
 
     noise_source: ClassVar[str] = "counts: i3d with AVX-512, AVX2 and SSE4.1 gave the same"
     min_n: ClassVar[int] = _NEIGHBOURS + 1
+    most_clips: ClassVar[int | None] = 5_000
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+Clips = Callable[[], Iterable[tuple[str, "np.ndarray"]]]
+"""Reads a set that does not fit into memory: the id and the ``(k, D)`` rows of each clip, the same every time."""
 
 
 @dataclass(frozen=True)

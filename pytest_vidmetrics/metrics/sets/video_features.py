@@ -138,7 +138,10 @@ class VideoSetMetric(CorpusMetric):
         """Return the rows of the protocol's layer. Raises ``ValueError`` naming clips that are not finite."""
         from pytest_vidmetrics.stats.frechet import checked
 
-        rows = checked(features.rows, features.owners)
+        return self.layer(checked(features.rows, features.owners))
+
+    def layer(self, rows: np.ndarray) -> np.ndarray:
+        """Return the protocol's layer of ``(N, D)`` stored rows."""
         return fvd_extractors.EXTRACTORS[self.extractor].layer(self.rules, rows)
 
     def dimension(self, features: FeatureSet) -> int:
