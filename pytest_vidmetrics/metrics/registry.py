@@ -17,7 +17,7 @@ from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
 
 ENTRY_POINT_GROUP = "pytest_vidmetrics.metrics"
 _FAMILIES = ("common", "video", "vbench", "audio", "optical_flow", "physics_iq", "videoscore2", "judge")
-_EXTRAS = {"audio": "audio", "videoscore2": "vlm", "judge": "vlm"}
+_EXTRAS = {"common.cvvdp": "cvvdp", "audio": "audio", "videoscore2": "vlm", "judge": "vlm"}
 _registry: dict[str, type[BaseMetric]] = {}
 _discovered = False
 
@@ -145,7 +145,7 @@ def get_metric(name: str, **params: Any) -> BaseMetric:
 
 
 def _install_hint(name: str, missing: Iterable[str]) -> str:
-    extra = _EXTRAS.get(name.split(".", maxsplit=1)[0])
+    extra = _EXTRAS.get(name) or _EXTRAS.get(name.split(".", maxsplit=1)[0])
     target = f"'pytest-vidmetrics[{extra}]'" if extra else " ".join(missing)
     return f"pip install {target}"
 
