@@ -60,11 +60,15 @@ class BaselineClips:
         return None
 
     def _others(self, path: Path) -> Iterator[Path]:
-        """Yield files that may be another version of a clip: same name in a folder beside, or made for the same row."""
+        """Yield files that may be another version of a clip: same name in a folder beside, or made for the same row.
+
+        The folder that has the name of the checkpoint comes first, then the nearest one.
+        """
         if (row := _row(path)) is not None:
             yield from (one for one in self._made_below(path.parent.parent).get(row, ()) if one != path)
             return
-        for folder in path.parents[:_UP]:
+        checkpoint = self._record.environment.get("checkpoint")
+        for folder in sorted(path.parents[:_UP], key=lambda one: one.name != checkpoint):
             with contextlib.suppress(OSError):
                 for beside in sorted(folder.parent.iterdir()):
                     other = beside / path.relative_to(folder)

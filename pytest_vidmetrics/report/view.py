@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_vidmetrics.core.verdict import PASSING, Verdict
 from pytest_vidmetrics.core.wording import number
+from pytest_vidmetrics.gates.accept import acceptable
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord
 from pytest_vidmetrics.metrics.registry import unit_of
 from pytest_vidmetrics.report.clips import CANDIDATE, ClipView, Seats, case_of, clips_of
@@ -124,7 +125,7 @@ def _gate(gate: GateRecord, prefix: str, seats: Seats) -> GateView:
         noise=_noise(gate),
         is_set=scores is not None and scores.is_set,
         side=seats.of_case(case_of(gate.gate))[1],
-        can_be_accepted=scores is not None and scores.score is not None and gate.recorded_by is not None,
+        can_be_accepted=not acceptable(gate),
     )
 
 

@@ -50,6 +50,9 @@ def test_a_file_counts_only_with_the_recorded_score(tmp_path: Path, run: RunReco
     path, asked = found(tmp_path, run, {"cats": 1.0, "dogs": 2.0})
     assert path == "clips/base/dogs/x.mp4"
     assert asked == ["cats", "dogs"], "the nearest folder is looked at first"
+    named = replace(run, environment={"checkpoint": "new"})
+    path, asked = found(tmp_path, named, {"cats": 1.0, "dogs": 2.0})
+    assert (path, asked) == ("clips/base/dogs/x.mp4", ["dogs"]), "the folder of the checkpoint is looked at first"
     assert found(tmp_path, run, {"dogs": 2.0}, "same") == (None, []), "nothing changed: nothing is looked for"
 
 

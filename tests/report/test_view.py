@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vidmetrics.core.scores import Problem
+from pytest_vidmetrics.core.scores import Drawn, Problem
 from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.gates.rank_report import RankReport
 from pytest_vidmetrics.gates.record import RunRecord
@@ -28,6 +28,16 @@ def test_gates_come_by_urgency_and_drop_what_all_ids_share():
     assert seen.subject == CASE
     assert seen.counts == {"ERROR": 1, "REGRESSED": 2, "PASS": 1}
     assert [one.is_red for one in seen.gates] == [True, True, True, False]
+
+
+def test_only_what_the_command_would_accept_can_be_ticked():
+    part = gate("part", {"x": 0.0}, {"x": 1.0})
+    assert part.scores is not None
+    drawn = replace(part, scores=replace(part.scores, drawn=Drawn("0", 40)))
+    seen = view(
+        record([gate("red", {"x": 0.0}, {"x": 1.0}), gate("fine", {"x": 1.0}, {"x": 1.0}, status="PASS"), drawn])
+    )
+    assert {one.label for one in seen.gates if one.can_be_accepted} == {"red"}
 
 
 def test_ids_of_several_manifests_keep_what_tells_them_apart():
