@@ -3,7 +3,8 @@
 ``python -m benchmarks.grit [--full] [--frames 16] [--size 480 832] [--gpu]``: stand-in weights, three blocks and two
 text layers unless ``--full``. One thread, seconds of the processor, networks loaded before. One by one, each dimension
 looks at every frame itself, one frame at a time. ``--gpu`` counts launches, operations and waits of one clip on a
-simulated device (``tests/support/fake_cuda.py``), for its frames and for the texts of 64 boxes. Nothing runs there:
+simulated device (``tests/support/fake_cuda.py``), for its frames, for the texts of 64 boxes and for the six pictures
+that ``vbench.scene`` captions, all texts at their largest length. Nothing runs there:
 seconds are those of a model that takes each kernel at the speed of its arithmetic or of its memory.
 """
 
@@ -95,6 +96,8 @@ def parts(clip: torch.Tensor) -> None:
         many = features.repeat(-(-max(BOXES) // max(1, len(features))), 1, 1) if len(features) else features
         texts = {count: seconds(lambda n=count: list(network._texts(many[:n], 32))) for count in BOXES}  # type: ignore[misc]
     count = len(features)
+    each = texts[max(BOXES)] / max(BOXES)
+    say(f"the whole takes {whole / (look + count * each):.2f} of its look plus {1000 * each:.0f} ms a box")
     say(f"one frame: backbone, proposals and heads {look:.2f} s, with the texts of {count} boxes {whole:.2f} s")
     shown = ", ".join(f"{count}: {taken:.2f} s ({1000 * taken / count:.0f} ms each)" for count, taken in texts.items())
     say(f"texts by the number of boxes: {shown}")
@@ -116,9 +119,13 @@ def on_a_gpu(folder: Path, full: bool, count: int, height: int, width: int) -> N
         network: Grit = metric._network  # type: ignore[attr-defined]
         frames = torch.empty((count, height, width, 3), dtype=torch.uint8).permute(0, 3, 1, 2).to("cuda:0")
         memory = torch.empty((64, 196, 256), device="cuda:0")
+        scene: Any = registry.get_metric("vbench.scene").to("cuda:0")
+        scene.setup()
+        pictures = torch.empty((6, 384, 384, 3), dtype=torch.uint8).permute(0, 3, 1, 2).to("cuda:0")
         works: list[tuple[str, Callable[[], Any]]] = [
             (f"frames of {count} x {width}x{height}", lambda: [network.look(part) for part in frames.split(16)]),
             ("labels and captions of 64 boxes", lambda: list(network._texts(memory, 256))),
+            ("captions of 6 pictures for vbench.scene", lambda: scene._describe(pictures)),
         ]
         for name, work in works:
             gauge.zero()
