@@ -14,7 +14,7 @@ from typing import Any
 from pytest_vidmetrics.core.ci import in_ci
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.wording import interval, number, printable, share
-from pytest_vidmetrics.gates.accept import CHANGED, accepted
+from pytest_vidmetrics.gates.accept import CHANGED, acceptable, accepted
 from pytest_vidmetrics.gates.folder import BaselineFolder
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord
 from pytest_vidmetrics.metrics.registry import unit_of
@@ -108,8 +108,8 @@ def review(
     open_gates = len(changed)
     for key, gate in changed.items():
         say(printable(_describe(key, gate)))
-        if gate.scores is None or gate.scores.score is None or gate.recorded_by is None:
-            say("  it has no score to accept\n")
+        if reason := acceptable(gate):
+            say(f"  {reason}\n")
             continue
         answer = _answer(ask, say, gate, show)
         if answer == "q":

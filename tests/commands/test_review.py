@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_vidmetrics.commands.review import _Page, review
+from pytest_vidmetrics.core.scores import Drawn
 from pytest_vidmetrics.core.verdict import ClipChange
 from pytest_vidmetrics.gates.folder import BaselineFolder
 from pytest_vidmetrics.gates.record import RunRecord
@@ -46,3 +48,15 @@ def test_the_report_opens_at_the_worst_clip(
     assert "REGRESSED" in (tmp_path / "page" / "run.html").read_text("utf-8")
     monkeypatch.setattr("webbrowser.open", lambda address: False)
     assert page.open(changed.gates[0]).startswith("no browser here; the report is file://")
+
+
+def test_a_gate_that_scored_a_part_is_not_accepted(changed: RunRecord, tmp_path: Path) -> None:
+    """``vidmetrics accept`` and the page refuse it too: the baseline would be one of some samples."""
+    scores = changed.gates[0].scores
+    assert scores is not None
+    part = replace(changed.gates[0], scores=replace(scores, drawn=Drawn("0", 40)))
+    said: list[str] = []
+    folder = BaselineFolder(tmp_path, tmp_path)
+    assert review(replace(changed, gates=(part,)), folder, lambda _: "a", said.append) == 1
+    assert "only 1 of 40 samples were scored; record all: --update-baselines" in "".join(said)
+    assert not list(tmp_path.iterdir())
