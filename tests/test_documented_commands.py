@@ -14,11 +14,16 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from pytest_vidmetrics import create_evaluator, get_dataset
 from pytest_vidmetrics.cli import build_parser
+from pytest_vidmetrics.datasets import base as datasets
 from pytest_vidmetrics.gates.manifest import load_manifest
+from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.registry import expand
 from tests.support.pages import ROOT, Block, blocks, pages
 
@@ -100,6 +105,30 @@ def test_programs_compile_and_import_what_is_there(block: Block) -> None:
             module = importlib.import_module(str(node.module))
             for alias in node.names:
                 assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
+
+
+def test_the_page_about_writing_metrics_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (registry, datasets):
+        monkeypatch.setattr(module, "_registry", dict(module._registry))
+    names: dict[str, Any] = {"__name__": __name__}
+    for block in blocks("python"):
+        if block.page == "docs/writing-a-metric.md":
+            exec(compile(block.text, str(block), "exec"), names)
+    dark, light = torch.zeros(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.5)
+    found = create_evaluator("mine.brightness", device="cpu").evaluate(video=light)
+    assert found["mine.brightness"].score == pytest.approx(0.5)
+    samples = [{"video": dark, "reference": light}, {"video": dark, "reference": light}]
+    corpus = create_evaluator("mine.distance", device="cpu").evaluate(samples=samples).corpus
+    assert corpus["mine.distance"].score == pytest.approx(1.5)
+    (tmp_path / "said.json").write_text('{"*": ["video_1", "tie"]}')
+    answers = {"client": "recorded", "recording": str(tmp_path / "said.json")}
+    judge = create_evaluator("mine.sharper", device="cpu", metric_kwargs={"mine.sharper": answers})
+    assert judge.evaluate(video=light, reference=dark)["mine.sharper"].details["calls"]
+    assert [get_dataset("mine").filename(row, 1) for row in get_dataset("mine")] == [
+        "waves-1.mp4",
+        "rain-1.mp4",
+        "a clock-1.mp4",
+    ]
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=str)
