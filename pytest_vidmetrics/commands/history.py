@@ -12,7 +12,17 @@ from pytest_vidmetrics.commands._named import HELP as GATE_HELP
 from pytest_vidmetrics.commands._named import named
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.wording import fitted, number, printable, share
-from pytest_vidmetrics.gates.history import BASELINE, Point, first_bad, in_order, of_baseline, of_records, records_in
+from pytest_vidmetrics.gates.history import (
+    BASELINE,
+    Point,
+    first_bad,
+    in_order,
+    judged,
+    of_baseline,
+    of_records,
+    records_in,
+)
+from pytest_vidmetrics.gates.ratchet import offered
 
 HELP = "show how the score of a gate moved"
 _HEAD = ("time", "checkpoint", "commit", "score", "change", "n", "verdict", "from")
@@ -41,13 +51,19 @@ def run(args: argparse.Namespace) -> int:
         raise VidmetricsError(
             f"{file} has no history: it is in no commit of git, and no record of a run was given (--records DIR)"
         )
-    bad = first_bad(points)
+    bad, offer = first_bad(points), offered(judged(records, file))
     if args.json:
-        tree = {"gate": file, "points": [point.to_json() for point in points], "first_bad": bad and bad.to_json()}
+        tree = {
+            "gate": file,
+            "points": [point.to_json() for point in points],
+            "first_bad": bad and bad.to_json(),
+            "ratchet": offer and offer.to_json(),
+        }
         sys.stdout.write(to_json(tree))
     else:
         lines = [line for text in _table(points) for line in text.split("\n")]
-        sys.stdout.write("".join(f"{printable(line)}\n" for line in (file, *lines, verdict_of(points, bad))))
+        said = (file, *lines, verdict_of(points, bad), *([offer.text()] if offer else ()))
+        sys.stdout.write("".join(f"{printable(line)}\n" for line in said))
     return 0 if bad is None else 1
 
 

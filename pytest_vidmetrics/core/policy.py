@@ -21,7 +21,7 @@ class Policy(Wire):
     Without ``abs``, ``rel`` and measured noise it is what neutral changes need. ``sees`` is a harm that the gate has to
     be able to catch; ``reason`` says why it sees less than when its baseline was recorded. ``allow`` names in what
     clips may differ from their references and from those of the baseline, see :data:`.clips.KINDS`. ``max_n`` is the
-    most samples that ``decide = "sequential"`` looks at.
+    most samples that ``decide = "sequential"`` looks at. ``ratchet`` asks for offers of a tighter margin.
     """
 
     abs: float | None = None
@@ -34,10 +34,11 @@ class Policy(Wire):
     sees: float | None = None
     reason: str | None = None
     allow: tuple[str, ...] = ()
+    ratchet: bool = False
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` that names the first value that means nothing."""
-        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n", "max_n", "sees", "reason", "allow"):
+        for key in ("abs", "rel", "sigma", "decide", "alpha", "min_n", "max_n", "sees", "reason", "allow", "ratchet"):
             if fault := policy_fault(key, getattr(self, key)):
                 raise ValueError(fault)
         if self.max_n is not None and self.decide != "sequential":
@@ -55,6 +56,8 @@ def policy_fault(key: str, value: Any) -> str:
     if key == "reason":
         good = value is None or (isinstance(value, str) and value.strip() != "")
         return "" if good else f"reason must be text that is not empty, got {shown(value)}"
+    if key == "ratchet":
+        return "" if isinstance(value, bool) else f"ratchet must be true or false, got {shown(value)}"
     if key == "allow":
         good = isinstance(value, (list, tuple)) and all(isinstance(one, str) and one in KINDS for one in value)
         return "" if good else f"allow must be a list of some of {', '.join(KINDS)}, got {shown(value)}"

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_vidmetrics.core.errors import BaselineError
 from pytest_vidmetrics.core.verdict import PASSING
 from pytest_vidmetrics.gates.baseline_text import decode_baseline
-from pytest_vidmetrics.gates.record import RunRecord, read_record
+from pytest_vidmetrics.gates.record import GateRecord, RunRecord, read_record
 
 BASELINE = "BASELINE"
 _SUFFIXES = (".json", ".html")
@@ -97,6 +97,12 @@ def of_records(records: Mapping[str, RunRecord], file: str) -> list[Point]:
         checkpoint, commit = facts.get("checkpoint", ""), facts.get("commit", "")
         points.append(Point(time, verdict.status, verdict.now, None, verdict.n, checkpoint, commit, name))
     return points
+
+
+def judged(records: Mapping[str, RunRecord], file: str) -> list[GateRecord]:
+    """Return what runs found of the gate of a baseline file, by their times; undated records are left out."""
+    found = [(_utc(one.environment.get("time", "")), name, one.by_file().get(file)) for name, one in records.items()]
+    return [gate for time, _, gate in sorted(found, key=lambda one: one[:2]) if time and gate is not None]
 
 
 def in_order(points: Iterable[Point]) -> list[Point]:
