@@ -179,6 +179,7 @@ def _add_scores(found: dict[tuple[str, str], _Found], gate: GateRecord, place: i
         clip = found.setdefault((case, problem.sample), _Found())
         if not clip.files and (path := scores.paths.get(problem.sample)):
             clip.files[side] = path
-        clip.problems.setdefault(f"{problem.status}: {problem.reason}", []).append(gate.verdict.metric)
+        name = gate.verdict.metric if side == CANDIDATE else f"{side}::{gate.verdict.metric}"
+        clip.problems.setdefault(f"{problem.status}: {problem.reason}", []).append(name)
         if problem.status == "failed":
             clip.severity = 2 * _RED

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import wave
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -286,6 +287,27 @@ def test_ticked_gates_become_one_command(browser, pairs):
     assert browser.find("#update-command").text == (
         "pytest bench/wan.vidmetrics.toml::t2v::common.psnr --vidmetrics-checkpoint=step-7 --update-baselines"
     )
+
+
+def test_a_clip_that_is_gone_says_so_and_sound_has_no_modes(browser, tmp_path):
+    files = {"x": {"video": made(tmp_path, "h264"), "reference": "ref/gone.mp4"}}
+    browser.open(report(tmp_path, files), "#clip=x&frame=1")
+    assert shown(browser, ".a", 1) == 1
+    assert browser.find(".b .picture").text == "the file is not there any more"
+    for name in ("new", "ref"):
+        with wave.open(str(tmp_path / f"{name}.wav"), "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(16000)
+            sound.writeframes((8000 * np.sin(np.arange(16000) / 5)).astype("<i2").tobytes())
+    files = {"y": {"audio": "new.wav", "reference_audio": "ref.wav"}}
+    browser.open(report(tmp_path, files), "#clip=y&mode=wipe")
+    browser.wait("return document.querySelector('.a audio')?.readyState >= 2")
+    assert browser.find("#stage").get_attribute("data-mode") == "side"
+    shown_buttons = [button.text for button in browser.all("#stage-box button") if button.is_displayed()]
+    assert shown_buttons == ["Play", "Keys"]
+    assert len(browser.all("#sounds img")) == 2
+    assert browser.complaints() == []
 
 
 def test_methods_that_are_ranked_are_two_of_the_sides(browser, tmp_path):

@@ -120,6 +120,9 @@ def test_methods_that_are_ranked_share_a_row_with_a_side_each_and_the_best_one_f
     }
     assert clip.worst is not None
     assert seen.gates[clip.worst.gate].side == "wan"
+    # What failed says whose it was.
+    lost = replace(gates[0], scores=replace(gates[0].scores, problems=(Problem("x.s0", "failed", "no clip"),)))
+    assert view(replace(run, gates=(lost,))).clips[0].problems == ("alpha::m: failed: no clip",)
     # Without a ranking they are cases like others.
     assert {one.case for one in view(replace(run, rankings=())).clips} == set(run.cases)
 

@@ -38,7 +38,10 @@ function start() {
       find(`${id}-box`).hidden = sides.length < 3;
       find(id).replaceChildren(...sides.map((side) => new Option(side, side, false, side === chosen)));
     }
-    player.show(view(left), right ? view(right) : ["", null, ""]);
+    const kinds = [left, right].map((side) => side && clip.media[side]?.kind);
+    const heard = kinds.includes("audio") && !kinds.includes("video");
+    find("stage-box").classList.toggle("heard", heard);
+    player.show(view(left), right ? view(right) : ["", null, ""], right && !heard);
     player.left = left;
     player.right = right;
     curves.show(clip, [left, right]);
@@ -50,7 +53,7 @@ function start() {
 
   function view(side) {
     const entry = clip.media[side];
-    return [side, entry, clip.notes[side] || "not in this report: the budget has no room for it"];
+    return [side, entry, entry?.note || clip.notes[side] || "not in this report: the budget has no room for it"];
   }
 
   function scores() {

@@ -25,9 +25,10 @@ class Player {
     return this.clock.count;
   }
 
-  show(left, right) {
+  /** Show two sides; without two pictures there is nothing to lay over each other. */
+  show(left, right, comparable) {
     this.pause();
-    this.single = !right[0];
+    this.comparable = comparable;
     this.a.show(...left);
     this.b.show(...right);
     this.a.caption.dataset.other = right[0] ? ` | right: ${right[0]}` : "";
@@ -120,9 +121,8 @@ class Player {
     if (length && Math.abs(this.b.media.currentTime - due) > 1.5 * length && !this.b.media.ended) this.b.seekTime(due);
   }
 
-  /** A single side has nothing to be compared with. */
   setMode(wanted) {
-    const mode = this.single ? "side" : wanted;
+    const mode = this.comparable ? wanted : "side";
     this.mode = mode;
     this.stage.dataset.mode = mode;
     for (const button of document.querySelectorAll("[data-mode][aria-pressed]")) {
