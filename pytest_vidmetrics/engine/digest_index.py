@@ -13,14 +13,17 @@ import functools
 import hashlib
 import os
 import stat
+import tempfile
 import threading
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_vidmetrics.core.errors import ContentError
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.engine.store import Store
+from pytest_vidmetrics.engine.urls import State, fetch, is_url, state_of
 
 _KIND = "digests"
 _NAME, _RECORD = 16, 48
@@ -50,6 +53,8 @@ class DigestIndex:
         Raises ``OSError`` for what cannot be read, and :class:`ContentError` for a file that was chosen to be verified
         and is not what the index says.
         """
+        if isinstance(path, str) and is_url(path):
+            return self._of_url(path)
         where = Path(path)
         facts = where.stat()
         if stat.S_ISDIR(facts.st_mode):
@@ -58,14 +63,34 @@ class DigestIndex:
         return self._trusting(where, facts) if self._trusted else self._remembering(where, facts)
 
     def _trusting(self, path: Path, facts: os.stat_result) -> str:
-        name = _name(path, facts)
+        return self._checked(_name(path, facts), str(path), lambda: digest_file(path))
+
+    def _of_url(self, url: str) -> str:
+        def read() -> str:
+            with tempfile.TemporaryDirectory() as folder:
+                return fetch(url, Path(folder))[2]
+
+        if not self._trusted or (state := state_of(url)).etag is None:
+            return read()
+        return self._checked(_url_name(url, state), url, read)
+
+    def fetched(self, url: str, folder: Path) -> Path:
+        """Copy a clip on object storage into a folder and remember its content. Raises ``OSError`` with the URL."""
+        path, state, sha256 = fetch(url, folder)
+        if state.etag is not None:
+            with self._guard:
+                self._new[_url_name(url, state)] = bytes.fromhex(sha256)
+        return path
+
+    def _checked(self, name: bytes, path: str, read: Callable[[], str]) -> str:
+        """Return what the index says; where it says nothing, or for the share to be verified, what is read."""
         known = self._find(name)
         if known is None:
-            return digest_file(path)
+            return read()
         if not self._chosen(name):
             return known.hex()
         self.verified += 1
-        if digest_file(path) != known.hex():
+        if read() != known.hex():
             raise ContentError(
                 f"{path} is not what it was when it was scored, though its size and times are: its results are of "
                 "other content; score it again, and look for what changes files in place"
@@ -122,6 +147,10 @@ class DigestIndex:
 def _folder(path: str) -> str:
     """Return the one name of a folder. A link that leads elsewhere by now gives another file, of another state."""
     return str(Path(path).resolve())
+
+
+def _url_name(url: str, state: State) -> bytes:
+    return hashlib.sha256(repr((url, *state)).encode("utf-8", "surrogatepass")).digest()[:_NAME]
 
 
 def _name(path: Path, facts: os.stat_result) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pytest_vidmetrics.core.hashing import digest_json
@@ -13,6 +15,7 @@ from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.ahead import Lookahead
 from pytest_vidmetrics.engine.digest_index import DigestIndex
 from pytest_vidmetrics.engine.object_store import open_store
+from pytest_vidmetrics.engine.urls import is_url, placed
 from pytest_vidmetrics.engine.work import Job, Outcome, Unit
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
@@ -20,6 +23,8 @@ from pytest_vidmetrics.metrics.base import SetMetric
 from pytest_vidmetrics.metrics.composite import is_composite, with_parts
 
 Row = Mapping[str, Any]
+_AT_ONCE = 16
+"""How many rows' clips are copied from their URLs at a time."""
 ROW_SUFFIXES = (".jsonl", ".parquet")
 
 
@@ -45,7 +50,8 @@ class RowScorer:
 
         self._root = Path(task.root)
         self.store = open_store(task.store, segments=True)
-        self._metrics = [registry.get_metric(name, **task.params.get(name, {})) for name in metric_names(task)]
+        self._names = metric_names(task)
+        self._metrics = [registry.get_metric(name, **task.params.get(name, {})) for name in self._names]
         self._sets = [metric for metric in self._metrics if isinstance(metric, SetMetric)]
         self._digests = DigestIndex(self.store, trusted=False)
         self.worker = EvalWorker(self.store, resolve_devices(task.device, 1)[0], digest=self._digests.digest)
@@ -53,11 +59,50 @@ class RowScorer:
     def score(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         """Yield a line for each row, in order; the next rows are decoded meanwhile. Seals what was stored at the end.
 
+        Clips at URLs are copied to this machine, a few rows ahead, once for all metrics, and removed when scored.
         A line has the row's ``id`` and, by metric, ``status``, ``score`` and ``reason``. The status of a set metric's
         row is ``"kept"``: its features are in the store.
         """
+        try:
+            if any(map(_urls, rows)):
+                yield from self._from_urls(rows)
+            else:
+                yield from self._lines(rows, rows)
+        finally:
+            self.store.flush()
+            self._digests.flush()
+
+    def _from_urls(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+        parts = [rows[at : at + _AT_ONCE] for at in range(0, len(rows), _AT_ONCE)]
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(self._copied, parts[0])
+            for i, part in enumerate(parts):
+                folder, copies = coming.result()
+                if i + 1 < len(parts):
+                    coming = ahead.submit(self._copied, parts[i + 1])
+                with folder:
+                    here = [(row, one) for row, one in zip(part, copies, strict=True) if isinstance(one, dict)]
+                    lines = self._lines([row for row, _ in here], [one for _, one in here])
+                    for row, one in zip(part, copies, strict=True):
+                        yield next(lines) if isinstance(one, dict) else failed_line(row, self._names, str(one))
+
+    def _copied(self, rows: Sequence[Row]) -> tuple[TemporaryDirectory[str], list[dict[str, Any] | str]]:
+        """Return rows whose clips lie in a folder of this machine, or why one cannot be had."""
+        folder = TemporaryDirectory(prefix="vidmetrics-")
+
+        def copied(row: Row) -> dict[str, Any] | str:
+            try:
+                return {**row, **{key: str(self._digests.fetched(row[key], Path(folder.name))) for key in _urls(row)}}
+            except OSError as error:
+                return f"cannot read {error.filename}: {error.strerror}"
+
+        with ThreadPoolExecutor(_AT_ONCE) as several:
+            return folder, list(several.map(copied, rows))
+
+    def _lines(self, rows: Sequence[Row], values: Sequence[Row]) -> Iterator[dict[str, Any]]:
+        """Yield the line of each row, scored with the values that stand for it here."""
         ahead = Lookahead(self.worker)
-        jobs = [self._job(row) for row in rows]
+        jobs = [self._job(row) for row in values]
         ahead.announce(jobs)
         try:
             for row, job in zip(rows, jobs, strict=True):
@@ -70,8 +115,6 @@ class RowScorer:
                 yield {"id": id_of(row), "results": results}
         finally:
             ahead.close()
-            self.store.flush()
-            self._digests.flush()
 
     def _job(self, row: Row) -> Job:
         values = {key: self._placed(key, value) for key, value in row.items() if key not in ("id", "role")}
@@ -85,7 +128,11 @@ class RowScorer:
         return Job(tuple(units))
 
     def _placed(self, key: str, value: Any) -> Any:
-        return str(self._root / value) if key in PATH_KEYS and isinstance(value, str) else value
+        return placed(value, self._root) if key in PATH_KEYS and isinstance(value, str) else value
+
+
+def _urls(row: Row) -> list[str]:
+    return [key for key, value in row.items() if key in PATH_KEYS and is_url(value)]
 
 
 def id_of(row: Row) -> str:

@@ -15,6 +15,7 @@ from pytest_vidmetrics.core.samples import whole_name
 from pytest_vidmetrics.core.text import TextError, json_items, json_lines, read_text
 from pytest_vidmetrics.core.types import PATH_KEYS
 from pytest_vidmetrics.core.wording import shortened, some
+from pytest_vidmetrics.engine.urls import placed
 from pytest_vidmetrics.gates.case import Case, Location
 from pytest_vidmetrics.gates.files import fill_in
 from pytest_vidmetrics.gates.values import fault
@@ -122,7 +123,7 @@ class _Reading:
         values = self._renamed(entry, spot)
         for key in PATH_KEYS:
             if isinstance(values.get(key), str) and values[key].strip():
-                values[key] = str(self.path.parent / fill_in(values[key], spot, self.checkpoint))
+                values[key] = placed(fill_in(values[key], spot, self.checkpoint), self.path.parent)
                 if len(values[key]) > _LONGEST_PATH:
                     raise spot.error(f"{key} is a path of {len(values[key])} letters: no file has one as long")
         name = self._name(values, spot)
