@@ -88,3 +88,10 @@ def test_it_imports_no_heavy_library(tmp_path: Path) -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_list_counts_the_dimensions_of_vbench(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "vbench", "common.psnr"]) == 0
+    assert "\nVBench: 16 of 16 dimensions; docs/vbench.md says what a clip costs\n" in capsys.readouterr().out
+    assert main(["list", "common"]) == 0
+    assert "VBench" not in capsys.readouterr().out

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     lines = fitted([head, *map(_row, found)], _SPARE, width=width)
     if left_out := [name for name in _SPARE if name not in lines[0]]:
         lines.append(f"no room for: {', '.join(left_out)}; a wider terminal and --json show them")
+    lines += _dimensions(names)
     lines += [
         f"not installed for {one['name']}: {', '.join(one['missing_dependencies'])}"
         for one in found
@@ -53,6 +54,14 @@ def run(args: argparse.Namespace) -> int:
     ]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
+
+
+def _dimensions(names: list[str]) -> list[str]:
+    """Return how many of VBench's dimensions are listed, where some are."""
+    from pytest_vidmetrics.metrics.vbench.totals import DIMENSIONS
+
+    count = sum(f"vbench.{one}" in names for one in DIMENSIONS)
+    return [f"VBench: {count} of {len(DIMENSIONS)} dimensions; docs/vbench.md says what a clip costs"] if count else []
 
 
 def _describe(name: str) -> dict[str, Any]:
