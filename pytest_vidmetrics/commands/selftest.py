@@ -1,13 +1,15 @@
 """Damage the clips of a case in memory, in three doses, and say which gate would have caught what.
 
-Nothing is written beside the clips; results are kept in the result store, so that a second run computes nothing. One
-process does it: several machines or processes share the work by sharing the store.
+Nothing is written beside the clips; results are kept in the result store, so that a second run computes nothing. With
+``-n`` several processes fill it first, each with a share of the degradations.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline-dir", type=Path, default=Path("baselines"), help="default: baselines")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--store", metavar="URL", help="keep and look for results there (default: in the cache)")
+    parser.add_argument("-n", dest="processes", type=int, default=1, metavar="N", help="processes that share the work")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,13 +61,43 @@ def run(args: argparse.Namespace) -> int:
         raise VidmetricsError("tables are recorded by a person: refused in CI without --allow-ci-update")
     kinds = _chosen(args.only)
     folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())
-    worker = EvalWorker(open_store(args.store or get_cache_dir() / "store"), lambda: resolve_devices(args.device)[0])
+    if args.processes < 1:
+        raise VidmetricsError(f"-n must be at least 1, got {args.processes}")
+    store = args.store or get_cache_dir() / "store"
+    worker = EvalWorker(open_store(store), lambda: resolve_devices(args.device)[0])
+    if args.processes > 1:
+        for code in filter(lambda code: code not in (0, 1), share(args, [kind.name for kind in kinds], str(store))):
+            _say(f"a process ended with code {code}: what it left is computed here")
     red = False
     for path in _manifests(args.path):
         manifest = load_manifest(path)
         for case in manifest.cases:
             red |= _one(case, manifest, folder, worker, kinds, args)
     return int(red)
+
+
+def share(args: argparse.Namespace, names: Sequence[str], store: str) -> list[int]:
+    """Fill the store in several processes, each with a share of the degradations; return how they ended.
+
+    What they find is not read: this process looks into the store for all of it, and computes what is not there.
+    """
+    count = min(args.processes, len(names))
+    command = [sys.executable, "-m", "pytest_vidmetrics.cli", "selftest", str(args.path), f"--metrics={args.metrics}"]
+    command += [f"--baseline-dir={args.baseline_dir}", f"--device={args.device}", f"--store={store}"]
+    command += [f"--checkpoint={args.checkpoint}"] if args.checkpoint is not None else []
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count)), **os.environ}
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        for turn in range(count):
+            part = f"--only={','.join(names[turn::count])}"
+            quiet = subprocess.DEVNULL
+            children.append(subprocess.Popen([*command, part], stdin=quiet, stdout=quiet, stderr=quiet, env=threads))
+        return [child.wait() for child in children]
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
 
 
 def _say(text: str) -> None:

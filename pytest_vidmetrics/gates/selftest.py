@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.policy import MetricConfig
@@ -34,6 +34,13 @@ class Gate:
     owner: Recorder
     noise: Noise | None = None
 
+    @property
+    def whole(self) -> MetricConfig:
+        """The gate on all clips: one that decides early would call few clips undecided, which catches nothing."""
+        if self.config.policy.decide != "sequential":
+            return self.config
+        return replace(self.config, policy=replace(self.config.policy, decide="point", max_n=None))
+
 
 @dataclass(frozen=True)
 class Caught:
@@ -56,7 +63,7 @@ def table(gates: Sequence[Gate], corpus: Corpus, worker: EvalWorker, kinds: Iter
     bases: dict[str, Baseline] = {}
     for one in gates:
         observed = reduce(one.metric, corpus.of(one.metric.name), clean[one.config.gate], threads=worker.threads)
-        first = judge(one.config, observed, None)
+        first = judge(one.whole, observed, None)
         if first.status != "MISSING":
             yield Caught(one.config.gate, "", None, f"{first.status}: {first.reason}")
             continue
@@ -70,7 +77,7 @@ def table(gates: Sequence[Gate], corpus: Corpus, worker: EvalWorker, kinds: Iter
                 name = one.config.gate
                 outcomes = Outcomes(found[name], clean[name].references)
                 observed = reduce(one.metric, corpus.of(one.metric.name), outcomes, threads=worker.threads)
-                red[name].append(not judge(one.config, observed, bases[name]).passed)
+                red[name].append(not judge(one.whole, observed, bases[name]).passed)
         for name, doses in red.items():
             sure = [dose for dose in (1, 2, 3) if all(doses[dose - 1 :])]
             yield Caught(name, kind.name, min(sure, default=None))

@@ -140,3 +140,29 @@ def test_the_quickstart_sees_what_its_committed_table_says(tmp_path: Path) -> No
 def test_the_whole_table_of_the_quickstart(tmp_path: Path) -> None:
     command = ["selftest", str(QUICKSTART), "--device=cpu", f"--store={tmp_path}", f"--baseline-dir={BASELINES}"]
     assert main(command) == 0
+
+
+def test_a_gate_that_decides_early_is_tried_on_all_clips(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    only = ("--only=noise", "--metrics=vbench.temporal_flickering")
+    assert selftest(*only) == 0
+    usual = [line for line in capsys.readouterr().out.splitlines() if "noise" in line]
+    rule = '[case.demo.gate.default]\ndecide = "sequential"\nmax_n = 2\n'
+    (bench / "m.vidmetrics.toml").write_text(MANIFEST + rule)
+    assert selftest(*only) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if "noise" in line] == usual
+
+
+@pytest.mark.slow
+def test_two_processes_fill_the_store_and_the_table_is_the_same(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = "--only=flicker,noise"
+    assert selftest(only) == 0
+    usual = capsys.readouterr().out
+    monkeypatch.setattr("pytest_vidmetrics.metrics.common.psnr.PSNR.compute", _refuse)  # in this process only
+    assert main(["selftest", "m.vidmetrics.toml", "--device=cpu", "--store=other", only, "-n", "2"]) == 0
+    assert capsys.readouterr().out == usual
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("computed in the process that only reads")
