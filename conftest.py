@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -33,13 +34,24 @@ pytest_plugins = ["pytester"]
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was imported out of garbage collection, and what tests import out of the compiled modules.
-
-    Runs of pytest inside a test collect several times each, and 0.2 s of every collection are torch's objects.
-    """
+    """Keep what tests import out of the compiled modules."""
     sys.dont_write_bytecode = True
-    gc.collect()
-    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keep what was imported so far out of garbage collection, whenever another file of tests begins.
+
+    Runs of pytest inside a test and evaluators collect several times each, and 0.2 s of every collection are the
+    objects of torch and transformers, which stay.
+    """
+    if item.path not in _begun:
+        _begun.add(item.path)
+        gc.collect()
+        gc.freeze()
+
+
+_begun: set[Path] = set()
 
 
 @pytest.fixture(autouse=True)
