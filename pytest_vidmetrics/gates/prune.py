@@ -44,6 +44,18 @@ def idle_baselines(folder: BaselineFolder, used: Used) -> dict[str, list[str]]:
     return found
 
 
+def unmade_checks(folder: BaselineFolder, passed: Collection[tuple[str, str]], made: Collection[str]) -> list[str]:
+    """Return the keys of checks that a test did not make though it passed, sorted.
+
+    ``passed`` are the test files, as recorders name them, and their functions; ``made`` the casefolded keys of checks.
+    """
+    return [
+        key
+        for key, owner in recorders(folder).items()
+        if owner.kind == "check" and (owner.file, owner.node) in passed and common_key(key).casefold() not in made
+    ]
+
+
 def recorders(folder: BaselineFolder) -> dict[str, Recorder]:
     """Return who recorded each baseline that can be read."""
     found = {}

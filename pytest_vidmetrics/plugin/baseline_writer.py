@@ -65,5 +65,11 @@ class BaselineWriter:
                 f"{self._named(sorted(keys))}"
             )
 
+    def name_unmade(self, keys: list[str]) -> None:
+        """Say which baselines belong to checks that are no longer made, of tests that passed without them."""
+        if keys:
+            were = "baseline was" if len(keys) == 1 else "baselines were"
+            self.lines.append(f"{len(keys)} {were} not used, its test passed without the check: {self._named(keys)}")
+
     def _named(self, keys: list[str]) -> str:
         return some([f"{self.shown}/{key}" for key in keys], 3)

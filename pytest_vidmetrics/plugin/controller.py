@@ -15,8 +15,9 @@ from pytest_vidmetrics.core.wording import counted, some
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.gates.baseline import Baseline
 from pytest_vidmetrics.gates.case import SUFFIXES
-from pytest_vidmetrics.gates.prune import Used, recorders
+from pytest_vidmetrics.gates.prune import Used, recorders, unmade_checks
 from pytest_vidmetrics.gates.rank_report import RankReport
+from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.plugin.baseline_writer import BaselineWriter
 from pytest_vidmetrics.plugin.facts import ItemFacts, facts_of
 from pytest_vidmetrics.plugin.judged import Judged
@@ -44,6 +45,7 @@ class Controller:
         self.unjudged: dict[str, str] = {}
         self.rankings: dict[tuple[str, str], RankReport] = {}
         self.failed: set[tuple[str, str]] = set()
+        self.passed: set[tuple[str, str]] = set()
         self.devices: set[str] = set()
         self.work = Work()
         self.lines: list[str] = []
@@ -65,6 +67,9 @@ class Controller:
         if report.failed:
             self.failed.add(own)
             self.records.pop(own, None)
+        elif report.when == "call" and report.passed:
+            file = Recorder.of("check", self.config.rootpath / own[1], self.run.folder.path, "", "").file
+            self.passed.add((file, own[0].partition("::")[2]))
         facts = facts_of(report)
         if facts is None:
             return
@@ -97,6 +102,7 @@ class Controller:
         """Write baselines, prune and report. What cannot be written makes the run fail and is named."""
         problems = [*self._nothing_compared(session), *self._unaccounted(session), *self._shared_files()]
         self._adjust()
+        self.lines += self._left_out()
         writer = BaselineWriter(self.run.folder, self.shown(self.settings.baseline_dir))
         if self.settings.writes:
             self._write(writer, stopped=exitstatus in _STOPPED)
@@ -106,6 +112,7 @@ class Controller:
             writer.delete_surplus(self._used())
         elif not self.config.option.collectonly and not self._partial(session, exitstatus):
             writer.name_surplus(self._used(), everything=self._collects_everything())
+            writer.name_unmade(unmade_checks(self.run.folder, self.passed, self.claims))
         self.lines += writer.lines
         problems += writer.problems
         rankings = [self.rankings[own] for own in sorted(self.rankings)]
@@ -205,14 +212,28 @@ class Controller:
         return problems + [self._dodged(one) for one in self.gates if self._is_dodged(one)]
 
     def _is_dodged(self, one: Judged) -> bool:
-        """Whether a red gate left its test green. A test function may expect that its own check fails."""
+        """Whether a red gate left its test, or the run, green. A test function may expect that its own check fails."""
         status = one.outcome.verdict.status
         allowed = status == "SKIPPED" or (status == "UNAVAILABLE" and self.settings.allow_unavailable)
-        return one.outcome.kind == "gate" and one.is_dodged and not allowed
+        if one.outcome.verdict.passed or allowed:
+            return False
+        return one.outcome.kind == "gate" if one.is_dodged else True  # it failed, and the run is green all the same
 
     def _dodged(self, one: Judged) -> str:
         how = "is expected to fail (xfail)" if one.xfail else f"was reported as {one.report}"
+        if not one.is_dodged:
+            how += ", and a plugin or conftest.py made the run green"
         return f"{one.outcome.gate} is {one.outcome.verdict.status}, and its test {how}: a gate cannot be excused"
+
+    def _left_out(self) -> list[str]:
+        """Return what to say of gates that the user's own options leave out, where nobody typed these just now."""
+        gates, left = self.collected.gates, sorted(self.collected.left_out)
+        if not left or self.config.option.collectonly:
+            return []
+        count = f"{len(left)} of {counted(len(gates), 'gate')} left out by -k, -m, --deselect, --lf or --sw"
+        if len(left) == len(gates):
+            return [f"{count}, NO GATE WAS JUDGED"]
+        return [] if self.narrowed() else [f"{count} of the ini file: {some(left)}"]
 
     def _shared_files(self) -> list[str]:
         """Return which gates and checks have one baseline file: workers see their own only."""

@@ -55,7 +55,15 @@ class TerminalWriter:
             lines += _sight(gates)
             lines += _worse_clips(gates)
         lines += filter(
-            None, (self._cohort(gates), _family(gates), *_unavailable(gates), self._skipped(gates), _xfailed(gates))
+            None,
+            (
+                self._cohort(gates),
+                _family(gates),
+                *_unavailable(gates),
+                self._skipped(gates),
+                _xfailed(gates),
+                _caught(gates),
+            ),
         )
         return [*lines, *(_notes(gates) if verbose >= 0 else ()), f"work: {self.controller.work}"]
 
@@ -141,6 +149,13 @@ def _xfailed(gates: Sequence[Judged]) -> str:
     excused = [one for one in gates if one.xfail and not one.outcome.verdict.passed]
     names = some([f"{one.outcome.gate} ({one.outcome.verdict.status})" for one in excused])
     return f"xfailed: {counted(len(excused), 'gate')} red and excused by a mark: {names}" if excused else ""
+
+
+def _caught(gates: Sequence[Judged]) -> str:
+    """Return the checks whose failure a test function caught: only the table says that they are red."""
+    caught = [one for one in gates if one.outcome.kind == "check" and one.is_dodged and not one.xfail]
+    names = some([f"{one.outcome.gate} ({one.outcome.verdict.status})" for one in caught])
+    return f"caught: {counted(len(caught), 'check')} red, and the test passed: {names}" if caught else ""
 
 
 def _notes(gates: Sequence[Judged]) -> list[str]:

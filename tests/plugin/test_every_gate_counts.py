@@ -271,3 +271,65 @@ def test_the_baselines_of_checks_are_named_and_pruned_when_their_test_is_gone(be
     bench.run().stdout.fnmatch_lines(["1 baseline belongs to no gate: baselines/test_gen/test_old/q.json; *"])
     assert bench.run("--prune-baselines").ret == 0
     assert [one.parent.name for one in (bench.root / "baselines/test_gen").rglob("*.json")] == ["test_kept"]
+
+
+def test_a_run_that_a_plugin_calls_green_is_red(bench: Bench) -> None:
+    """Tests that failed and are not counted, as by a plugin that hides the exit status."""
+    bench.record()
+    bench.degrade("a")
+    bench.pytester.makeconftest(
+        """
+        def pytest_runtest_logfinish(nodeid):
+            SESSION[0].testsfailed = 0
+
+        SESSION = []
+        def pytest_sessionstart(session):
+            SESSION.append(session)
+        """
+    )
+    result = bench.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"ERROR: {PSNR} is REGRESSED, and its test was reported as failed, and a plugin *"])
+
+
+def test_a_gate_that_does_nothing_any_more_is_red(bench: Bench) -> None:
+    bench.record()
+    bench.pytester.makeconftest(
+        """
+        def pytest_itemcollected(item):
+            if item.name == "common.psnr":
+                item.runtest = lambda: None
+        """
+    )
+    result = bench.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"ERROR: 1 gate collected and never judged, *: {PSNR}"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "worker"])
+def test_what_an_ini_file_leaves_out_is_said_in_every_run(bench: Bench, workers: tuple[str, ...]) -> None:
+    bench.record()
+    bench.pytester.makeini(f"[pytest]\naddopts = --deselect={PSNR}\n")
+    result = bench.run(*workers)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"1 of 2 gates left out by -k, -m, --deselect, --lf or --sw of the ini file: {PSNR}"])
+    if not workers:
+        bench.pytester.makeini("[pytest]\naddopts = -k score\n")
+        bench.run().stdout.fnmatch_lines(["2 of 2 gates left out by *, NO GATE WAS JUDGED"])
+
+
+def test_a_check_that_is_caught_or_no_longer_made_is_said(bench: Bench) -> None:
+    text = "import pytest\n\ndef test_q(vidmetrics_baseline):\n    {}\n\ndef test_r(vidmetrics_baseline): pass\n"
+    path = bench.root / "test_gen.py"
+    path.write_text(text.format("vidmetrics_baseline.check('q', 1.0)"))
+    bench.run("--update-baselines")
+    caught = "with pytest.raises(pytest.fail.Exception):\n        vidmetrics_baseline.check('q', 0.5)"
+    path.write_text(text.format(caught))
+    result = bench.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["caught: 1 check red, and the test passed: test_gen.py::test_q 'q' (REGRESSED)"])
+    path.write_text(text.format("pass"))
+    result = bench.run()
+    result.stdout.fnmatch_lines(["1 baseline was not used, its test passed without the check: *test_gen/test_q/q.json"])
+    path.write_text(text.format("pytest.skip('no GPU')"))
+    assert "without the check" not in bench.run().stdout.str()
