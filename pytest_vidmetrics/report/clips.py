@@ -19,6 +19,10 @@ _SHARE = 0.5
 """How a clip's influence on the score of a set weighs beside a score of its own."""
 
 
+_APART = 0.25
+"""How the distance of two methods weighs beside a clip that got worse."""
+
+
 @dataclass(frozen=True)
 class ClipScore:
     """One gate's values of one clip: recorded, now, and how much worse it got."""
@@ -142,9 +146,27 @@ def clips_of(gates: Sequence[GateRecord], record: RunRecord, seats: Seats) -> It
     for place, gate in enumerate(gates):
         if gate.scores is not None:
             _add_scores(found, gate, place, *seats.of_case(case_of(gate.gate)))
+    _add_spread(found, gates)
     for (case, id), clip in found.items():
         problems = tuple(f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in clip.problems.items())
         yield ClipView(id, case, clip.prompt, clip.severity, tuple(clip.scores), clip.files, problems)
+
+
+def _add_spread(found: Mapping[tuple[str, str], _Found], gates: Sequence[GateRecord]) -> None:
+    """Order clips that nothing is recorded of by how far methods are apart, in the metric in which they are most."""
+    spread: dict[str, dict[tuple[str, str], float]] = {}
+    for key, clip in found.items():
+        values: dict[str, list[float]] = {}
+        for score in clip.scores:
+            if score.now is not None:
+                values.setdefault(gates[score.gate].gate.rpartition("::")[2], []).append(score.now)
+        for metric, known in values.items():
+            spread.setdefault(metric, {})[key] = max(known) - min(known)
+    for by_clip in spread.values():
+        largest = max(by_clip.values())
+        for key, apart in by_clip.items():
+            if largest > 0 and all(score.was is None for score in found[key].scores):
+                found[key].severity = max(found[key].severity, _APART * apart / largest)
 
 
 def _add_files(clip: _Found, case: str, id: str, side: str, values: Mapping[str, str], seats: Seats) -> None:

@@ -124,7 +124,7 @@ def _said(total: int, played: int, pictured: int, budget: int) -> str:
         text += f", {pictured} have a still"
     if without:
         text += f", {without} have their numbers only"
-    return f"{text} (worst first; budget {budget / 2**20:.4g} MiB). Scores come from the originals."
+    return f"{text} (in the order below; budget {budget / 2**20:.4g} MiB). Scores come from the originals."
 
 
 @dataclass(frozen=True)

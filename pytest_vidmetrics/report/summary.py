@@ -109,7 +109,8 @@ def _unjudged(gates: Sequence[GateView]) -> list[str]:
 
 
 def _clips(run: RunView) -> list[str]:
-    worse = [clip for clip in run.clips if clip.severity > 0][:_CLIPS]
+    known = [clip for clip in run.clips if clip.problems or clip.worst is not None]
+    worse = [clip for clip in known if clip.severity > 0][:_CLIPS]
     return [_clip(clip, run) for clip in worse]
 
 

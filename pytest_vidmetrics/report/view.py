@@ -80,6 +80,13 @@ class RunView:
     work: str
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def order(self) -> str:
+        """How the clips are ordered: by harm where something is recorded, else by how far methods are apart."""
+        if any(clip.problems or any(score.was is not None for score in clip.scores) for clip in self.clips):
+            return "worst first"
+        return "where methods differ most first" if any(clip.severity for clip in self.clips) else "by name"
+
     def name_of(self, case: str) -> str:
         """Return a case without what the ids of all gates begin with."""
         return case.removeprefix(f"{self.subject}::")

@@ -9,6 +9,7 @@ from pytest_vidmetrics.core.verdict import Verdict
 from pytest_vidmetrics.gates.rank_report import RankReport
 from pytest_vidmetrics.gates.record import RunRecord
 from pytest_vidmetrics.report.numbers import number, percent, plot_of, signed
+from pytest_vidmetrics.report.summary import summary_of
 from pytest_vidmetrics.report.view import view
 from tests.support.run_records import CASE, gate, record
 
@@ -125,6 +126,21 @@ def test_methods_that_are_ranked_share_a_row_with_a_side_each_and_the_best_one_f
     assert view(replace(run, gates=(lost,))).clips[0].problems == ("alpha::m: failed: no clip",)
     # Without a ranking they are cases like others.
     assert {one.case for one in view(replace(run, rankings=())).clips} == set(run.cases)
+
+
+def test_clips_of_methods_without_a_baseline_come_by_how_far_the_methods_are_apart():
+    scores = {"a": {"x": 1.0, "y": 1.0, "z": 1.0}, "b": {"x": 1.5, "y": 3.0, "z": 1.0}}
+    gates = tuple(gate("m", own, {}, status="MISSING", case=f"c::i2v::{name}") for name, own in scores.items())
+    cases = {f"c::i2v::{name}": {id: {"video": f"{name}/{id}.mp4"} for id in own} for name, own in scores.items()}
+    run = RunRecord(gates, cases=cases, rankings=(RankReport("c::i2v", "m", reason="too few"),))
+    seen = view(run)
+    assert ([clip.id for clip in seen.clips], seen.order) == (["y", "x", "z"], "where methods differ most first")
+    assert view(replace(run, rankings=())).order == "by name"
+    assert "Clips" not in summary_of(seen), "nothing got worse: there is nothing to compare with"
+    # What is recorded counts more than how methods compare.
+    recorded = replace(gates[0], recorded={"z": 2.0})
+    seen = view(replace(run, gates=(recorded, gates[1])))
+    assert (seen.clips[0].id, seen.order) == ("z", "worst first")
 
 
 @pytest.mark.parametrize(
