@@ -116,7 +116,7 @@ def main() -> None:
             exact = score(metric)
             with Tf32():
                 changed = score(metric)
-            label = " ".join([metric_name, *map(str, chosen.values())])
+            label = f"{metric_name} {chosen.get('net', '')}"
             print(f"{label:<36} {exact:>14.6g} {changed - exact:>10.1e} {metric.noise_floor:>8.0e}", flush=True)
             shared.clear()
 
