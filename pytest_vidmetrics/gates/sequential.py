@@ -134,6 +134,8 @@ def score_until_sure(
     All of them where there is nothing to decide: the metric's score is not a mean, or other samples were recorded.
     What cannot be scored ends it.
     """
+    from pytest_vidmetrics.stats.sequential import FEWEST
+
     corpus = corpus.of(metric.name)
     labels = clusters_of(corpus, cluster)
     samples = {sample.id: sample for sample in corpus.samples}
@@ -142,7 +144,8 @@ def score_until_sure(
     seed = recorded.order or seed_of(recorded.scores)
     groups = first(shuffled(seed, samples, labels), policy.max_n)
     known: dict[str, Outcome] = {}
-    end = min(1, len(groups))
+    # Nothing is decided before: these are loaded ahead of each other, as later ones are within a look.
+    end = min(1 if metric.binary or _is_clumped(recorded) else FEWEST, len(groups))
     while True:
         ids = {id for group in groups[:end] for id in group}
         part = replace(corpus, samples=tuple(sample for sample in corpus.samples if sample.id in ids))
@@ -180,6 +183,10 @@ def _is_bet_on(observed: CorpusScore, recorded: Baseline, margin: float) -> bool
     """
     if not margin < 1.0 or not all(0.0 <= value <= 1.0 for value in observed.samples.values()):
         return False
+    return observed.binary or _is_clumped(recorded)
+
+
+def _is_clumped(recorded: Baseline) -> bool:
     values = recorded.samples.values()
     ends = sum(value in (0.0, 1.0) for value in values)
-    return observed.binary or (all(0.0 <= value <= 1.0 for value in values) and ends >= _AT_AN_END * len(values))
+    return all(0.0 <= value <= 1.0 for value in values) and ends >= _AT_AN_END * len(values)

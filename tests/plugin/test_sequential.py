@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 
-from tests.plugin.conftest import Bench, verdicts
+from tests.plugin.conftest import PLAIN, Bench, verdicts
 from tests.support.clips import noisy, scene, write_clip
 
 LIGHT = """
-import os, pathlib, pytest
+import os, pathlib
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
 
@@ -25,7 +25,7 @@ class Light(BaseMetric):
         with CALLS.open("a") as calls:
             calls.write("x")
         if CALLS.stat().st_size == int(os.environ.get("KILLED_AT", "-1")):
-            pytest.exit("killed")
+            raise KeyboardInterrupt
         return MetricResult(self.name, 255 * sample["video"].mean().item())
 
 def pytest_vidmetrics_register_metrics(registry):
@@ -90,7 +90,9 @@ def test_the_same_decision_after_a_kill_and_with_workers(many: Bench, monkeypatc
     needed = _calls(many)
     (many.root / "calls").unlink()
     monkeypatch.setenv("KILLED_AT", "12")
-    many.run("-v", "--vidmetrics-cache=two").stdout.fnmatch_lines(["*Exit: killed*"])
+    options = (*PLAIN, "--vidmetrics=all", "--vidmetrics-cache=two")
+    killed = many.pytester.inline_run(*options, no_reraise_ctrlc=True)
+    assert killed.ret == pytest.ExitCode.INTERRUPTED
     assert _calls(many) == 12
     monkeypatch.delenv("KILLED_AT")
     assert _said(many.run("-v", "--vidmetrics-cache=two")) == whole
