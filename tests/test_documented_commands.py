@@ -71,7 +71,8 @@ def test_vidmetrics_knows_the_command(words: list[str]) -> None:
 
 def test_pytest_knows_the_options(pytester: pytest.Pytester) -> None:
     calls = calls_of("pytest")
-    pytester.mkdir("trial")
+    for folder in ("trial", "duel"):  # what --rootdir names
+        pytester.mkdir(folder)
     assert len(calls) > 10
     for call in calls:
         (words,) = call.values
@@ -228,6 +229,11 @@ def shell(root: Path, command: str) -> None:
 @pytest.mark.parametrize("page", sorted({block.page for block in SHELL} - ELSEWHERE.keys()))
 def test_the_commands_of_a_page_do_what_they_are_there_for(page: str, reader: Path) -> None:
     commands = [command for block in SHELL if block.page == page for command in block.commands(marked=False)]
+    for block in blocks("toml"):
+        if block.page == page and "[case.duel]" in block.text:
+            (reader / "duel").mkdir(exist_ok=True)
+            (reader / "duel/duel.vidmetrics.toml").write_text(block.text)
+            (reader / "duel/pytest.ini").write_text("[pytest]\n")
     for command in commands:
         kept = [part for part in command.split(" && ") if arguments(part)[0][0] not in BY_NATURE]
         if kept and "-n auto" not in command:  # the tests of this project: .ci/run has that line
