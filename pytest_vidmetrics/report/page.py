@@ -25,7 +25,8 @@ from pytest_vidmetrics.report.view import NOT_JUDGED, GateView, RunView
 
 SCRIPTS = ("data.js", "side.js", "player.js", "curves.js", "clips.js", "approve.js", "main.js")
 STYLES = ("report.css",)
-_PARTS = re.compile(r"[^._/:@\-]{1,24}[._/:@\-]*|[._/:@\-]+")
+_WORDS = re.compile(r"[^._/:@\-]+[._/:@\-]*|[._/:@\-]+")
+_LONGEST = 24
 _UNJUDGED = (
     ("ERROR", "Errors: no verdict could be reached"),
     ("UNAVAILABLE", "Unavailable: weights or a library are missing here"),
@@ -186,8 +187,15 @@ def _templates() -> Environment:
 
 
 def _breakable(text: str) -> Markup:
-    """Return a name that may be broken behind its signs, and a long word without any where it must."""
-    return Markup("<wbr>").join(_PARTS.findall(text))
+    """Return a name that may be broken behind its signs, and within a long word of ASCII letters.
+
+    Other scripts break by themselves, and letters that are drawn together stay together.
+    """
+    parts = []
+    for word in _WORDS.findall(text):
+        step = _LONGEST if word.isascii() else len(word)
+        parts += [word[start : start + step] for start in range(0, len(word), step)]
+    return Markup("<wbr>").join(parts)
 
 
 def _pretty(value: Any) -> str:

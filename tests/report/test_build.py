@@ -238,6 +238,10 @@ def test_names_may_break_behind_their_signs_and_long_words_anywhere(tmp_path):
     assert shown[1].startswith("vbench.<wbr>temporal_<wbr>flickeringxxxx")
     assert shown[1].replace("<wbr>", "") == label
     assert max(map(len, shown[1].split("<wbr>"))) <= 24
+    # What other scripts draw together, as an emoji of several signs, stays together.
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467" * 9
+    write_report(tmp_path / "r.html", record([gate(family, {"x": 1.0}, {})]), tmp_path, record_name="r")
+    assert f'<th scope="row">{family}</th>' in (tmp_path / "r.html").read_text("utf-8")
 
 
 def test_a_folder_has_relative_links_and_can_be_moved(tmp_path):

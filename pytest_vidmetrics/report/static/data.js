@@ -24,10 +24,11 @@ function element(name, className, text) {
   return made;
 }
 
-/** Return a new element with a name that may be broken behind its signs. */
+/** Return a new element with a name that may be broken behind its signs, and within a long word of ASCII letters. */
 function named(tag, className, text) {
   const made = element(tag, className);
-  const parts = text.match(/[^._/:@-]{1,24}[._/:@-]*|[._/:@-]+/g) || [];
+  const words = text.match(/[^._/:@-]+[._/:@-]*|[._/:@-]+/g) || [];
+  const parts = words.flatMap((word) => (/[^ -~]/.test(word) ? [word] : word.match(/.{1,24}/g)));
   made.append(...parts.flatMap((part, i) => (i ? [element("wbr"), part] : [part])));
   return made;
 }
