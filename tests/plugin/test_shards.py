@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.conftest import Bench
+from tests.plugin.conftest import Bench, verdicts
 
 SLURM = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
 CI_NODES = {"CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "2"}
@@ -70,3 +70,16 @@ def test_a_shard_without_clips_and_one_with_broken_samples(bench: Bench) -> None
         bench.candidate(name).unlink()
     broken = bench.run("--vidmetrics-shard=1/2")
     assert broken.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_shards_of_two_checkpoints_are_never_judged_as_one(bench: Bench) -> None:
+    bench.record()
+    for name in bench.clips:
+        bench.degrade(name, 4.0)
+    bench.run("--vidmetrics-shard=1/2").assert_outcomes(passed=2, skipped=2)
+    bench.run("--vidmetrics-shard=2/2", "--vidmetrics-checkpoint=reference").assert_outcomes(passed=2, skipped=2)
+    for arguments in ((), ("--vidmetrics-checkpoint=reference",), ("--lf",)):
+        result = bench.run("--vidmetrics-judge", *arguments)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        assert set(verdicts(result).values()) == {"ERROR"}
+        result.stdout.fnmatch_lines(["*2 of 4 samples have no score*"])
