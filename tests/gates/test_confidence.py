@@ -162,8 +162,11 @@ def test_influences_of_a_set_metric_give_the_interval_of_a_mean_when_the_score_i
 
 @pytest.mark.parametrize(
     "world",
-    [World(prompts=24, clips=4), World(prompts=24, clips=4, skewed=True), World(prompts=30, uneven=True, change=0.05)],
-    ids=["plain", "skewed", "uneven"],
+    [
+        pytest.param(World(prompts=24, clips=4), id="plain", marks=pytest.mark.slow),
+        pytest.param(World(prompts=24, clips=4, skewed=True), id="skewed", marks=pytest.mark.slow),
+        pytest.param(World(prompts=30, uneven=True, change=0.05), id="uneven"),
+    ],
 )
 def test_the_clustered_gate_cries_wolf_in_six_percent_at_most(world: World) -> None:
     found = alarms(world, 0.0, 1500)

@@ -21,7 +21,7 @@ def test_equal_repeats_in_two_groups_are_two_modes() -> None:
     assert (found.low, found.high, found.p) == (1.0, 2.0, pytest.approx(1 / 4001))
 
 
-@pytest.mark.parametrize("count", [4, 6, 12, 40])
+@pytest.mark.parametrize("count", [4, 6, 12, pytest.param(40, marks=pytest.mark.slow)])
 def test_normal_noise_is_rarely_two_modes(count: int) -> None:
     rng = np.random.default_rng(count)
     assert sum(two_modes(rng.normal(size=count)) is not None for _ in range(100)) <= 5
