@@ -87,16 +87,20 @@ def records_in(folder: Path) -> dict[str, RunRecord]:
 
 
 def of_records(records: Mapping[str, RunRecord], file: str) -> list[Point]:
-    """Return what runs scored for the gate of a baseline file; a record that does not say its time is left out."""
-    points = []
+    """Return what runs scored for the gate of a baseline file; a record that does not say its time is left out.
+
+    A run whose record and page are both there is one point.
+    """
+    points: dict[tuple[object, ...], Point] = {}
     for name, record in records.items():
         gate, facts = record.by_file().get(file), record.environment
         if gate is None or not (time := _utc(facts.get("time", ""))):
             continue
         verdict = gate.verdict
         checkpoint, commit = facts.get("checkpoint", ""), facts.get("commit", "")
-        points.append(Point(time, verdict.status, verdict.now, None, verdict.n, checkpoint, commit, name))
-    return points
+        own = time, verdict.status, verdict.now, None, verdict.n, checkpoint, commit
+        points.setdefault(own, Point(*own, name))
+    return list(points.values())
 
 
 def judged(records: Mapping[str, RunRecord], file: str) -> list[GateRecord]:

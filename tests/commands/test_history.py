@@ -122,3 +122,16 @@ def test_the_first_bad_run_is_the_one_since_which_all_were_bad() -> None:
     assert found("PASS", "REGRESSED", "ERROR", "BASELINE", "REGRESSED") == 1
     assert found("REGRESSED", "IMPROVED") is None
     assert found("BASELINE") is None
+
+
+def test_a_run_whose_record_and_page_are_kept_is_one_point(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def listed() -> list[str]:
+        main(["history", "common.psnr", "--records", "runs"])
+        return capsys.readouterr().out.splitlines()
+
+    before = listed()
+    assert main(["report", "runs/run4.json", "-o", "runs/run4.html"]) == 0
+    (project / "runs" / "copy").mkdir()
+    (project / "runs" / "copy" / "run5.json").write_bytes((project / "runs" / "run5.json").read_bytes())
+    capsys.readouterr()
+    assert len(listed()) == len(before)
