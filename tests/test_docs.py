@@ -6,6 +6,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -113,3 +114,11 @@ def test_the_readme_is_short() -> None:
     lines = README.splitlines()
     assert len(lines) <= 120
     assert max(map(len, lines)) <= 120
+
+
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    own = {"test", "docs", "browser", "dev"}  # for work on this project: CONTRIBUTING.md
+    assert set(column(ROOT.joinpath("docs/install.md").read_text(encoding="utf-8"))) == (
+        set(project["optional-dependencies"]) - own
+    )
