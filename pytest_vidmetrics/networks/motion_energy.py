@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.networks import shared
 
 _GRID = (48, 64)
 _ORIENTATIONS = 4
@@ -62,38 +63,56 @@ class MotionEnergy:
         rgb = frames.float().div_(255)
         red, green, blue = rgb.unbind(dim=1)
         luma = 0.299 * red + 0.587 * green + 0.114 * blue
+        groups = [
+            _oriented_energy(luma),
+            _colour(luma, red - green, 0.5 * (red + green) - blue),
+            _spatial(luma),
+            _temporal(luma),
+        ]
+        # One read of the device for all of them; logarithms and ratios are taken in float64 on the host.
+        values = iter(torch.stack([value for group in groups for value in group]).tolist())
+        energies, colours, spatial, temporal = ([next(values) for _ in group] for group in groups)
         parts = [
-            *_oriented_energy(luma),
-            *_colour(luma, red - green, 0.5 * (red + green) - blue),
-            *_spatial(luma),
-            *_temporal(luma),
+            *map(_log, energies),
+            *(_COLOUR_GAIN * value for value in colours),
+            *map(_log, spatial[:4]),
+            2 * _contrast(*spatial[4:]),
+            *map(_log, temporal[:3]),
+            2 * temporal[3],
+            _log(temporal[4]) - _log(temporal[5]),
+            temporal[6],
         ]
         return np.asarray(parts, dtype=np.float64)
 
 
-def _log(energy: torch.Tensor) -> float:
-    return math.log10(float(energy) + _TINY)
+def _log(energy: float) -> float:
+    return math.log10(energy + _TINY)
 
 
-def _oriented_energy(luma: torch.Tensor) -> list[float]:
-    """Return the mean log energy of each orientation and temporal frequency."""
+def _oriented_energy(luma: torch.Tensor) -> list[torch.Tensor]:
+    """Return the mean energy of each orientation and temporal frequency."""
     small = F.interpolate(luma[:, None], size=_GRID, mode="area")
     small = small - small.mean(dim=(2, 3), keepdim=True)
-    response = F.conv2d(small, _gabors().to(small))
+    response = F.conv2d(small, shared.table("gabors", small.device, lambda: _gabors().to(small.dtype), small.dtype))
     even, odd = response[:, :_ORIENTATIONS], response[:, _ORIENTATIONS:]
+    taps = shared.table("motion taps", small.device, lambda: _taps().to(small.dtype), small.dtype)
+    energies: list[torch.Tensor] = []
+    for orientation in range(_ORIENTATIONS):
+        a, b = even[:, orientation].flatten(1), odd[:, orientation].flatten(1)
+        for cosine, sine in taps:
+            real = _along_time(a, cosine) + _along_time(b, sine)
+            imaginary = _along_time(b, cosine) - _along_time(a, sine)
+            energies.append((real.square() + imaginary.square()).mean())
+    return energies
+
+
+def _taps() -> torch.Tensor:
+    """Return the ``(frequencies, 2, taps)`` windowed cosines and sines."""
     steps = torch.arange(_TAPS, dtype=torch.float64) - _TAPS // 2
     window = torch.exp(-(steps**2) / (2 * (_TAPS / 4) ** 2))
     window = window / window.sum()
-    energies: list[float] = []
-    for orientation in range(_ORIENTATIONS):
-        a, b = even[:, orientation].flatten(1), odd[:, orientation].flatten(1)
-        for frequency in _FREQUENCIES:
-            phase = 2 * math.pi * frequency * steps
-            cosine, sine = (window * phase.cos()).to(a), (window * phase.sin()).to(a)
-            real = _along_time(a, cosine) + _along_time(b, sine)
-            imaginary = _along_time(b, cosine) - _along_time(a, sine)
-            energies.append(_log((real.square() + imaginary.square()).mean()))
-    return energies
+    phases = [2 * math.pi * frequency * steps for frequency in _FREQUENCIES]
+    return torch.stack([torch.stack([window * phase.cos(), window * phase.sin()]) for phase in phases])
 
 
 def _along_time(signal: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
@@ -120,39 +139,47 @@ def _gabors() -> torch.Tensor:
     return torch.stack(kernels)[:, None]
 
 
-def _colour(*planes: torch.Tensor) -> list[float]:
-    return [_COLOUR_GAIN * float(v) for plane in planes for v in (plane.mean(), plane.std(correction=0))]
+def _colour(*planes: torch.Tensor) -> list[torch.Tensor]:
+    return [value for plane in planes for value in (plane.mean(), plane.std(correction=0))]
 
 
-def _spatial(luma: torch.Tensor) -> list[float]:
-    """Return gradient energy at three scales, high-pass energy, and the contrast of an 8-pixel grid."""
-    values: list[float] = []
+def _spatial(luma: torch.Tensor) -> list[torch.Tensor]:
+    """Return gradient energy at three scales, high-pass energy, and the mean step on and off an 8-pixel grid."""
+    values: list[torch.Tensor] = []
     for scale in (1, 2, 4):
         plane = F.avg_pool2d(luma[:, None], scale) if scale > 1 else luma[:, None]
         dx, dy = plane.diff(dim=3), plane.diff(dim=2)
-        values.append(_log(dx.square().mean() + dy.square().mean()))
+        values.append(dx.square().mean() + dy.square().mean())
     smooth = F.avg_pool2d(luma[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
-    values.append(_log((luma - smooth).square().mean()))
-    values.append(_grid_contrast(luma.diff(dim=2).abs().mean(dim=(0, 1))) * 2)
-    return values
+    values.append((luma - smooth).square().mean())
+    steps = luma.diff(dim=2).abs().mean(dim=(0, 1))
+    return [*values, *(steps[place].mean() for place in _grid_places(steps))]
 
 
-def _grid_contrast(steps: torch.Tensor) -> float:
+def _grid_places(steps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which of ``(W - 1,)`` steps cross a multiple of 8 pixels, and which do not; frames have 16 at least."""
+    count = len(steps)
+    on = shared.table("grid", steps.device, lambda: torch.arange(7, count, 8), count)
+    off = shared.table("beside the grid", steps.device, lambda: _beside_grid(count), count)
+    return on, off
+
+
+def _beside_grid(count: int) -> torch.Tensor:
+    places = torch.arange(count)
+    return places[places % 8 != 7]
+
+
+def _contrast(on_grid: float, off_grid: float) -> float:
     """Return log10 of the mean step at multiples of 8 pixels over the mean of the others."""
-    at_grid = torch.zeros(len(steps), dtype=torch.bool, device=steps.device)
-    at_grid[7::8] = True
-    if not bool(at_grid.any()):
-        return 0.0
     floor = 1e-3
-    return math.log10((float(steps[at_grid].mean()) + floor) / (float(steps[~at_grid].mean()) + floor))
+    return math.log10((on_grid + floor) / (off_grid + floor))
 
 
-def _temporal(luma: torch.Tensor) -> list[float]:
-    """Return how much, how evenly and how smoothly the clip changes."""
+def _temporal(luma: torch.Tensor) -> list[torch.Tensor]:
+    """Return how much the clip changes over 1, 2 and 4 frames, how often not, how smoothly (two), and how evenly."""
     change = luma.diff(dim=0)
     per_pair = change.abs().mean(dim=(1, 2))
-    lags = [_log((luma[lag:] - luma[:-lag]).square().mean()) for lag in (1, 2, 4)]
-    still = float((per_pair < 0.25 * per_pair.mean() + 1e-4).float().mean())
-    jerk = _log(change.diff(dim=0).square().mean()) - _log(change.square().mean())
-    spread = float(per_pair.std(correction=0) / (per_pair.mean() + 1e-3))
-    return [*lags, 2 * still, jerk, spread]
+    lags = [(luma[lag:] - luma[:-lag]).square().mean() for lag in (1, 2, 4)]
+    still = (per_pair < 0.25 * per_pair.mean() + 1e-4).float().mean()
+    spread = per_pair.std(correction=0) / (per_pair.mean() + 1e-3)
+    return [*lags, still, change.diff(dim=0).square().mean(), change.square().mean(), spread]

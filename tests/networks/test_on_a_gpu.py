@@ -21,6 +21,7 @@ from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.composite import is_composite
 from pytest_vidmetrics.networks.flow import raft
 from pytest_vidmetrics.networks.grit import search, text
+from pytest_vidmetrics.networks.motion_energy import MotionEnergy
 from pytest_vidmetrics.networks.tag2text import beams
 from tests.support import fake_networks
 from tests.support.audio_sounds import voice
@@ -149,6 +150,14 @@ def test_a_metric_runs_on_a_gpu_without_waiting_for_it(
     most = next((most for prefix, most in MOST_READS.items() if name.startswith(prefix)), 10)
     assert gpu.reads.total() <= most, gpu.places()
     assert gpu.largest_grid < 1 << 16
+
+
+def test_motion_energy_reads_its_numbers_at_once(gpu: Gauge) -> None:
+    clip = frames(9, 136, 144).to("cuda:0")
+    for _ in range(2):  # constants are on the device by the second clip
+        gpu.zero()
+        MotionEnergy().describe(clip)
+    assert (gpu.reads.total(), gpu.uploads) == (1, []), gpu.places()
 
 
 def limits(gauge: Gauge, *, launches: int, seconds: float) -> None:
