@@ -17,7 +17,9 @@ from pytest_vidmetrics.stats.float32_log import log10_avx512
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows
 from pytest_vidmetrics.stats.flow_histogram import Histogram, exact_edges
 
-AVX512 = bool(np._core._multiarray_umath.__cpu_features__.get("AVX512_SKX"))  # type: ignore[attr-defined]
+FEATURES = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
+# What numpy goes by, which a variable can switch off: the level, or before numpy 2.4 the instructions.
+AVX512 = bool(FEATURES.get("X86_V4", FEATURES.get("AVX512_SKX")))
 # On the edges of bins: axes, diagonals, the slowest speed that counts, powers of it.
 COMPONENTS = st.sampled_from(
     [1e-12, -1e-12, 2e-30, -2e-30, 1e-45, -1e-45, 0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 0.3, -0.4, 1.5, 40.0]
