@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _digests: dict[tuple[str, int, int, int, int], str] = {}
 
 
 def canonical_json(value: Any) -> str:
     """Return the one spelling of a JSON value: sorted keys, no spaces, shortest floats, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def digest_json(value: Any) -> str:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,8 @@ _MEMORY = 1 << 28
 _PATIENCE = 60.0
 """For how many seconds a put is tried again after its first failure."""
 _ALWAYS = 1 << 62
+_AT_ONCE = 16
+"""How many indexes of segments are read at a time."""
 
 
 def open_store(where: str | Path, *, segments: bool = False) -> Store:
@@ -145,8 +148,11 @@ class ObjectStore(Store):
         with self._said("list"):
             listed = [meta for batch in self._objects.list(_SEGMENTS) for meta in batch]
         sizes = {meta["path"].rpartition("/")[2]: meta["size"] for meta in listed}
-        for name in sorted(sizes.keys() - self._listed):
-            self._take_index(name, self._index_of(f"{_SEGMENTS}/{name}", sizes[name]))
+        new = sorted(sizes.keys() - self._listed)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            indexes = pool.map(lambda name: self._index_of(f"{_SEGMENTS}/{name}", sizes[name]), new)
+            for name, data in zip(new, indexes, strict=True):
+                self._take_index(name, data)
         self._looked = time.monotonic()
 
     def _index_of(self, path: str, size: int) -> bytes:

@@ -1,8 +1,9 @@
 """Rows on a Ray cluster. Only rows and lines travel: the actors read, decode, score and store.
 
-An actor owns one :class:`.rows.RowScorer`. Whatever a row does is caught there, but for a death of the process: so an
-actor marks in the store that it begins a row, and that it ended it. A row that was begun three times and never ended
-is an ERROR that says so. Restarts and retries are bounded, and as many lines come out as rows went in.
+An actor owns one :class:`.rows.RowScorer`, scores a batch at a time and seals what it stored. Whatever a row does is
+caught there, but for a death of the process: so an actor marks in the store that it begins a batch. One that was begun
+before is tried row by row, with marks at the beginning and the end of each. A row that was begun three times and never
+ended is an ERROR that says so. Restarts and retries are bounded, and as many lines come out as rows went in.
 """
 
 from __future__ import annotations
@@ -22,10 +23,9 @@ from pytest_vidmetrics.engine.rows import ROW_SUFFIXES, Row, RowScorer, RowTask,
 if TYPE_CHECKING:
     from pytest_vidmetrics.engine.engines import Resources
 
-_BATCH = 16
+_BATCH = 256
+"""Most rows of a batch: a death costs what it had not sealed, and every batch is a segment that readers look into."""
 _DEATHS = 3
-_RETRIES = _DEATHS * _BATCH + 1
-"""Every row of a batch may kill its actor as often as it is tried."""
 
 
 def ray_engine(rows: Path, task: RowTask, resources: Resources) -> Iterator[dict[str, Any]]:
@@ -48,16 +48,18 @@ def ray_engine(rows: Path, task: RowTask, resources: Resources) -> Iterator[dict
     count = data.count()
     if not count:
         raise VidmetricsError(f"{rows} has no rows")
+    batch = max(16, min(_BATCH, count // (8 * workers)))
+    retries = _DEATHS * batch + 2  # every row may kill its actor as often as it is tried, and the batch once
     lines = data.map_batches(
         _Actor,
         fn_constructor_args=(task, uuid.uuid4().hex),
         batch_format="pyarrow",
-        batch_size=_BATCH,
+        batch_size=batch,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
         num_gpus=resources.gpus_per_worker or None,
         num_cpus=resources.cpus_per_worker,
-        max_restarts=_RETRIES,
-        max_task_retries=_RETRIES,
+        max_restarts=retries,
+        max_task_retries=retries,
     )
     found = 0
     for one in lines.iter_rows():
@@ -77,7 +79,20 @@ class _Actor:
 
     def __call__(self, batch: Any) -> dict[str, Any]:
         rows = [_row(one) for one in batch.to_pylist()]
-        return {"line": [json.dumps(self._line(row), sort_keys=True) for row in rows]}
+        lines = self._together(rows) or [self._line(row) for row in rows]
+        return {"line": [json.dumps(line, sort_keys=True) for line in lines]}
+
+    def _together(self, rows: list[Row | str]) -> list[dict[str, Any]]:
+        """Return the lines of a batch; none where it was begun before, or where a row is none."""
+        whole = [row for row in rows if not isinstance(row, str)]
+        key = digest_json([self._run, [dict(row) for row in whole]])
+        if len(whole) < len(rows) or self._marks.get_json("attempts", key) is not None:
+            return []
+        self._marks.put_json("attempts", key, {})
+        try:
+            return list(self._scorer.score(whole))
+        except Exception:  # found again, and said, with the row that it belongs to
+            return []
 
     def _line(self, row: Row | str) -> dict[str, Any]:
         if isinstance(row, str):

@@ -6,9 +6,10 @@ implements :meth:`SetMetric.features` (one clip to rows) and :meth:`SetMetric.sc
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pytest_vidmetrics.core.clips import KINDS, Kind
@@ -27,6 +28,11 @@ from pytest_vidmetrics.networks.declared import networks_of
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+
+@functools.lru_cache(1024)
+def _arguments(constructor: Callable[..., None]) -> tuple[str, ...]:
+    return tuple(inspect.signature(constructor).parameters)[1:]
 
 
 def _each_once(files: Iterable[Weights]) -> tuple[Weights, ...]:
@@ -194,7 +200,7 @@ class BaseMetric:
         """Return the constructor arguments that change the score, as JSON values."""
         if type(self).__init__ is object.__init__:
             return {}
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        names = _arguments(type(self).__init__)
         return {name: getattr(self, name) for name in names if name not in self.neutral}
 
     def identity(self) -> dict[str, Any]:
