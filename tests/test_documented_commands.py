@@ -25,6 +25,7 @@ from pytest_vidmetrics.datasets import base as datasets
 from pytest_vidmetrics.gates.manifest import load_manifest
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.registry import expand
+from tests.plugin.conftest import PLAIN
 from tests.support.pages import ROOT, Block, blocks, pages
 
 SHELL = blocks("console", "bash", "sh")
@@ -76,7 +77,7 @@ def test_pytest_knows_the_options(pytester: pytest.Pytester) -> None:
     assert len(calls) > 10
     for call in calls:
         (words,) = call.values
-        pytester.parseconfig(*words)
+        pytester.parseconfig(*PLAIN, *words)
 
 
 def subparsers() -> dict[str, argparse.ArgumentParser]:

@@ -45,7 +45,8 @@ metrics = ["common.psnr", "vbench.temporal_flickering"]
 [case.demo.gate.default]
 abs = 0.001
 """
-# None decides anything here; anyio's costs every process of a run the import of trio.
+# None decides anything here; anyio's costs every process of a run the import of trio, and one of hypothesis in this
+# process makes its strategies fail in every test that follows.
 PLAIN = ("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:anyio")
 
 
