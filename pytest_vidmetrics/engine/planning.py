@@ -58,13 +58,14 @@ def plan_unit(
 
 def _refuse_large(plan: Plan, device: Callable[[], str]) -> None:
     """Give the metrics that cannot hold frames of a clip's size their outcome, from what its file states."""
-    from pytest_vidmetrics.media.container import stored_size
-
     sizes: dict[str, tuple[int, int] | None] = {}
     for i in plan.missing:
         metric = plan.metrics[i]
         if type(metric).check_size is BaseMetric.check_size:
             continue
+        # Not at the top: a run that computes nothing does not load PyAV.
+        from pytest_vidmetrics.media.container import stored_size
+
         for key in ("video", "reference"):
             value = plan.values.get(key)
             if key not in keys_read(metric) or not _is_file(key, value):
