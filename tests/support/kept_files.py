@@ -35,7 +35,10 @@ def _joined() -> Path:
     root = Path(tempfile.gettempdir()) / f"vidmetrics-kept-{run}"
     while True:
         root.mkdir(exist_ok=True)
-        users = (root / "users").open("w")
+        try:
+            users = (root / "users").open("w")
+        except FileNotFoundError:
+            continue  # the last user removed the folder in between
         fcntl.flock(users, fcntl.LOCK_SH)
         if (root / "users").exists() and (root / "users").stat().st_ino == os.fstat(users.fileno()).st_ino:
             break
