@@ -61,10 +61,8 @@ def _write(args: argparse.Namespace, budget: float) -> None:
     from pytest_vidmetrics.core.cache import get_cache_dir
     from pytest_vidmetrics.engine.object_store import open_store
     from pytest_vidmetrics.gates.record import read_record
-    from pytest_vidmetrics.report.baseline_clips import BaselineClips
-    from pytest_vidmetrics.report.build import write_report
+    from pytest_vidmetrics.report.build import write_from_store
     from pytest_vidmetrics.report.clips import clips_beside
-    from pytest_vidmetrics.report.kept import Kept
     from pytest_vidmetrics.report.summary import summary_of
     from pytest_vidmetrics.report.view import view
 
@@ -79,16 +77,13 @@ def _write(args: argparse.Namespace, budget: float) -> None:
     if args.baseline_clips is not None:
         others = {"baseline": clips_beside(record, args.baseline_clips), **others}
     store = open_store(args.store or (args.cache or get_cache_dir()) / "store")
-    kept = Kept(store, record, args.root)
-    write_report(
+    write_from_store(
         args.output,
         record,
         args.root,
+        store,
         record_name=str(args.record),
         budget_mib=budget,
-        details=kept.details,
-        picked=kept.picked,
-        baseline_clips=BaselineClips(kept, record, args.root),
         others=others,
         histories=_histories(args, record),
     )

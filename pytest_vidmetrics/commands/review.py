@@ -60,24 +60,14 @@ class _Page:
         """Open the report at the worst clip of a gate; return what to tell."""
         from pytest_vidmetrics.core.cache import get_cache_dir
         from pytest_vidmetrics.engine.store import FileStore
-        from pytest_vidmetrics.report.baseline_clips import BaselineClips
-        from pytest_vidmetrics.report.build import write_report
+        from pytest_vidmetrics.report.build import write_from_store
         from pytest_vidmetrics.report.clips import Seats, case_of
-        from pytest_vidmetrics.report.kept import Kept
         from pytest_vidmetrics.report.view import view
 
         try:
             if not self._target.exists():
-                kept = Kept(FileStore(get_cache_dir() / "store"), self._record, self._root)
-                write_report(
-                    self._target,
-                    self._record,
-                    self._root,
-                    record_name=str(self._source),
-                    details=kept.details,
-                    picked=kept.picked,
-                    baseline_clips=BaselineClips(kept, self._record, self._root),
-                )
+                store = FileStore(get_cache_dir() / "store")
+                write_from_store(self._target, self._record, self._root, store, record_name=str(self._source))
         except (OSError, VidmetricsError) as error:
             return f"cannot make the report: {error}"
         where = self._target.as_uri()

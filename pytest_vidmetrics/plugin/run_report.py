@@ -103,10 +103,7 @@ def write_report(path: Path, run: Run, record: RunRecord) -> None:
     if path.suffix == ".json":
         write_record(path, record, root)
         return
-    from pytest_vidmetrics.report.baseline_clips import BaselineClips
-    from pytest_vidmetrics.report.build import BUDGET_MIB
-    from pytest_vidmetrics.report.build import write_report as write_page
-    from pytest_vidmetrics.report.kept import Kept
+    from pytest_vidmetrics.report.build import BUDGET_MIB, write_from_store
 
     with tempfile.TemporaryDirectory(prefix="vidmetrics-") as folder:
         # The page is made from a record that was written and read: what is shown is what a record can hold.
@@ -114,17 +111,8 @@ def write_report(path: Path, run: Run, record: RunRecord) -> None:
         write_record(written, record, root)
         read = read_record(written)
     budget = BUDGET_MIB if run.settings.report_budget is None else run.settings.report_budget
-    kept = Kept(run.store, read, root)
-    write_page(
-        path,
-        read,
-        root,
-        record_name=path.name if path.suffix else f"{path.name}/index.html",
-        budget_mib=budget,
-        details=kept.details,
-        picked=kept.picked,
-        baseline_clips=BaselineClips(kept, read, root),
-    )
+    name = path.name if path.suffix else f"{path.name}/index.html"
+    write_from_store(path, read, root, run.store, record_name=name, budget_mib=budget)
 
 
 def _summary(record: RunRecord, root: Path) -> bytes:

@@ -10,12 +10,14 @@ from typing import Any
 from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.files import write_atomic
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
+from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.gates.history import Point
 from pytest_vidmetrics.gates.record import GateRecord, RunRecord, packed
 from pytest_vidmetrics.report.baseline_clips import BaselineClips
 from pytest_vidmetrics.report.clips import Seats
 from pytest_vidmetrics.report.curves import Curve, curves_of
 from pytest_vidmetrics.report.history import drawn
+from pytest_vidmetrics.report.kept import Kept
 from pytest_vidmetrics.report.page import page
 from pytest_vidmetrics.report.shelf import MOST_PLAYED, InFolder, InPage, Media, shelve
 from pytest_vidmetrics.report.tables import comparison, rankings
@@ -34,6 +36,33 @@ Details = Callable[[GateRecord, str], Mapping[str, Any] | None]
 """What the store kept of one clip's score for one gate: gate and clip id to its details, or ``None``."""
 Picked = Callable[[GateRecord], FrameRequest]
 """Which frames of a clip a gate's metric looks at."""
+
+
+def write_from_store(
+    target: Path,
+    record: RunRecord,
+    root: Path,
+    store: Store,
+    *,
+    record_name: str,
+    budget_mib: float = BUDGET_MIB,
+    others: Mapping[str, RunRecord] | None = None,
+    histories: Mapping[str, Sequence[Point]] | None = None,
+) -> None:
+    """Write the report of a run as :func:`write_report` does, with what a store kept of it and of its baseline."""
+    kept = Kept(store, record, root)
+    write_report(
+        target,
+        record,
+        root,
+        record_name=record_name,
+        budget_mib=budget_mib,
+        details=kept.details,
+        picked=kept.picked,
+        baseline_clips=BaselineClips(kept, record, root),
+        others=others,
+        histories=histories,
+    )
 
 
 def write_report(
