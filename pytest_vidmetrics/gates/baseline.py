@@ -183,7 +183,7 @@ class Baseline(Wire):
 
         The environment and the interval, which follows from the rest, do not count.
         """
-        mine, theirs = self._without_clips().to_json(), other._without_clips().to_json()
+        mine, theirs = self.without_clips().to_json(), other.without_clips().to_json()
         free: dict[str, Any] = dict.fromkeys(("environment", "interval", "digest", "score"))
         floor = self.scores.noise_floor
         share = floor / max(1, self.n) if self.scores.is_set else floor
@@ -195,8 +195,9 @@ class Baseline(Wire):
             and close(self.samples, other.samples, share)
         )
 
-    def _without_clips(self) -> Baseline:
-        empty: dict[str, Any] = {"samples": {}, "inputs": {}, "clips": {}, "reference_clips": {}}
+    def without_clips(self) -> Baseline:
+        """Return what it says beside the numbers and facts of single clips."""
+        empty: dict[str, Any] = {"samples": {}, "inputs": {}, "clips": {}, "reference_clips": {}, "paths": {}}
         return replace(self, scores=replace(self.scores, **empty))
 
 

@@ -41,8 +41,7 @@ def without_table(baseline: Baseline, store: Store) -> Baseline:
         digits(statistics.pstdev(values), floor),
         {f"{share:g}": values[round(share * (len(values) - 1))] for share in _SHARES},
     )
-    empty: dict[str, Any] = {"samples": {}, "inputs": {}, "clips": {}, "reference_clips": {}, "paths": {}}
-    return replace(baseline, scores=replace(scores, **empty), table=table)
+    return replace(baseline.without_clips(), table=table)
 
 
 def with_table(baseline: Baseline, store: Store | None, where: str) -> Baseline:
