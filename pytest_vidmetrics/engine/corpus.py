@@ -48,7 +48,7 @@ def score_corpus(
 
     ``members`` are the parts of a composite metric, configured as the case wants them.
     ``cluster`` is the sample key whose equal values mark samples that are not independent, such as the prompt.
-    ``known`` are outcomes of samples by id that are not asked for again, and to which new ones are added.
+    ``known`` are outcomes of some of the samples by id, which are not asked for again; new ones are added to them.
     """
     if isinstance(metric, CompositeMetric):
         parts = members or {}
@@ -85,14 +85,10 @@ def _settled(
         if metric.streams() and corpus.references and not known:
             return _unchanged(metric, streamed(metric, corpus, worker), worker)
     known = {} if known is None else known
-    if known:
-        known |= _collected(metric, [sample for sample in corpus.samples if sample.id not in known], worker)
-        found_samples = {sample.id: known[sample.id] for sample in corpus.samples}
-    else:
-        found_samples = known
-        found_samples |= _collected(metric, corpus.samples, worker)
+    new = [sample for sample in corpus.samples if sample.id not in known] if known else corpus.samples
+    known |= _collected(metric, new, worker)
     references = corpus.references if metric.is_set_metric else ()
-    outcomes = Outcomes(found_samples, _collected(metric, references, worker))
+    outcomes = Outcomes(known, _collected(metric, references, worker))
     found = reduce(metric, corpus, outcomes, threads=worker.threads, digest=worker.digest)
     return _unchanged(metric, found, worker)
 
