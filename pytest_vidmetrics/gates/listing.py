@@ -15,7 +15,7 @@ from pytest_vidmetrics.gates.case import Case, Location
 from pytest_vidmetrics.gates.files import Files, Found, PathReader, files_of, has_parts
 from pytest_vidmetrics.gates.manifest import sample_keys
 from pytest_vidmetrics.gates.method import IMAGE_DIGEST
-from pytest_vidmetrics.gates.rows import Row, read_rows
+from pytest_vidmetrics.gates.rows import Row, media_of_reference, read_rows, same_id
 from pytest_vidmetrics.gates.values import fault
 from pytest_vidmetrics.media.formats import clip_name
 
@@ -147,7 +147,7 @@ def _ids(case: Case, key: str, names: Iterable[str]) -> dict[str, str]:
     for name in in_order(names):
         id = clean_id(name)
         if (other := owner.setdefault(folded(id), name)) != name:
-            raise case.at(key).error(f"{other!r} and {name!r} have the same id ({id!r}); rename one of them")
+            raise same_id(case, key, (other, name), id)
         ids[name] = id
     return ids
 
@@ -246,12 +246,7 @@ def _paired(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """Return the paired references as samples of their own, for set metrics: each file once."""
     found: dict[tuple[str, ...], Sample] = {}
     for sample in samples:
-        media = {
-            into: sample.values[key]
-            for key, into in (("reference", "video"), ("reference_audio", "audio"))
-            if key in sample.values
-        }
-        if media:
+        if media := media_of_reference(sample.values):
             found.setdefault(tuple(media.values()), Sample(sample.id, media, "reference"))
     return tuple(found.values())
 

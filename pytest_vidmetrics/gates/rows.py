@@ -37,6 +37,18 @@ class Row:
     where: Location
 
 
+def media_of_reference(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the reference of a row as a sample of its own: its clip and its sound, as far as the row names them."""
+    pairs = (("reference", "video"), ("reference_audio", "audio"))
+    return {into: values[key] for key, into in pairs if key in values}
+
+
+def same_id(case: Case, key: str, names: tuple[str, str], id: str) -> ManifestError:
+    """Return what to raise for two names that one id would stand for."""
+    one, other = names
+    return case.at(key).error(f"{one!r} and {other!r} have the same id ({id!r}); rename one of them")
+
+
 def read_rows(case: Case, checkpoint: str | None, known: Iterable[str]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """Return all rows of a case's sample list, and the remarks on them, see :func:`each_row`."""
     remarks: list[str] = []
