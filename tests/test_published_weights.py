@@ -189,14 +189,24 @@ def pictures_against_sounds(network: Any, folder: Path) -> torch.Tensor:
     return torch.softmax(network.vision(torch.stack(looks)) @ torch.stack(heard).T, dim=-1)
 
 
+def place(variable: str, what: str) -> Path:
+    """Return the path that a variable names; without one the test is skipped, and says what is to be had where."""
+    if not (text := os.environ.get(variable)):
+        pytest.skip(f"${variable} is not set: {what}")
+    return Path(text)
+
+
+def network_of(name: str) -> Any:
+    """Return the network of a metric, loaded from its published file."""
+    metric: Any = registry.get_metric(name)
+    metric.setup()
+    return metric._network
+
+
 def test_imagebind_pairs_pictures_and_sounds_as_its_readme_says() -> None:
     """Published with four digits, of files that other releases of Pillow and torchaudio decoded."""
-    folder = os.environ.get("VIDMETRICS_IMAGEBIND_ASSETS")
-    if not folder:
-        pytest.skip("$VIDMETRICS_IMAGEBIND_ASSETS is not set: ImageBind's .assets with {dog,car,bird}_{image,audio}.*")
-    metric: Any = registry.get_metric("audio.imagebind_score")
-    metric.setup()
-    found = pictures_against_sounds(metric._network, Path(folder))
+    folder = place("VIDMETRICS_IMAGEBIND_ASSETS", "ImageBind's .assets with {dog,car,bird}_{image,audio}.*")
+    found = pictures_against_sounds(network_of("audio.imagebind_score"), folder)
     np.testing.assert_allclose(found, READMES["imagebind"]["vision_x_audio"], atol=2e-2)
 
 
@@ -221,12 +231,8 @@ def offsets_of_the_readme(network: Any, path: Path) -> list[float]:
 
 def test_synchformer_finds_the_offset_of_its_readme() -> None:
     """Another decoder moved the probability from 0.83 to 0.71, as its README says: the class is compared."""
-    path = os.environ.get("VIDMETRICS_SYNCHFORMER_CLIP")
-    if not path:
-        pytest.skip("$VIDMETRICS_SYNCHFORMER_CLIP is not set: the ZYc410CE4Rg_0_10000.mp4 of Synchformer's repository")
-    metric: Any = registry.get_metric("audio.desync")
-    metric.setup()
-    logits = offsets_of_the_readme(metric._network, Path(path))
+    path = place("VIDMETRICS_SYNCHFORMER_CLIP", "the ZYc410CE4Rg_0_10000.mp4 of Synchformer's repository")
+    logits = offsets_of_the_readme(network_of("audio.desync"), path)
     expected = READMES["synchformer"]["expected"]
     assert logits.index(max(logits)) == expected["class_index"]
     assert max(logits) == pytest.approx(expected["logit"], abs=1.5)

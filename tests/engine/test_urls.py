@@ -74,14 +74,14 @@ def test_another_content_under_a_url_is_never_taken_for_the_first(bucket: str, o
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("a/b.mp4", "/root/a/b.mp4"),
+        ("a/b.mp4", "/clips/a/b.mp4"),
         ("/a/b.mp4", "/a/b.mp4"),
         ("file:///a/b%20c.mp4", "/a/b c.mp4"),
         ("s3://bucket/a.mp4", "s3://bucket/a.mp4"),
     ],
 )
 def test_a_path_of_a_row_is_placed(value: str, expected: str) -> None:
-    assert urls.placed(value, Path("/root")) == expected
+    assert urls.placed(value, Path("/clips")) == expected
 
 
 def test_a_unit_of_a_url_is_keyed_as_one_of_a_file(bucket: str, objects: Any, tmp_path: Path) -> None:

@@ -313,6 +313,19 @@ def _to(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
     return module
 
 
+def cuda_answers(name: str, free: int) -> tuple[tuple[Any, str, Any], ...]:
+    """Return what torch.cuda answers for a GPU that is not there, with so many bytes free, to be patched in."""
+    return (
+        (torch.cuda, "device", lambda device: contextlib.nullcontext()),
+        (torch.cuda, "device_count", lambda: 1),
+        (torch.cuda, "is_available", lambda: True),
+        (torch.cuda, "get_device_name", lambda device=None: name),
+        (torch.cuda, "mem_get_info", lambda device=None: (free, 80 << 30)),
+        (torch.cuda, "empty_cache", lambda: None),
+        (torch.cuda, "ipc_collect", lambda: None),
+    )
+
+
 @contextlib.contextmanager
 def simulated(scalar: float = 0.5, *, free: int = 70 << 30) -> Iterator[Gauge]:
     """Make ``"cuda:0"`` a fake device with ``free`` bytes of memory until the block ends."""
@@ -327,13 +340,7 @@ def simulated(scalar: float = 0.5, *, free: int = 70 << 30) -> Iterator[Gauge]:
             (torch, "from_numpy", from_numpy),
             (nn.Module, "to", _to),
             (FakeTensor, "tolist", lambda self: gauge.read_all(self)),
-            (torch.cuda, "device", lambda device: contextlib.nullcontext()),
-            (torch.cuda, "device_count", lambda: 1),
-            (torch.cuda, "is_available", lambda: True),
-            (torch.cuda, "get_device_name", lambda device=None: "a simulated GPU"),
-            (torch.cuda, "mem_get_info", lambda device=None: (free, 80 << 30)),
-            (torch.cuda, "empty_cache", lambda: None),
-            (torch.cuda, "ipc_collect", lambda: None),
+            *cuda_answers("a simulated GPU", free),
         ):
             stack.enter_context(mock.patch.object(target, name, stand_in))
         stack.enter_context(_Host(gauge))

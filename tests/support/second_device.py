@@ -17,6 +17,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from tests.support.fake_cuda import cuda_answers
+
 _IN_PLACE = ("copy_", "index_put_", "_index_put_impl_")
 _MAY_MIX = ("_to_copy", "index", "index_put", *_IN_PLACE)
 """Copies from one device to the other, and places that may lie on the host."""
@@ -153,13 +155,7 @@ def second_device(free: int = 70 << 30) -> Iterator[None]:
                 "inference_mode",
                 lambda mode=True: torch.no_grad(),
             ),  # inference tensors cannot have a second class
-            (torch.cuda, "device", lambda device: contextlib.nullcontext()),
-            (torch.cuda, "device_count", lambda: 1),
-            (torch.cuda, "is_available", lambda: True),
-            (torch.cuda, "get_device_name", lambda device=None: "no device"),
-            (torch.cuda, "mem_get_info", lambda device=None: (free, 80 << 30)),
-            (torch.cuda, "empty_cache", lambda: None),
-            (torch.cuda, "ipc_collect", lambda: None),
+            *cuda_answers("no device", free),
             (torch.Tensor, "pin_memory", lambda tensor, *args: tensor),
         ):
             stack.enter_context(mock.patch.object(target, name, stand_in))
