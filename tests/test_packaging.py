@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -21,6 +22,16 @@ def files_of(folder: str) -> set[str]:
         for path in ROOT.joinpath(folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+
+
+def test_the_main_job_needs_nothing_that_only_tests_need() -> None:
+    """README's first command installs no library of the tests, and pytest loads these files before it runs anything."""
+    allowed = {*sys.stdlib_module_names, "pytest", "pytest_vidmetrics"}
+    for path in (ROOT / "conftest.py", ROOT / "examples" / "conftest.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert {name.partition(".")[0] for name in names} <= allowed, path
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_no_other() -> None:
