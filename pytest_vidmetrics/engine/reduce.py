@@ -5,31 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from sys import intern
 from typing import TYPE_CHECKING, Any
 
-from pytest_vidmetrics.core.errors import ContentError
-from pytest_vidmetrics.core.hashing import digest_file, digest_json, digest_list
+from pytest_vidmetrics.core.hashing import digest_file
 from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
-from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
+from pytest_vidmetrics.core.types import MetricResult
+from pytest_vidmetrics.engine.corpus_digests import inputs_of, reference_digest, sample_digest, set_digest
 from pytest_vidmetrics.engine.faults import checked_result, ends_run, fault
-from pytest_vidmetrics.engine.identity import Digest, UnkeyedError, content, full_identity
+from pytest_vidmetrics.engine.identity import Digest, full_identity
 from pytest_vidmetrics.engine.likeness import with_clips
 from pytest_vidmetrics.engine.threads import reducing_threads
-from pytest_vidmetrics.engine.values import completed
 from pytest_vidmetrics.engine.work import Outcome
 from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.composite import CompositeMetric
 
 if TYPE_CHECKING:
     import numpy as np
-
-_CANDIDATE = ("video", "audio")
-"""Sample keys of what is under test: it may change, all else that a metric reads may not."""
-
-_SHORT = 16
-"""Hexadecimal digits of a digest by clip: enough to tell changes, and a baseline stays small."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +74,13 @@ def reduce(
     scores = metric.influences(results) if keeps_influence(type(metric)) else None
     if scores is None:
         scores = {id: result.score for id, result in metric.counted(results).items() if result.score is not None}
-    reference = _reference_digest(corpus.samples, metric, digest)
+    reference = reference_digest(corpus.samples, metric, digest)
     seen = _corpus_score(metric, corpus, scores, score, problems, reference, metric.corpus_details(results))
     conditions = metric.conditions(results)
     seen = replace(
         seen,
         metric={**seen.metric, **({"conditions": conditions} if conditions else {})},
-        inputs=_inputs(corpus.samples, metric, digest),
+        inputs=inputs_of(corpus.samples, metric, digest),
         missing=missing,
         remarks=(
             *corpus.remarks,
@@ -138,7 +130,7 @@ def of_set(
     details = dict(result.details) if result is not None else {}
     influence = details.pop("influence", {})
     samples = {id: float(influence.get(id, 0.0)) for id in ids}
-    reference_set = _attempt(lambda: _digests(corpus.references, ("video", "audio"), digest))
+    reference_set = set_digest(corpus.references, ("video", "audio"), digest)
     if not corpus.references:
         reference_set = details.get("ref_set")
     score = result.score if result is not None else None
@@ -210,7 +202,7 @@ def _corpus_score(
         score=score,
         samples=dict(scores),
         paths={sample.id: sample.path for sample in corpus.samples},
-        sample_ids=_sample_digest(corpus.samples, metric),
+        sample_ids=sample_digest(corpus.samples, metric),
         reference=reference,
         binary=metric.binary,
         is_set=keeps_influence(type(metric)),
@@ -227,16 +219,6 @@ def _corpus_score(
     )
 
 
-def as_listed(found: CorpusScore, metric: BaseMetric, corpus: Corpus, digest: Digest = digest_file) -> CorpusScore:
-    """Return the score of some samples of a corpus with the digests of all of them: of what a baseline compares."""
-    return replace(
-        found,
-        sample_ids=_sample_digest(corpus.samples, metric),
-        reference=_reference_digest(corpus.samples, metric, digest),
-        inputs=_inputs(corpus.samples, metric, digest),
-    )
-
-
 def keeps_influence(cls: type[BaseMetric]) -> bool:
     """Whether a metric's numbers by clip are influences on the score, not scores."""
     return cls.is_set_metric or issubclass(cls, CompositeMetric) or cls.influences is not BaseMetric.influences
@@ -250,66 +232,3 @@ def chooses(cls: type[BaseMetric]) -> bool:
 def takes_mean(cls: type[BaseMetric]) -> bool:
     """Whether a metric's corpus score is the mean of its clips' scores."""
     return not keeps_influence(cls) and cls.corpus_score is BaseMetric.corpus_score
-
-
-def _inputs(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> dict[str, str]:
-    """Return a short digest by id of what the metric reads of a sample beside the candidate: so what must not change.
-
-    Empty where a file is gone: that sample's own outcome says so.
-    """
-    keys = sorted({*metric.required_keys(), *metric.reads} - set(_CANDIDATE))
-    if not keys:
-        return dict.fromkeys((sample.id for sample in samples), digest_json({})[:_SHORT])
-    found: dict[str, str] = {}
-    for sample in samples:
-        values = completed(sample.values)
-        try:
-            held = {key: _plain(key, values[key], digest) for key in keys if values.get(key) is not None}
-        except (OSError, ContentError):
-            return {}
-        found[sample.id] = intern(digest_json(held)[:_SHORT])
-    return found
-
-
-def _reference_digest(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> str | None:
-    keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
-    if not keys:
-        return None
-    samples = [replace(sample, values=completed(sample.values)) for sample in samples]
-    present = [key for key in keys if any(key in sample.values for sample in samples)]
-    return _attempt(lambda: _digests(samples, present, digest)) if present else None
-
-
-def _sample_digest(samples: Sequence[Sample], metric: BaseMetric) -> str:
-    """Return the digest of the ids and of the values, such as prompts, that the metric reads."""
-    keys = [key for key in (*metric.required_keys(), *metric.reads) if key not in PATH_KEYS]
-    return digest_list([sample.id, {key: _plain(key, sample.values.get(key)) for key in keys}] for sample in samples)
-
-
-def _digests(samples: Iterable[Sample], keys: Sequence[str], digest: Digest) -> str:
-    return digest_json(
-        {
-            sample.id: [
-                digest(value) if key in PATH_KEYS and isinstance(value, str) else _plain(key, value, digest)
-                for key in keys
-                if (value := sample.values.get(key)) is not None
-            ]
-            for sample in samples
-        }
-    )
-
-
-def _plain(key: str, value: Any, digest: Digest = digest_file) -> Any:
-    """Return a sample value as JSON: itself, or its content; a value without one counts by its type alone."""
-    try:
-        return content(key, value, digest)
-    except UnkeyedError:
-        return type(value).__name__
-
-
-def _attempt(make: Callable[[], str]) -> str | None:
-    """Return a digest, or nothing for a file that is gone: the sample itself then reports the problem."""
-    try:
-        return make()
-    except (OSError, ContentError):
-        return None

@@ -16,7 +16,8 @@ from pytest_vidmetrics.core.scores import CorpusScore, Drawn
 from pytest_vidmetrics.core.verdict import Status
 from pytest_vidmetrics.core.wording import counted, number
 from pytest_vidmetrics.engine.corpus import Scoring, clusters_of, score_corpus
-from pytest_vidmetrics.engine.reduce import as_listed, chooses, takes_mean
+from pytest_vidmetrics.engine.corpus_digests import as_listed
+from pytest_vidmetrics.engine.reduce import chooses, takes_mean
 from pytest_vidmetrics.engine.work import Outcome
 from pytest_vidmetrics.gates.baseline import Baseline
 from pytest_vidmetrics.gates.digits import rounded
