@@ -17,8 +17,8 @@ import av
 import numpy as np
 import torch
 
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import get_metric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
 CLIPS = Path(__file__).parents[1] / "examples" / "quickstart" / "clips"
 RATE = 12

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from pytest_vidmetrics.engine.inputs import load_video as load_video
     from pytest_vidmetrics.media.audio import extract_audio_track as extract_audio_track
     from pytest_vidmetrics.metrics.base import BaseMetric as BaseMetric
-    from pytest_vidmetrics.metrics.base import FeatureSet as FeatureSet
-    from pytest_vidmetrics.metrics.base import SetMetric as SetMetric
     from pytest_vidmetrics.metrics.registry import get_metric as get_metric
     from pytest_vidmetrics.metrics.registry import list_metrics as list_metrics
     from pytest_vidmetrics.metrics.registry import missing_dependencies as missing_dependencies
     from pytest_vidmetrics.metrics.registry import register as register
     from pytest_vidmetrics.metrics.registry import resolve_group as resolve_group
+    from pytest_vidmetrics.metrics.sets.base import SetMetric as SetMetric
+    from pytest_vidmetrics.metrics.sets.features import FeatureSet as FeatureSet
 
 __version__ = "0.1.0"
 
@@ -55,8 +55,10 @@ _HOMES = {
     "datasets.naming": ("build_eval_kwargs", "default_filename", "glob_videos", "sanitize_prompt"),
     "datasets.folders": ("samples_from",),
     "media.audio": ("extract_audio_track",),
-    "metrics.base": ("BaseMetric", "FeatureSet", "SetMetric"),
+    "metrics.base": ("BaseMetric",),
     "metrics.registry": ("get_metric", "list_metrics", "missing_dependencies", "register", "resolve_group"),
+    "metrics.sets.base": ("SetMetric",),
+    "metrics.sets.features": ("FeatureSet",),
 }
 _home = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,8 +13,10 @@ from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
 from pytest_vidmetrics.metrics import registry
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.sets.base import SetMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,7 @@ def _of_folders(sources: Mapping[str, Path], args: argparse.Namespace) -> Iterat
     from pytest_vidmetrics.engine.store import FileStore
     from pytest_vidmetrics.engine.worker import EvalWorker
     from pytest_vidmetrics.metrics import registry
-    from pytest_vidmetrics.metrics.base import SetMetric
+    from pytest_vidmetrics.metrics.sets.base import SetMetric
 
     names = [name for name in args.metrics.split(",") if name]
     if not names:

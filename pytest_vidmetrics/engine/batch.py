@@ -14,7 +14,8 @@ from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.reduce import Outcomes
 from pytest_vidmetrics.engine.values import completed, rate_key, source_of
 from pytest_vidmetrics.engine.work import Job, Outcome, Unit
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 
 @dataclass

@@ -15,8 +15,9 @@ from pytest_vidmetrics.engine.identity import Digest
 from pytest_vidmetrics.engine.many import some_of, streamed, without_details
 from pytest_vidmetrics.engine.reduce import Outcomes, reduce
 from pytest_vidmetrics.engine.work import Outcome, Unit
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.composite import CompositeMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 if TYPE_CHECKING:
     import numpy as np

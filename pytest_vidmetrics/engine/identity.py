@@ -18,7 +18,8 @@ from pytest_vidmetrics.core.types import PATH_KEYS, Video
 from pytest_vidmetrics.core.weights import weights_sha256
 from pytest_vidmetrics.engine.inputs import is_array, is_tensor
 from pytest_vidmetrics.engine.values import CLIP_KEYS, rate_key
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 _PACKAGE = "pytest_vidmetrics"
 

@@ -10,7 +10,8 @@ from pytest_vidmetrics.core.samples import Corpus, Sample
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.wording import counted, some
 from pytest_vidmetrics.engine.work import Outcome
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 
 def with_clips(

@@ -15,7 +15,8 @@ from pytest_vidmetrics.engine.identity import Digest
 from pytest_vidmetrics.engine.likeness import with_clips
 from pytest_vidmetrics.engine.reduce import of_set, scored
 from pytest_vidmetrics.engine.work import Outcome, Unit
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,8 @@ from pytest_vidmetrics.engine.given import GivenSample
 from pytest_vidmetrics.engine.identity import identity_of, keys_read
 from pytest_vidmetrics.engine.inputs import load_video
 from pytest_vidmetrics.metrics import registry
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 if TYPE_CHECKING:
     import numpy as np

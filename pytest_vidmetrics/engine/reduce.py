@@ -17,8 +17,10 @@ from pytest_vidmetrics.engine.identity import Digest, full_identity
 from pytest_vidmetrics.engine.likeness import with_clips
 from pytest_vidmetrics.engine.threads import reducing_threads
 from pytest_vidmetrics.engine.work import Outcome
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.composite import CompositeMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
 if TYPE_CHECKING:
     import numpy as np

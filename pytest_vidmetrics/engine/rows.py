@@ -19,8 +19,8 @@ from pytest_vidmetrics.engine.urls import is_url, placed
 from pytest_vidmetrics.engine.work import Job, Outcome, Unit
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
-from pytest_vidmetrics.metrics.base import SetMetric
 from pytest_vidmetrics.metrics.composite import is_composite, with_parts
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 Row = Mapping[str, Any]
 _AT_ONCE = 16

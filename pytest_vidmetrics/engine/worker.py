@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 from pytest_vidmetrics.core.devices import spelled
@@ -32,11 +32,9 @@ from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.threads import fitting_threads
 from pytest_vidmetrics.engine.values import source_of
 from pytest_vidmetrics.engine.work import Counts, Job, Loaded, Outcome, Plan, Unit
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 from pytest_vidmetrics.networks.shared import company, sample_scope, using
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger("pytest_vidmetrics")
 AHEAD_BYTES = 1 << 30

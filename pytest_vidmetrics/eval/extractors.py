@@ -26,7 +26,7 @@ def load_extractor(name: str, device: torch.device | str = "cpu") -> Extract:
     def extract(clips: torch.Tensor) -> np.ndarray:
         import numpy as np
 
-        from pytest_vidmetrics.metrics.base import FeatureSet
+        from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
         if clips.ndim != 5:
             raise ValueError(f"the clips have the shape {tuple(clips.shape)}: expected (B, T, C, H, W)")

@@ -11,7 +11,8 @@ from pytest_vidmetrics.core.types import MetricResult, Video
 from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.engine.inputs import load_video
 from pytest_vidmetrics.metrics import registry
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 _log = logging.getLogger("pytest_vidmetrics")
 

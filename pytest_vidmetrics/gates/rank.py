@@ -10,7 +10,8 @@ from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.core.samples import Corpus
 from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.engine.corpus import Scoring, rows_of
-from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
 if TYPE_CHECKING:
     import numpy as np

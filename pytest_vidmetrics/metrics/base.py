@@ -1,7 +1,6 @@
-"""What a metric is: declared facts that the engine reads, and one of two execution shapes.
+"""What a metric is: declared facts that the engine reads, and :meth:`BaseMetric.compute`, which scores one sample.
 
-A per-sample metric implements :meth:`BaseMetric.compute`. A set metric derives from :class:`SetMetric` and
-implements :meth:`SetMetric.features` (one clip to rows) and :meth:`SetMetric.score_sets` (two sets to a score).
+Metrics of whole sets derive from :class:`~pytest_vidmetrics.metrics.sets.base.SetMetric`.
 """
 
 from __future__ import annotations
@@ -20,13 +19,9 @@ from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.precision import Precision
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
-from pytest_vidmetrics.metrics.sets.accumulating import Accumulating
-from pytest_vidmetrics.metrics.sets.features import Clips
-from pytest_vidmetrics.metrics.sets.features import FeatureSet as FeatureSet
 from pytest_vidmetrics.networks.declared import networks_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 
@@ -275,72 +270,3 @@ class BaseMetric:
         """Return a skipped result with the reason."""
         del sample
         return MetricResult.skipped(self.name, reason)
-
-
-class SetMetric(Accumulating, BaseMetric):
-    """A metric of a whole set of clips against a reference set.
-
-    The engine calls :meth:`features` once per clip of either set and stores the rows; the score is a reduction over
-    them, which needs no network: :meth:`score_sets` may be called on a metric that was never set up.
-    """
-
-    is_set_metric: ClassVar[bool] = True
-    compares: ClassVar[tuple[Kind, ...]] = ()
-    min_n: ClassVar[int] = 2
-    parallel_reduction: ClassVar[bool] = True
-    """Whether :meth:`score_sets` gains from several threads of the processor, as large matrix products do."""
-
-    def feature_identity(self) -> dict[str, Any]:
-        """Return what the stored rows depend on; metrics that return the same value share them."""
-        return self.identity()
-
-    def features(self, sample: Mapping[str, Any]) -> np.ndarray:
-        """Return the ``(k, D)`` float rows of the one clip in ``sample["video"]`` (or ``sample["audio"]``)."""
-        raise NotImplementedError(f"{type(self).__name__} must implement features(sample)")
-
-    def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
-        """Score a candidate set against a reference set.
-
-        ``details["influence"]`` may map a sample id to how much that clip raises the score.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must implement score_sets(candidate, reference)")
-
-    uses_covariance: ClassVar[bool] = False
-    """Whether the score fits a covariance: it then grows with the number of features above that of rows."""
-
-    def bare(self, candidate: FeatureSet, reference: FeatureSet) -> float | None:
-        """Return the score of :meth:`score_sets` alone: of many resamples nobody wants details."""
-        return self.score_sets(candidate, reference).score
-
-    most_clips: ClassVar[int | None] = None
-    """Of a corpus of more than 10,000 clips, so many are compared, chosen by their ids; ``None``: all of them."""
-
-    def streams(self) -> bool:
-        """Whether :meth:`score_streamed` can score more than 10,000 clips, whose features are never held at once."""
-        return False
-
-    def score_streamed(self, candidate: Clips, reference: Clips) -> MetricResult:
-        """Score two sets as :meth:`score_sets` does, reading each as often as needed."""
-        raise NotImplementedError(f"{type(self).__name__} needs all features at once")
-
-    def dimension(self, features: FeatureSet) -> int:
-        """Return how many numbers of a row are compared."""
-        return int(features.rows.shape[1])
-
-    def score_against(
-        self, candidate: FeatureSet, reference: FeatureSet, left_out: Mapping[str, int], *, named_only: bool = False
-    ) -> MetricResult:
-        """Score the rows of a run: by :meth:`score_sets`, skipped when either set is empty.
-
-        ``left_out`` counts the clips without rows by set, ``"generated"`` and ``"reference"``. A metric that keeps
-        references in files looks for them here; ``named_only`` are those whose file was named.
-        """
-        del left_out, named_only
-        for role, rows in (("generated", candidate), ("reference", reference)):
-            if not rows.owners:
-                return MetricResult.skipped(self.name, f"no {role} clips were accumulated")
-        return self.score_sets(candidate, reference)
-
-    def reference_key(self) -> str:
-        """Return the sample key that holds a clip's paired reference."""
-        return "reference" if "video" in self.requires else "reference_audio"

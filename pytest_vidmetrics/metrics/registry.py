@@ -13,7 +13,8 @@ from pytest_vidmetrics.core.entry_points import load_all
 from pytest_vidmetrics.core.errors import UnavailableError, closest
 from pytest_vidmetrics.core.names import word_fault
 from pytest_vidmetrics.core.wording import shown
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 ENTRY_POINT_GROUP = "pytest_vidmetrics.metrics"
 _FAMILIES = ("common", "video", "vbench", "audio", "optical_flow", "physics_iq", "videoscore2", "judge")

@@ -20,7 +20,8 @@ from pytest_vidmetrics.gates.case import Case
 from pytest_vidmetrics.gates.method_case import ROW, MethodClips
 from pytest_vidmetrics.gates.rank import Features, check_clips_alike, features_of, rank, table
 from pytest_vidmetrics.gates.rank_report import RankReport
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 from pytest_vidmetrics.plugin.command import shown_id
 from pytest_vidmetrics.plugin.facts import facts_so_far, say
 from pytest_vidmetrics.plugin.item import DataItem, RefusalError

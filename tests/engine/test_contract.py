@@ -27,10 +27,12 @@ from pytest_vidmetrics.engine.store import FileStore, MemoryStore, Store
 from pytest_vidmetrics.engine.work import Job, Unit
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.common.fvd import FVD
 from pytest_vidmetrics.metrics.composite import CompositeMetric, is_composite
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.sets.base import SetMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from tests.support.clips import scene, write_clip
 
 NONE_FOUND = "there is no score"

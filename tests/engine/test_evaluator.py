@@ -16,8 +16,10 @@ from pytest_vidmetrics.core.types import MetricResult, Video
 from pytest_vidmetrics.datasets.vbench import VBenchPromptDataset
 from pytest_vidmetrics.engine.api import create_evaluator, evaluate
 from pytest_vidmetrics.engine.evaluator import Evaluator
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.sets.base import SetMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.networks import shared
 
 WriteClip = Callable[..., str]

@@ -14,8 +14,10 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.engine.store import FileStore
 from pytest_vidmetrics.engine.worker import EvalWorker
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.sets.base import SetMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from tests.support.clips import scene, write_clip
 
 ROWS = {

@@ -16,7 +16,8 @@ from pytest_vidmetrics.engine.store import MemoryStore
 from pytest_vidmetrics.engine.work import Job, Loaded, Unit
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.media import video as decoding
-from pytest_vidmetrics.metrics.base import BaseMetric, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 
 class Whole(BaseMetric):

@@ -14,8 +14,10 @@ from pytest_vidmetrics.engine.store import FileStore
 from pytest_vidmetrics.engine.values import with_sound
 from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.audio.waveform import waveform
-from pytest_vidmetrics.metrics.base import BaseMetric, FeatureSet, SetMetric
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
+from pytest_vidmetrics.metrics.sets.base import SetMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from tests.support.media_clips import gray_ramp, write_video
 from tests.support.oracle_fill import tone
 

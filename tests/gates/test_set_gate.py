@@ -14,8 +14,8 @@ from pytest_vidmetrics.gates.baseline import Baseline
 from pytest_vidmetrics.gates.baseline_text import parse_baseline
 from pytest_vidmetrics.gates.confidence import harm_interval
 from pytest_vidmetrics.gates.judge import judge
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd import FVD
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.stats.influence import influence, paired_se, standard_error
 from tests.support.baselines import OWNER
 

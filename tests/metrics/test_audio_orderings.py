@@ -15,8 +15,8 @@ import torch
 
 from pytest_vidmetrics.core.errors import SilentAudioError
 from pytest_vidmetrics.metrics.audio.desync import GRID, Desync
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import get_metric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.passt import Audio
 from pytest_vidmetrics.networks.passt_mel import passt_mel

@@ -20,7 +20,7 @@ from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics.audio.frechet_distance import FrechetDistance
 from pytest_vidmetrics.metrics.audio.kad import KernelAudioDistance
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
-from pytest_vidmetrics.metrics.base import FeatureSet
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.networks.passt import Audio, Passt
 from tests.support.media_clips import gray_ramp, write_video
 from tests.support.oracle_fill import tone

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError, UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.common.fvd import FVD
 from pytest_vidmetrics.metrics.common.kvd import KVD
 from pytest_vidmetrics.metrics.common.prdc import PRDC
 from pytest_vidmetrics.metrics.sets import extractors as fvd_extractors
+from pytest_vidmetrics.metrics.sets.base import SetMetric
 from pytest_vidmetrics.metrics.sets.extractors import Extractor
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.metrics.sets.video_features import VideoSetMetric
 from tests.support.oracle_fill import clip_uint8, fill_array, fill_state_dict
 

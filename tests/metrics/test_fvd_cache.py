@@ -17,9 +17,9 @@ from filelock import FileLock
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine.evaluator import Evaluator
 from pytest_vidmetrics.engine.store import FileStore
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd import FVD
 from pytest_vidmetrics.metrics.sets import reference_files as fvd_cache
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.metrics.sets.reference_files import References
 from tests.support.oracle_fill import clip_uint8
 
@@ -159,7 +159,7 @@ import sys
 import numpy as np
 from collections.abc import Iterable
 from pathlib import Path
-from pytest_vidmetrics.metrics.base import FeatureSet
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.metrics.sets.reference_files import References, read, write
 path, seed = Path(sys.argv[1]), int(sys.argv[2])
 rows = np.full((4000, 64), float(seed))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.frames import ALL_FRAMES
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd import FVD
 from pytest_vidmetrics.metrics.common.kvd import KVD
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.metrics.sets.protocols import PROTOCOLS, Protocol, choose
 from tests.support.oracle_fill import clip_uint8
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from pytest_vidmetrics.core.errors import UnavailableError
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.common.fvd import FVD
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
 pytestmark = pytest.mark.weights
 PUBLISHED = {10: 569.2296, 12: 551.9611, 13: 146.3664, 16: 152.9175, 17: 357.7403, 24: 66.0628, 30: 151.2565}

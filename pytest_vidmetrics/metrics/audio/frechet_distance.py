@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.sets.corpus import frechet_details
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
 
 @register("audio.frechet_distance")

@@ -9,9 +9,9 @@ from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.sets.corpus import CacheMode, spread
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 
 if TYPE_CHECKING:
     from pytest_vidmetrics.stats.kernel import Kernel

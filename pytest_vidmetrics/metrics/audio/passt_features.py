@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_metric import PasstMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.sets.corpus import CacheMode, CorpusMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.metrics.sets.reference_files import References, read, write
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from typing import ClassVar
 
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.sets.corpus import frechet_details, frechet_of_streams
-from pytest_vidmetrics.metrics.sets.features import Clips
+from pytest_vidmetrics.metrics.sets.features import Clips, FeatureSet
 from pytest_vidmetrics.metrics.sets.video_features import VideoSetMetric
 
 

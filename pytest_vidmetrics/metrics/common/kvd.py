@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.sets.corpus import spread
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.metrics.sets.video_features import VideoSetMetric
 
 

@@ -1,1 +1,1 @@
-"""What set metrics share: features, protocols, reference files."""
+"""What set metrics share: their base class, features, protocols, reference files."""

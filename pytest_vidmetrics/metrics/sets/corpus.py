@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.metrics.base import FeatureSet, SetMetric
 from pytest_vidmetrics.metrics.sets import reference_files
-from pytest_vidmetrics.metrics.sets.features import Clips
+from pytest_vidmetrics.metrics.sets.base import SetMetric
+from pytest_vidmetrics.metrics.sets.features import Clips, FeatureSet
 from pytest_vidmetrics.metrics.sets.reference_files import References
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import Video
 from pytest_vidmetrics.core.weights import Weights
-from pytest_vidmetrics.metrics.base import FeatureSet
 from pytest_vidmetrics.metrics.sets import extractors as fvd_extractors
 from pytest_vidmetrics.metrics.sets import protocols as fvd_protocols
 from pytest_vidmetrics.metrics.sets.corpus import CacheMode, CorpusMetric
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.networks.declared import Network
 from pytest_vidmetrics.networks.published.video import (
     CLIP_B32,
