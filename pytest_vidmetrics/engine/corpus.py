@@ -82,16 +82,26 @@ def _settled(
     metric: BaseMetric, corpus: Corpus, worker: Scoring, known: dict[str, Outcome] | None = None
 ) -> CorpusScore:
     if isinstance(metric, SetMetric) and len(corpus.samples) > LARGE:
-        corpus = some_of(metric, corpus)
-        if metric.streams() and corpus.references and not known:
-            return _unchanged(metric, streamed(metric, corpus, worker), worker)
+        compared = some_of(metric, corpus)
+        if metric.streams() and compared.references and not known:
+            found = streamed(metric, compared, worker)
+        else:
+            found = _held(metric, compared, worker, known)
+        if compared is not corpus:
+            found = replace(found, details={**found.details, "reduction": "subsample"})
+    else:
+        found = _held(metric, corpus, worker, known)
+    return _unchanged(metric, found, worker)
+
+
+def _held(metric: BaseMetric, corpus: Corpus, worker: Scoring, known: dict[str, Outcome] | None) -> CorpusScore:
+    """Return a score from all outcomes at once."""
     known = {} if known is None else known
     new = [sample for sample in corpus.samples if sample.id not in known] if known else corpus.samples
     known |= _collected(metric, new, worker)
     references = corpus.references if metric.is_set_metric else ()
     outcomes = Outcomes(known, _collected(metric, references, worker))
-    found = reduce(metric, corpus, outcomes, threads=worker.threads, digest=worker.digest)
-    return _unchanged(metric, found, worker)
+    return reduce(metric, corpus, outcomes, threads=worker.threads, digest=worker.digest)
 
 
 def _unchanged(metric: BaseMetric, found: CorpusScore, worker: Scoring) -> CorpusScore:

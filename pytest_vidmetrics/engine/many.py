@@ -60,7 +60,7 @@ def streamed(metric: SetMetric, corpus: Corpus, worker: Streaming) -> CorpusScor
     """
     generated = _Set(metric, corpus.samples, worker, "")
     reference = _Set(metric, corpus.references, worker, "reference ")
-    result = scored(metric, lambda: metric.score_streamed(generated.clips, reference.clips), worker.threads)
+    result = scored(metric, lambda: metric.score_streamed(generated.clips, reference.clips, worker.threads), threads=1)
     problems = [*generated.problems.values(), *reference.problems.values()]
     if problems:
         result = MetricResult.failed(metric.name, problems[0].reason)
@@ -103,6 +103,8 @@ def some_of(metric: SetMetric, corpus: Corpus) -> Corpus:
     if most is None:
         return corpus
     samples, references = _drawn(corpus.samples, most), _drawn(corpus.references, most)
+    if len(samples) == len(corpus.samples) and len(references) == len(corpus.references):
+        return corpus
     remark = f"{metric.name} compares {len(samples)} of {len(corpus.samples)} clips, chosen by their ids"
     if len(references) < len(corpus.references):
         remark += f", with {len(references)} of {len(corpus.references)} references"

@@ -94,12 +94,17 @@ def permutation_p(
     for row in labels[1:]:
         chosen = generator.permutation((n + m) // block)[: n // block]
         row.reshape(-1, block)[chosen] = 1.0
-    values = np.concatenate([_relabelled(similar, labels[i : i + _BLOCK], n, m) for i in range(0, len(labels), _BLOCK)])
+    values = np.concatenate([relabelled(similar, labels[i : i + _BLOCK], n, m) for i in range(0, len(labels), _BLOCK)])
     tolerance = 1e-12 * max(1.0, float(np.abs(similar).max()))
     return float((values >= values[0] - tolerance).mean())
 
 
-def _relabelled(kernel: Rows, labels: Rows, n: int, m: int) -> Rows:
+def relabelled(kernel: Rows, labels: Rows, n: Rows | int, m: Rows | int) -> Rows:
+    """Return the distance under each of ``(P, K)`` labelings, ``(P,)``: 1 for what counts to the first set.
+
+    ``kernel`` holds the similarities of ``K`` rows, or sums over groups of rows, those of a row with itself as zero;
+    ``n`` and ``m`` are how many rows either set has, ``(P,)`` where labelings differ in that.
+    """
     within = labels @ kernel
     same = np.einsum("pi,pi->p", within, labels)
     touching = within.sum(axis=1)

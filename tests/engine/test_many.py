@@ -9,6 +9,7 @@ import pytest
 
 from pytest_vidmetrics.core.hashing import digest_file
 from pytest_vidmetrics.core.samples import Corpus, Sample
+from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine import corpus as module
 from pytest_vidmetrics.engine.corpus import score_corpus
@@ -20,11 +21,10 @@ from pytest_vidmetrics.metrics.base import BaseMetric
 class Stored:
     """A worker whose store holds the features of every clip but some; counts how many it holds at once."""
 
-    threads = 1
     digest = staticmethod(digest_file)
 
-    def __init__(self, without: str = "") -> None:
-        self.without = without
+    def __init__(self, without: str = "", threads: int = 1) -> None:
+        self.without, self.threads = without, threads
 
     def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
         for unit in units:
@@ -45,35 +45,52 @@ def corpus(n: int, m: int) -> Corpus:
     )
 
 
-def test_a_distance_from_moments_is_that_of_all_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    metric, clips = registry.get_metric("common.fvd", extractor="motion_energy"), corpus(1200, 700)
-    whole = score_corpus(metric, clips, Stored())
-    monkeypatch.setattr(module, "LARGE", 100)
-    streamed = score_corpus(metric, clips, Stored())
+def alike(streamed: CorpusScore, whole: CorpusScore, rel: float) -> None:
+    """Compare all that the two say, but for details that only one has."""
     assert (whole.problems, streamed.problems) == ((), ())
-    assert (whole.details.get("reduction"), streamed.details["reduction"]) == (None, "moments")
-    assert streamed.score == pytest.approx(whole.score, rel=1e-6)
-    for name in ("mean_term", "covariance_term", "se"):
-        assert streamed.details[name] == pytest.approx(whole.details[name], rel=1e-6)
+    assert streamed.score == pytest.approx(whole.score, rel=rel)
     assert streamed.samples.keys() == whole.samples.keys()
     largest = max(map(abs, whole.samples.values()))
     assert [streamed.samples[id] for id in whole.samples] == pytest.approx(
-        list(whole.samples.values()), abs=1e-6 * largest
+        list(whole.samples.values()), abs=rel * largest
     )
     unlike = {"details", "score", "samples"}
     assert {name: value for name, value in vars(streamed).items() if name not in unlike} == {
         name: value for name, value in vars(whole).items() if name not in unlike
     }
+    for name in whole.details.keys() & streamed.details.keys() - {"p_value"}:
+        value = whole.details[name]
+        assert streamed.details[name] == (pytest.approx(value, rel=rel) if isinstance(value, float) else value)
 
 
+def test_a_distance_from_moments_is_that_of_all_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    metric, clips = registry.get_metric("common.fvd", extractor="motion_energy"), corpus(1200, 700)
+    whole = score_corpus(metric, clips, Stored())
+    monkeypatch.setattr(module, "LARGE", 100)
+    streamed = score_corpus(metric, clips, Stored())
+    assert (whole.details.get("reduction"), streamed.details["reduction"]) == (None, "moments")
+    assert {"mean_term", "covariance_term", "se", "n_generated", "dimension"} <= streamed.details.keys()
+    alike(streamed, whole, rel=1e-6)
+
+
+def test_a_kernel_distance_by_blocks_is_that_of_all_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    metric, clips = registry.get_metric("common.kvd", extractor="motion_energy"), corpus(1200, 700)
+    whole = score_corpus(metric, clips, Stored())
+    monkeypatch.setattr(module, "LARGE", 100)
+    streamed, again = (score_corpus(metric, clips, Stored(threads=threads)) for threads in (1, 2))
+    assert (whole.details.get("reduction"), streamed.details["reduction"]) == (None, "blocks")
+    assert {"se", "p_value", "n_generated", "dimension"} <= streamed.details.keys()
+    alike(streamed, whole, rel=1e-9)
+    assert again == streamed
+
+
+@pytest.mark.parametrize("name", ["common.fvd", "common.kvd"])
 @pytest.mark.parametrize(("without", "named"), [("cand/7", "s007"), ("ref/1003", "reference r003")])
 def test_a_clip_without_features_is_named_and_there_is_no_score(
-    without: str, named: str, monkeypatch: pytest.MonkeyPatch
+    without: str, named: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LARGE", 100)
-    found = score_corpus(
-        registry.get_metric("common.fvd", extractor="motion_energy"), corpus(120, 110), Stored(without)
-    )
+    found = score_corpus(registry.get_metric(name, extractor="motion_energy"), corpus(120, 110), Stored(without))
     assert found.score is None
     assert [(one.sample, one.reason) for one in found.problems] == [(named, "not in the store")]
 
@@ -84,7 +101,7 @@ def test_what_needs_all_pairs_compares_a_part_that_is_said(name: str, monkeypatc
     metric = registry.get_metric(name, extractor="motion_energy")
     monkeypatch.setattr(type(metric), "most_clips", 60)
     found, again = (score_corpus(metric, corpus(150, 90), Stored()) for _ in range(2))
-    assert found.n == 60
+    assert (found.n, found.details["reduction"]) == (60, "subsample")
     assert found.remarks == (f"{name} compares 60 of 150 clips, chosen by their ids, with 60 of 90 references",)
     assert (found.score, found.samples) == (again.score, again.samples)
     # The choice is by id: two clips more change few others.

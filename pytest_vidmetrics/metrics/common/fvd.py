@@ -8,8 +8,9 @@ from typing import ClassVar
 from pytest_vidmetrics.core.neutral import NeutralShift
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.registry import register
-from pytest_vidmetrics.metrics.sets.corpus import frechet_details, frechet_of_streams
+from pytest_vidmetrics.metrics.sets.corpus import frechet_details
 from pytest_vidmetrics.metrics.sets.features import Clips, FeatureSet
+from pytest_vidmetrics.metrics.sets.streams import frechet_of_streams
 from pytest_vidmetrics.metrics.sets.video_features import VideoSetMetric
 
 
@@ -47,12 +48,12 @@ class FVD(VideoSetMetric):
         """Whether the references come as clips: a file of features is read and written whole."""
         return self._named() is None
 
-    def score_streamed(self, candidate: Clips, reference: Clips) -> MetricResult:
+    def score_streamed(self, candidate: Clips, reference: Clips, threads: int = 1) -> MetricResult:
         """Return the distance of :meth:`score_sets` within 1e-6, from moments: ``details["reduction"]`` says so."""
+        del threads
         rules = self.rules
         score, found = frechet_of_streams(candidate, reference, self.layer, ddof=rules.ddof, block=rules.rows_per_video)
-        facts = {"extractor": self.extractor, "protocol": f"{rules.name}-{rules.digest()}", "ref_source": self.given}
-        return MetricResult(self.name, score, {**facts, **found})
+        return MetricResult(self.name, score, {**self.said(), "ref_source": self.given, **found})
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance.

@@ -57,8 +57,12 @@ class SetMetric(Accumulating, BaseMetric):
         """Whether :meth:`score_streamed` can score more than 10,000 clips, whose features are never held at once."""
         return False
 
-    def score_streamed(self, candidate: Clips, reference: Clips) -> MetricResult:
-        """Score two sets as :meth:`score_sets` does, reading each as often as needed."""
+    def score_streamed(self, candidate: Clips, reference: Clips, threads: int = 1) -> MetricResult:
+        """Score two sets as :meth:`score_sets` does, reading each as often as needed.
+
+        ``details["reduction"]`` says how. Matrix products have one thread then; ``threads`` is how many the method may
+        use itself, which never changes a bit of the score.
+        """
         raise NotImplementedError(f"{type(self).__name__} needs all features at once")
 
     def dimension(self, features: FeatureSet) -> int:

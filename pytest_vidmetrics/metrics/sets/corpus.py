@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.sets import reference_files
 from pytest_vidmetrics.metrics.sets.base import SetMetric
-from pytest_vidmetrics.metrics.sets.features import Clips, FeatureSet
+from pytest_vidmetrics.metrics.sets.features import FeatureSet
 from pytest_vidmetrics.metrics.sets.reference_files import References
 
 if TYPE_CHECKING:
@@ -129,44 +129,6 @@ def frechet_details(
         details["null_floor"], details["null_floor_n"] = null_floor(second, len(ids), ddof=ddof, block=block)
     if (limit := at_infinity(first, second, ddof=ddof, block=block)) is not None:
         details["infinity"] = limit
-    return result.distance, details
-
-
-def frechet_of_streams(
-    first: Clips, second: Clips, layer: Callable[[np.ndarray], np.ndarray], *, ddof: int, block: int
-) -> tuple[float, dict[str, Any]]:
-    """Return the Fréchet distance of two sets that are read and never held, and what to read beside it.
-
-    From their moments, with the ``layer`` of the stored rows: equal to :func:`frechet_details` within 1e-6, without
-    ``null_floor`` and ``infinity``, which need subsets. The first set is read twice. Raises ``ValueError`` for
-    features that are not finite, naming their clip, and for fewer than two rows.
-    """
-    import numpy as np
-
-    from pytest_vidmetrics.stats.moments import Growing, Moments, frechet_of, influence_of
-
-    def moments(clips: Clips) -> tuple[Moments, list[str]]:
-        growing, ids = Growing(), []
-        for id, rows in clips():
-            if not np.isfinite(rows).all():
-                raise ValueError(f"features are not finite: {id}")
-            growing.add(layer(rows))
-            ids.append(id)
-        return growing.moments(), ids
-
-    (one, ids), (other, others) = moments(first), moments(second)
-    result = frechet_of(one, other, ddof=ddof)
-    influence = influence_of(one, other)
-    values = np.concatenate([influence(np.asarray(layer(rows), dtype=np.float64)) for _, rows in first()])
-    details = {
-        "n_generated": len(ids),
-        "n_reference": len(others),
-        "dimension": len(one.mean),
-        "reduction": "moments",
-        "mean_term": result.mean_term,
-        "covariance_term": result.covariance_term,
-        **spread(values, ids, block=block),
-    }
     return result.distance, details
 
 

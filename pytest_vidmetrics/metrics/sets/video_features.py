@@ -150,13 +150,12 @@ class VideoSetMetric(CorpusMetric):
 
     def facts(self, candidate: FeatureSet, reference: FeatureSet, dimension: int) -> dict[str, Any]:
         """Return what every result of this kind says about its inputs."""
-        return {
-            "extractor": self.extractor,
-            "protocol": f"{self.rules.name}-{self.rules.digest()}",
-            "n_generated": len(candidate.ids),
-            "n_reference": len(reference.ids),
-            "dimension": dimension,
-        }
+        sizes = {"n_generated": len(candidate.ids), "n_reference": len(reference.ids), "dimension": dimension}
+        return {**self.said(), **sizes}
+
+    def said(self) -> dict[str, Any]:
+        """Return what every result of this kind says about the metric."""
+        return {"extractor": self.extractor, "protocol": f"{self.rules.name}-{self.rules.digest()}"}
 
 
 def _frames(value: Any) -> torch.Tensor:
