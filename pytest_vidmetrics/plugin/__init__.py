@@ -19,7 +19,8 @@ from pytest_vidmetrics.plugin.fixtures import (
     vidmetrics_generate,
     vidmetrics_samples,
 )
-from pytest_vidmetrics.plugin.options import SETTINGS, Settings, add_options, read_settings
+from pytest_vidmetrics.plugin.options import add_options
+from pytest_vidmetrics.plugin.settings import SETTINGS, Settings, read_settings
 
 if TYPE_CHECKING:
     from _pytest.config import Config, PytestPluginManager

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def vidmetrics_device(pytestconfig: pytest.Config) -> str:
     """Return this worker's torch device: ``"cpu"`` or ``"cuda:N"``."""
-    from pytest_vidmetrics.plugin.options import SETTINGS
     from pytest_vidmetrics.plugin.session import device_of
+    from pytest_vidmetrics.plugin.settings import SETTINGS
 
     return device_of(pytestconfig.stash[SETTINGS])
 
@@ -58,7 +58,7 @@ def vidmetrics_samples(request: pytest.FixtureRequest) -> Callable[[str, str], A
     """Return ``load(manifest, case)``: the samples of a manifest's case; paths relative to the test file."""
     from pytest_vidmetrics.gates.listing import resolve_samples
     from pytest_vidmetrics.gates.manifest import load_manifest
-    from pytest_vidmetrics.plugin.options import SETTINGS
+    from pytest_vidmetrics.plugin.settings import SETTINGS
 
     def load(manifest: str, case: str) -> Any:
         found = load_manifest(request.path.parent / manifest)

@@ -19,8 +19,8 @@ from pytest_vidmetrics.gates.listing import resolve_samples
 from pytest_vidmetrics.gates.manifest import load_manifest
 from pytest_vidmetrics.gates.method import IN_PROCESS, Request
 from pytest_vidmetrics.gates.method_case import MethodClips
-from pytest_vidmetrics.plugin.options import SETTINGS
 from pytest_vidmetrics.plugin.session import generations_of
+from pytest_vidmetrics.plugin.settings import SETTINGS
 
 Make = Callable[[Mapping[str, Any]], Any]
 

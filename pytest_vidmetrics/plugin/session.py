@@ -40,7 +40,7 @@ from pytest_vidmetrics.gates.listing import resolve_samples
 from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.metrics import registry
-from pytest_vidmetrics.plugin.options import SETTINGS, Settings
+from pytest_vidmetrics.plugin.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from _pytest.config import Config

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vidmetrics.plugin.options import Settings, check_writes, cut, whole_number
+from pytest_vidmetrics.plugin.settings import Settings, check_writes, cut, whole_number
 
 # Where a job of a cluster or of a CI service finds its place: (index, first index, total).
 _SHARD_VARIABLES = (("SLURM_PROCID", 0, "SLURM_NTASKS"), ("CI_NODE_INDEX", 1, "CI_NODE_TOTAL"))

@@ -8,13 +8,13 @@ import re
 
 import pytest
 
-from pytest_vidmetrics.plugin.options import _SWITCHES, _TEXT
+from pytest_vidmetrics.plugin.options import SWITCHES, TEXTS
 from tests.plugin.conftest import Bench, bench, clip_folder
 
 __all__ = ["bench", "clip_folder"]
 
-FLAGS = {flag: dest for flag, dest, *_ in (*_TEXT, *_SWITCHES)}
-SWITCHES = {flag for flag, *_ in _SWITCHES}
+FLAGS = {flag: dest for flag, dest, *_ in (*TEXTS, *SWITCHES)}
+WITHOUT_VALUE = {flag for flag, *_ in SWITCHES}
 VARIABLES = (
     *("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE", "PYTEST_ADDOPTS"),
     *("SLURM_PROCID", "SLURM_NTASKS", "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "CI_NODE_INDEX", "CI_NODE_TOTAL"),
@@ -55,7 +55,7 @@ def _given(draw: random.Random) -> tuple[list[str], dict[str, str]]:
         if draw.random() < 0.3:
             words += ["-o", f"{FLAGS[flag]}={value}"]
         else:
-            words.append(flag if flag in SWITCHES else f"{flag}={value}")
+            words.append(flag if flag in WITHOUT_VALUE else f"{flag}={value}")
     return words, variables
 
 
