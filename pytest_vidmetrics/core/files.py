@@ -8,8 +8,10 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from os.path import realpath
 from pathlib import Path
+from typing import BinaryIO
 
 _LARGEST = 256 << 20
 _SCRATCH = ".vidmetrics-tmp"
@@ -39,11 +41,12 @@ def read_whole(path: Path, largest: int = _LARGEST) -> bytes:
         return stream.read(min(largest, facts.st_size + 1))
 
 
-def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], object], *, durable: bool = False) -> None:
     """Write a whole file or nothing: to a temporary name beside it, then renamed over it.
 
-    A link stays one: the file that it points to is written. ``durable`` waits for the disk, file and folder, for files
-    that cannot be made again. Raises ``OSError``, also for a device or a pipe: the new file would take its place.
+    ``data`` may be what writes the bytes, where they are too many to be held. A link stays one: the file that it
+    points to is written. ``durable`` waits for the disk, file and folder, for files that cannot be made again. Raises
+    ``OSError``, also for a device or a pipe: the new file would take its place.
     """
     path = Path(realpath(path))
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -84,11 +87,14 @@ def _clear(scratch: Path) -> None:
         scratch.rmdir()
 
 
-def _replace(path: Path, data: bytes, scratch: Path, *, durable: bool) -> None:
+def _replace(path: Path, data: bytes | Callable[[BinaryIO], object], scratch: Path, *, durable: bool) -> None:
     handle, name = tempfile.mkstemp(dir=scratch, prefix=f".{path.name[:32]}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            if isinstance(data, bytes):
+                stream.write(data)
+            else:
+                data(stream)
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -83,7 +83,7 @@ def _settled(
 ) -> CorpusScore:
     if isinstance(metric, SetMetric) and len(corpus.samples) > LARGE:
         compared = some_of(metric, corpus)
-        if metric.streams() and compared.references and not known:
+        if metric.streams(bool(compared.references)) and not known:
             found = streamed(metric, compared, worker)
         else:
             found = _held(metric, compared, worker, known)

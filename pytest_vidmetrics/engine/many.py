@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -60,7 +61,10 @@ def streamed(metric: SetMetric, corpus: Corpus, worker: Streaming) -> CorpusScor
     """
     generated = _Set(metric, corpus.samples, worker, "")
     reference = _Set(metric, corpus.references, worker, "reference ")
-    result = scored(metric, lambda: metric.score_streamed(generated.clips, reference.clips, worker.threads), threads=1)
+    clips = reference.clips if corpus.references else None
+    result = scored(metric, lambda: metric.score_streamed(generated.clips, clips, worker.threads), threads=1)
+    if generated.problems:
+        reference.look()
     problems = [*generated.problems.values(), *reference.problems.values()]
     if problems:
         result = MetricResult.failed(metric.name, problems[0].reason)
@@ -80,7 +84,7 @@ class _Set:
         self.problems: dict[str, Problem] = {}
 
     def clips(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the rows of each clip that has some."""
+        """Yield the rows of each clip that has some. Raises ``ValueError`` at the end when some clip had none."""
         units = (Unit(sample.values, (self._metric,)) for sample in self._samples)
         for sample, (outcome,) in zip(self._samples, self._worker.stream(units), strict=True):
             if outcome.rows is None:
@@ -90,6 +94,14 @@ class _Set:
                 continue
             self.facts[sample.id] = self._same.setdefault(tuple(sorted(outcome.clips.items())), outcome.clips)
             yield sample.id, outcome.rows
+        if self.problems:
+            raise ValueError(next(iter(self.problems.values())).reason)
+
+    def look(self) -> None:
+        """Find out which clips have no rows."""
+        with contextlib.suppress(ValueError):
+            for _ in self.clips():
+                pass
 
     def outcomes(self) -> Mapping[str, Outcome]:
         """Return the facts of the clips as outcomes."""

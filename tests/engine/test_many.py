@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,18 +21,21 @@ from pytest_vidmetrics.metrics.base import BaseMetric
 
 
 class Stored:
-    """A worker whose store holds the features of every clip but some; counts how many it holds at once."""
+    """A worker whose store holds the features of every clip but some."""
 
     digest = staticmethod(digest_file)
 
-    def __init__(self, without: str = "", threads: int = 1) -> None:
-        self.without, self.threads = without, threads
+    def __init__(self, without: str = "", threads: int = 1, width: int = 37, not_finite: str = "") -> None:
+        self.without, self.threads, self.width, self.not_finite = without, threads, width, not_finite
 
     def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
         for unit in units:
             path = unit.values["video"]
             number = int(path.rpartition("/")[2])
-            rows = np.random.default_rng(number).normal(size=(1, 37)) * np.linspace(0.1, 3.0, 37) + 50.0
+            shape = (1, self.width)
+            rows = np.random.default_rng(number).normal(size=shape) * np.linspace(0.1, 3.0, self.width) + 50.0
+            if path == self.not_finite:
+                rows[0, 3] = np.nan
             lost = Outcome(MetricResult.failed("", "not in the store"))
             yield [lost if path == self.without else Outcome(rows=rows + (0.3 if "cand" in path else 0.0))]
 
@@ -58,6 +63,7 @@ def alike(streamed: CorpusScore, whole: CorpusScore, rel: float) -> None:
     assert {name: value for name, value in vars(streamed).items() if name not in unlike} == {
         name: value for name, value in vars(whole).items() if name not in unlike
     }
+    assert not streamed.details.keys() - whole.details.keys() - {"reduction"}
     for name in whole.details.keys() & streamed.details.keys() - {"p_value"}:
         value = whole.details[name]
         assert streamed.details[name] == (pytest.approx(value, rel=rel) if isinstance(value, float) else value)
@@ -82,6 +88,81 @@ def test_a_kernel_distance_by_blocks_is_that_of_all_features(monkeypatch: pytest
     assert {"se", "p_value", "n_generated", "dimension"} <= streamed.details.keys()
     alike(streamed, whole, rel=1e-9)
     assert again == streamed
+
+
+def test_the_distance_of_sounds_from_moments_is_that_of_all_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    metric, clips = registry.get_metric("audio.frechet_distance"), corpus(130, 120)
+    whole = score_corpus(metric, clips, Stored(width=768))
+    monkeypatch.setattr(module, "LARGE", 100)
+    streamed = score_corpus(metric, clips, Stored(width=768))
+    assert streamed.details["reduction"] == "moments"
+    assert whole.details.keys() - streamed.details.keys() == {"null_floor", "null_floor_n", "kad"}
+    alike(streamed, whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["common.fvd", "common.kvd"])
+def test_a_file_of_reference_features_is_written_and_read_part_by_part(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def metric(file: str, mode: str = "read_write") -> BaseMetric:
+        path = str(tmp_path / file)
+        return registry.get_metric(name, extractor="motion_energy", cache_path=path, cache_mode=mode)
+
+    def contents(file: str) -> list[Any]:
+        with np.load(tmp_path / file, allow_pickle=False) as found:
+            return [found["rows"].tolist(), found["owners"].tolist(), str(found["key"])]
+
+    clips, alone = corpus(130, 120), corpus(130, 0)
+    whole = score_corpus(metric("whole.npz"), clips, Stored())
+    cached = score_corpus(metric("whole.npz"), alone, Stored())
+    monkeypatch.setattr(module, "LARGE", 100)
+    lost = score_corpus(metric("lost.npz"), clips, Stored("ref/1003"))
+    assert (lost.score, (tmp_path / "lost.npz").exists()) == (None, False)
+    streamed = score_corpus(metric("streamed.npz"), clips, Stored())
+    alike(streamed, whole, rel=1e-6)
+    assert contents("streamed.npz") == contents("whole.npz")
+    again = score_corpus(metric("whole.npz", "read"), alone, Stored())
+    assert (again.details["ref_source"], again.reference) == ("cached", cached.details["ref_set"])
+    assert (again.score, "reduction" in again.details) == (streamed.score, True)
+    alike(again, cached, rel=1e-6)
+    none = score_corpus(metric("none.npz"), alone, Stored())
+    assert [one.reason for one in none.problems] == ["no reference clips were accumulated, and none.npz does not exist"]
+
+
+def test_a_file_that_holds_no_such_features_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGE", 100)
+    path = tmp_path / "a.npz"
+
+    def reason(extractor: str = "motion_energy", protocol: Any = None) -> str:
+        metric = registry.get_metric("common.fvd", extractor=extractor, protocol=protocol, cache_path=str(path))
+        found = score_corpus(metric, corpus(120, 0), Stored())
+        assert found.score is None
+        return found.problems[0].reason
+
+    score_corpus(
+        registry.get_metric("common.fvd", extractor="motion_energy", cache_path=str(path)), corpus(120, 110), Stored()
+    )
+    data = path.read_bytes()
+    assert "of another extractor, protocol or checkpoint" in reason(protocol={"frames": 8})
+    for damaged in (data[:500], b"", b"no archive", data[:-200]):
+        path.write_bytes(damaged)
+        assert "holds no reference features" in reason()
+    path.write_bytes(data[:500] + bytes([data[500] ^ 1]) + data[501:])
+    assert "a.npz is damaged: Bad CRC-32" in reason()
+    np.savez(path, rows=np.ones((3, 4), np.float32), key="k", owners=np.array(["a", "b", "c"]))
+    assert "not rows of float64" in reason()
+
+
+@pytest.mark.parametrize("name", ["common.fvd", "common.kvd", "audio.frechet_distance"])
+@pytest.mark.parametrize(("path", "named"), [("cand/7", "s007"), ("ref/1003", "r003")])
+def test_features_that_are_not_finite_name_their_clip(
+    path: str, named: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGE", 100)
+    extra = {} if name.startswith("audio") else {"extractor": "motion_energy"}
+    found = score_corpus(registry.get_metric(name, **extra), corpus(120, 110), Stored(not_finite=path))
+    assert found.score is None
+    assert [one.reason for one in found.problems] == [f"features are not finite: {named}"]
 
 
 @pytest.mark.parametrize("name", ["common.fvd", "common.kvd"])

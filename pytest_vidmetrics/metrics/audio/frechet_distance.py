@@ -8,7 +8,8 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_features import SoundSetMetric
 from pytest_vidmetrics.metrics.registry import register
 from pytest_vidmetrics.metrics.sets.corpus import frechet_details
-from pytest_vidmetrics.metrics.sets.features import FeatureSet
+from pytest_vidmetrics.metrics.sets.features import Clips, FeatureSet
+from pytest_vidmetrics.metrics.sets.streams import frechet_of_streams
 
 
 @register("audio.frechet_distance")
@@ -24,8 +25,10 @@ class FrechetDistance(SoundSetMetric):
     ``infinity`` (extrapolated to infinitely many clips, where there are 1.25 clips a dimension), ``influence`` (by
     how much each clip raises the score), ``kad`` (the score of ``audio.kad`` on the same clips), ``n_gen``, ``n_ref``,
     ``dimension``; from :meth:`finalize` also ``ref_source`` (``"samples"`` or ``"cached"``) and the numbers of clips
-    that were left out.
+    that were left out. Of more than 10,000 clips the features are never held at once, see :meth:`score_parts`.
     """
+
+    by_parts: ClassVar[bool] = True
 
     noise_floor: ClassVar[float] = 1e-3
     noise_source: ClassVar[str] = "embeddings of 1, 2 and 4 threads differ by 5e-6"
@@ -37,6 +40,15 @@ class FrechetDistance(SoundSetMetric):
         from pytest_vidmetrics.stats.frechet import frechet
 
         return frechet(self.checked(candidate), self.checked(reference)).distance
+
+    def score_parts(self, candidate: Clips, reference: Clips, threads: int) -> MetricResult:
+        """Return the distance of :meth:`score_sets` within 1e-6, from moments: ``details["reduction"]`` says so.
+
+        ``null_floor``, ``infinity`` and ``kad`` need subsets or pairs and are left out.
+        """
+        del threads
+        score, found = frechet_of_streams(candidate, reference)
+        return MetricResult(self.name, score, self.said(found))
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance; skipped for fewer than two clips on either side.

@@ -10,8 +10,8 @@ from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.audio.passt_metric import PasstMetric
 from pytest_vidmetrics.metrics.audio.passt_protocol import Compat, Protocol, choose
 from pytest_vidmetrics.metrics.sets.corpus import CacheMode, CorpusMetric
-from pytest_vidmetrics.metrics.sets.features import FeatureSet
-from pytest_vidmetrics.metrics.sets.reference_files import References, read, write
+from pytest_vidmetrics.metrics.sets.features import Clips, FeatureSet
+from pytest_vidmetrics.metrics.sets.reference_files import References, Seen, read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,10 +85,14 @@ class SoundSetMetric(PasstMetric, CorpusMetric):
         """Return the references of a named file: of this package, or a bare tensor."""
         return read_tensor(path) if path.suffix in _TENSOR_SUFFIXES else read(path, key, dimension)
 
-    def write_named(self, path: Path, key: str, references: References) -> None:
+    def named_clips(self, path: Path, key: str) -> Clips:
+        """Return what reads the references of a named file; a bare tensor is read whole."""
+        return read_tensor(path).clips if path.suffix in _TENSOR_SUFFIXES else super().named_clips(path, key)
+
+    def write_named(self, path: Path, key: str, references: References | Seen) -> None:
         """Write the references of a run to a named file, unless it is to hold a bare tensor."""
         if path.suffix not in _TENSOR_SUFFIXES:
-            write(path, key, references)
+            super().write_named(path, key, references)
 
     def too_few(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult | None:
         """Return a skip when either set has fewer than two clips."""
@@ -117,9 +121,21 @@ class SoundSetMetric(PasstMetric, CorpusMetric):
         row: without sound, silent, too short, or with an embedding that is not finite.
         """
         result = super().score_against(candidate, reference, left_out, named_only=named_only)
+        return self._with_dropped(result, left_out)
+
+    def score_streamed(self, candidate: Clips, reference: Clips | None, threads: int = 1) -> MetricResult:
+        """Score two sets, see :meth:`CorpusMetric.score_streamed`: no clip without a row gets here."""
+        return self._with_dropped(super().score_streamed(candidate, reference, threads), {})
+
+    def _with_dropped(self, result: MetricResult, left_out: Mapping[str, int]) -> MetricResult:
         sides = {"n_gen": "generated", "n_ref": "reference"}
         dropped = {f"{key}_dropped_nonfinite": left_out.get(role, 0) for key, role in sides.items()}
         return MetricResult(self.name, result.score, {**result.details, **dropped}, result.status)
+
+    def said(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was found of sets that were never held, under the names of this kind."""
+        sides = {"n_gen": found["n_generated"], "n_ref": found["n_reference"]}
+        return {**sides, **{key: value for key, value in found.items() if key not in {"n_generated", "n_reference"}}}
 
 
 def read_tensor(path: Path) -> References:

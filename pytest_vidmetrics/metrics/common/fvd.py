@@ -27,10 +27,11 @@ class FVD(VideoSetMetric):
     reference, from the influence function), ``null_floor`` (the distance of two parts of the reference of
     ``null_floor_n`` clips each), ``fvd_infinity`` (where there are 1.25 clips a dimension), ``n_generated``,
     ``n_reference``, ``dimension``, ``extractor``, ``protocol``, and ``influence``: by how much each clip raises
-    the score. Of more than 10,000 clips the features are never held at once, see :meth:`score_streamed`.
+    the score. Of more than 10,000 clips the features are never held at once, see :meth:`score_parts`.
     """
 
     higher_is_better: ClassVar[bool] = False
+    by_parts: ClassVar[bool] = True
     noise_floor: ClassVar[float] = 1e-4
     noise_source: ClassVar[str] = "i3d with AVX-512, AVX2 and SSE4.1: 2e-5 on a distance of 3; thread counts: none"
 
@@ -44,16 +45,12 @@ class FVD(VideoSetMetric):
 
         return frechet(self.compared(candidate), self.compared(reference), ddof=self.rules.ddof).distance
 
-    def streams(self) -> bool:
-        """Whether the references come as clips: a file of features is read and written whole."""
-        return self._named() is None
-
-    def score_streamed(self, candidate: Clips, reference: Clips, threads: int = 1) -> MetricResult:
+    def score_parts(self, candidate: Clips, reference: Clips, threads: int) -> MetricResult:
         """Return the distance of :meth:`score_sets` within 1e-6, from moments: ``details["reduction"]`` says so."""
         del threads
         rules = self.rules
         score, found = frechet_of_streams(candidate, reference, self.layer, ddof=rules.ddof, block=rules.rows_per_video)
-        return MetricResult(self.name, score, {**self.said(), "ref_source": self.given, **found})
+        return MetricResult(self.name, score, {**self.said(), **found})
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance.

@@ -19,10 +19,11 @@ class KVD(VideoSetMetric):
     Lower is better; zero in expectation for equal distributions, so it can be negative. ``details["p_value"]`` is
     the one-sided p-value of 1000 random relabelings with a fixed seed, ``se`` the standard error for a fixed
     reference, ``influence`` by how much each clip raises the score. Of more than 10,000 clips the features are never
-    held at once, see :meth:`score_streamed`; of more than 50,000 on a side so many are compared.
+    held at once, see :meth:`score_parts`; of more than 50,000 on a side so many are compared.
     """
 
     higher_is_better: ClassVar[bool] = False
+    by_parts: ClassVar[bool] = True
     noise_floor: ClassVar[float] = 1e-5
     most_clips: ClassVar[int | None] = 50_000
     noise_source: ClassVar[str] = "i3d with AVX-512, AVX2 and SSE4.1: 3e-6 on a distance of 0.1; thread counts: none"
@@ -33,11 +34,7 @@ class KVD(VideoSetMetric):
 
         return polynomial_mmd(self.compared(candidate), self.compared(reference))
 
-    def streams(self) -> bool:
-        """Whether the references come as clips: a file of features is read and written whole."""
-        return self._named() is None
-
-    def score_streamed(self, candidate: Clips, reference: Clips, threads: int = 1) -> MetricResult:
+    def score_parts(self, candidate: Clips, reference: Clips, threads: int) -> MetricResult:
         """Return the distance of :meth:`score_sets` within 1e-9, over all pairs of clips, one block at a time.
 
         ``details["reduction"]`` is ``"blocks"``. ``p_value`` is of relabelings of some 64 groups of clips.
@@ -47,7 +44,7 @@ class KVD(VideoSetMetric):
         score, found = kernel_of_streams(
             candidate, reference, self.layer, polynomial, threads=threads, block=self.rules.rows_per_video
         )
-        return MetricResult(self.name, score, {**self.said(), "ref_source": self.given, **found})
+        return MetricResult(self.name, score, {**self.said(), **found})
 
     def score_sets(self, candidate: FeatureSet, reference: FeatureSet) -> MetricResult:
         """Return the distance. Raises ``ValueError`` for fewer than two clips on either side."""

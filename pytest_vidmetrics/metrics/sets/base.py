@@ -53,11 +53,15 @@ class SetMetric(Accumulating, BaseMetric):
     most_clips: ClassVar[int | None] = None
     """Of a corpus of more than 10,000 clips, so many are compared, chosen by their ids; ``None``: all of them."""
 
-    def streams(self) -> bool:
-        """Whether :meth:`score_streamed` can score more than 10,000 clips, whose features are never held at once."""
+    def streams(self, references: bool) -> bool:
+        """Whether :meth:`score_streamed` can score more than 10,000 clips, whose features are never held at once.
+
+        ``references`` is whether there are reference clips.
+        """
+        del references
         return False
 
-    def score_streamed(self, candidate: Clips, reference: Clips, threads: int = 1) -> MetricResult:
+    def score_streamed(self, candidate: Clips, reference: Clips | None, threads: int = 1) -> MetricResult:
         """Score two sets as :meth:`score_sets` does, reading each as often as needed.
 
         ``details["reduction"]`` says how. Matrix products have one thread then; ``threads`` is how many the method may

@@ -9,8 +9,8 @@ from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.sets import reference_files
 from pytest_vidmetrics.metrics.sets.base import SetMetric
-from pytest_vidmetrics.metrics.sets.features import FeatureSet
-from pytest_vidmetrics.metrics.sets.reference_files import References
+from pytest_vidmetrics.metrics.sets.features import Clips, FeatureSet
+from pytest_vidmetrics.metrics.sets.reference_files import References, Seen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,9 @@ class CorpusMetric(SetMetric):
     given: ClassVar[str] = "streamed"
     """What ``details["ref_source"]`` calls references that came as clips."""
 
+    by_parts: ClassVar[bool] = False
+    """Whether :meth:`score_parts` is there: of more than 10,000 clips the features are never held at once."""
+
     cache_path: str | None = None
     cache_mode: CacheMode = "read_write"
 
@@ -47,9 +50,40 @@ class CorpusMetric(SetMetric):
         """Return the references of a file that the user named. Raises ``ValueError`` for other features."""
         return reference_files.read(path, key, dimension)
 
-    def write_named(self, path: Path, key: str, references: References) -> None:
+    def write_named(self, path: Path, key: str, references: References | Seen) -> None:
         """Write the references of a run to a file that the user named, unless it exists. Raises ``OSError``."""
         reference_files.write(path, key, references)
+
+    def named_clips(self, path: Path, key: str) -> Clips:
+        """Return what reads the references of a file that the user named. Raises ``ValueError`` for other features."""
+        return reference_files.clips_of(path, key)
+
+    def streams(self, references: bool) -> bool:
+        """Whether there are reference clips, or a file of them that was named, to read part by part."""
+        return self.by_parts and (references or ((path := self._used()) is not None and path.exists()))
+
+    def score_streamed(self, candidate: Clips, reference: Clips | None, threads: int = 1) -> MetricResult:
+        """Score two sets that are read and never held; without ``reference`` against that of the named file.
+
+        ``details`` as in :meth:`score_against`. Raises ``ValueError`` without either, and for a named file of other
+        features.
+        """
+        path = self._used()
+        if reference is not None:
+            known = Seen(reference)
+        elif path is not None:
+            known = Seen(self.named_clips(path, self._key()))
+        else:
+            raise ValueError("there are no reference clips")
+        result = self.score_parts(candidate, known.clips, threads)
+        if reference is not None and path is not None and self.cache_mode == "read_write":
+            self.write_named(path, self._key(), known)
+        facts = {"ref_source": "cached" if reference is None else self.given, "ref_set": known.digest}
+        return MetricResult(self.name, result.score, {**result.details, **facts}, result.status)
+
+    def score_parts(self, candidate: Clips, reference: Clips, threads: int) -> MetricResult:
+        """Score two sets that are read as often as needed and never held; ``details["reduction"]`` says how."""
+        raise NotImplementedError(f"{type(self).__name__} needs all features at once")
 
     def score_against(
         self, candidate: FeatureSet, reference: FeatureSet, left_out: Mapping[str, int], *, named_only: bool = False
@@ -74,6 +108,10 @@ class CorpusMetric(SetMetric):
         result = self.score_sets(candidate, known.features)
         facts = {"ref_source": source, "ref_set": known.digest}
         return MetricResult(self.name, result.score, {**result.details, **facts}, result.status)
+
+    def _used(self) -> Path | None:
+        """Return the named file, unless the mode is to use none."""
+        return None if self.cache_mode == "off" else self._named()
 
     def _named(self) -> Path | None:
         return reference_files.location(self.cache_path, self.environment)

@@ -20,7 +20,7 @@ Layer = Callable[["np.ndarray"], "np.ndarray"]
 
 
 def frechet_of_streams(
-    first: Clips, second: Clips, layer: Layer, *, ddof: int = 1, block: int = 1
+    first: Clips, second: Clips, layer: Layer = lambda rows: rows, *, ddof: int = 1, block: int = 1
 ) -> tuple[float, dict[str, Any]]:
     """Return the Fréchet distance of two sets, and what to read beside it.
 
