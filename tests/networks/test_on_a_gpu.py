@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine.store import MemoryStore
@@ -255,3 +256,20 @@ def test_the_simulation_counts_waits_and_uploads(gpu: Gauge) -> None:
     values + torch.tensor([1.0, 2.0, 3.0], device="cuda:0")
     torch.zeros(1 << 20).to("cuda:0", non_blocking=True)
     assert (gpu.tiny_uploads, len(gpu.large_uploads), gpu.blocking) == (1, 1, 5)
+
+
+def test_the_simulation_moves_what_a_kernel_reads_and_writes(gpu: Gauge) -> None:
+    image, table = torch.zeros(1, 1, 8, 8, device="cuda:0"), torch.zeros(100, 4, device="cuda:0")
+    places, row = torch.zeros(5, dtype=torch.int64, device="cuda:0"), torch.zeros(4, device="cuda:0")
+    heads = torch.zeros(2, 3, 5, 8, device="cuda:0")
+    for work, launches, moved in (
+        (lambda: F.interpolate(image, scale_factor=2.0, mode="bilinear"), 1, 4 * (64 + 256)),
+        (lambda: image.copy_(image + 1), 2, 4 * 4 * 64),
+        (lambda: torch.add(table, 1, out=table), 1, 4 * 2 * 400),
+        (lambda: table[places], 1, 8 * 5 + 4 * 2 * 20),
+        (lambda: row.expand(100, 4) + table, 1, 4 * (4 + 2 * 400)),
+        (lambda: F.scaled_dot_product_attention(heads, heads, heads).transpose(1, 2).reshape(2, 5, 24), 1, 4 * 4 * 240),
+    ):
+        gpu.zero()
+        work()
+        assert (gpu.launches, gpu.time.moved) == (launches, moved)

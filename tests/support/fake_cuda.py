@@ -68,6 +68,10 @@ _VIEWS = frozenset(
     }
 )
 _DATA_DEPENDENT = ("nonzero", "masked_select", "_unique2")
+_OVERWRITING = ("copy_", "fill_", "zero_")
+"""What they write to is not read."""
+_LOOKUPS = ("_unsafe_index", "embedding", "gather", "index", "index_select")
+"""Of their table they read what they give."""
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 
 
@@ -86,6 +90,24 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
 def nbytes(value: Any) -> int:
     """Return the bytes of a tensor."""
     return value.numel() * value.element_size()
+
+
+def _moved(name: str, args: Any, kwargs: Any, out: Any) -> int:
+    """Return the bytes that a kernel reads and writes: what goes in once, what comes out once."""
+    read = list(tensors((args, {key: value for key, value in kwargs.items() if key != "out"})))
+    if name in _OVERWRITING:
+        read = read[1:]
+    written = sum(_stored(one) for one in tensors(out) if one.device.type == "cuda")
+    sizes = [_stored(one) for one in read if one.device.type == "cuda"]
+    if name in _LOOKUPS and sizes:
+        sizes[0] = min(sizes[0], written)
+    return sum(sizes) + written
+
+
+def _stored(tensor: torch.Tensor) -> int:
+    """Return the bytes of a tensor, those that an expanded one repeats once."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return math.prod(size for size, step in steps if step) * tensor.element_size()
 
 
 class Gauge(TorchDispatchMode):
@@ -152,7 +174,7 @@ class Gauge(TorchDispatchMode):
             return torch.empty(len(args[0]), dtype=torch.int64, device=args[0].device)
         if name == "roi_align":
             return self._launched(name, args, args[0].new_empty((len(args[1]), args[0].shape[1], args[3], args[4])))
-        known = func in flop_registry or func.overloadpacket in flop_registry
+        known = func in flop_registry or func.overloadpacket in flop_registry or name.startswith("upsample_")
         if not known and func is not torch.ops.prim.device.default:
             with self:
                 parts = func.decompose(*args, **kwargs)
@@ -177,20 +199,23 @@ class Gauge(TorchDispatchMode):
     def _launched(self, name: str, call: Any, out: Any) -> Any:
         self.launches += 1
         self.kinds[name] += 1
-        self.traffic[name] += sum(nbytes(one) for one in tensors((call, out)) if one.device.type == "cuda")
-        moved = sum(nbytes(one) for one in tensors((call, out)) if one.device.type == "cuda")
         operations, kind = 0, ""
         if isinstance(call, tuple) and callable(call[0]):
             func, args, kwargs = call
+            moved = _moved(name, args, kwargs, out)
             count = flop_registry.get(func.overloadpacket) or flop_registry.get(func)
             operations = int(count(*args, **kwargs, out_val=out)) if count is not None else 0
             kind = "product" if name in _PRODUCTS else "convolution" if "convolution" in name else ""
+        else:
+            moved = _moved(name, call, {}, out)
+        self.traffic[name] += moved
         self.time.add(kind, operations, moved)
         return self._alive(out)
 
     def attended(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Return what attention gives: one kernel that holds no scores."""
-        out = query.new_empty((*query.shape[:-1], value.shape[-1]))
+        """Return what attention gives: one kernel that holds no scores and writes the heads of a token side by side."""
+        *batch, heads, length, _ = query.shape
+        out = query.new_empty((*batch, length, heads, value.shape[-1])).transpose(-2, -3)
         heads = math.prod(query.shape[:-2])
         self.launches += 1
         self.kinds["attention"] += 1
