@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_vidmetrics.plugin.session import RUN, Run, check_baselines, check_store
+from pytest_vidmetrics.plugin.session import RUN, Run
 from pytest_vidmetrics.plugin.settings import Settings
+from pytest_vidmetrics.plugin.writable import check_baselines, check_store
 
 if TYPE_CHECKING:
     from _pytest.config import Config

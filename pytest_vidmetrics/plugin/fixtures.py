@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def vidmetrics_device(pytestconfig: pytest.Config) -> str:
     """Return this worker's torch device: ``"cpu"`` or ``"cuda:N"``."""
-    from pytest_vidmetrics.plugin.session import device_of
+    from pytest_vidmetrics.plugin.gpus import device_of
     from pytest_vidmetrics.plugin.settings import SETTINGS
 
     return device_of(pytestconfig.stash[SETTINGS])

@@ -1,13 +1,20 @@
-"""Which GPUs this process may use, asked of the driver: the system may list more than a container was given."""
+"""Which GPUs there are, by the driver: the system may list more than a container was given. And which one is used."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 
+from pytest_vidmetrics.core.devices import spelled
+from pytest_vidmetrics.core.errors import UnavailableError
+from pytest_vidmetrics.plugin.settings import Settings
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+PINNED = "VIDMETRICS_GPU"
+"""Names the GPU that the controller gave to a worker of pytest-xdist."""
 _SECONDS = 60
 _COUNT = """
 import ctypes
@@ -46,3 +53,24 @@ def visible_devices(caller: Mapping[str, str], count: Callable[[], int] = driver
             break
         names.append(name.strip())
     return names
+
+
+def device_of(settings: Settings) -> str:
+    """Return the torch device of this process. An xdist worker sees one GPU, whatever its number outside.
+
+    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` in a worker that was given a GPU and has none.
+    """
+    if settings.device.startswith("cuda:") and "PYTEST_XDIST_WORKER" in os.environ:
+        return "cuda:0"
+    if settings.device != "auto":
+        return spelled(settings.device)
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda:0"
+    if given := os.environ.get(PINNED):
+        raise UnavailableError(
+            f"this worker was given the GPU {given}, and torch {torch.__version__} cannot use it: it does not compute "
+            "on the processor instead. See nvidia-smi, or compute without GPUs: --vidmetrics-device=cpu"
+        )
+    return "cpu"

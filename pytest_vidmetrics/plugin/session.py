@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import uuid
 from collections.abc import Container
 from dataclasses import asdict, dataclass, field, replace
@@ -15,13 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vidmetrics.core.cache import get_cache_dir
-from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.environment import software
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.precision import in_effect
 from pytest_vidmetrics.core.samples import Corpus
-from pytest_vidmetrics.core.wording import printable, shown
+from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.engine.ahead import Lookahead
 from pytest_vidmetrics.engine.devices import described
@@ -40,7 +37,9 @@ from pytest_vidmetrics.gates.listing import resolve_samples
 from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.metrics import registry
+from pytest_vidmetrics.plugin.gpus import device_of
 from pytest_vidmetrics.plugin.settings import SETTINGS, Settings
+from pytest_vidmetrics.plugin.writable import store_of
 
 if TYPE_CHECKING:
     from _pytest.config import Config
@@ -251,66 +250,9 @@ def _refusal(run: Run, clips: MethodClips) -> str:
     return ""
 
 
-def store_of(settings: Settings) -> str | Path:
-    """Return the URL or the folder of the result store."""
-    return settings.store or (settings.cache or get_cache_dir()) / "store"
-
-
-def check_store(settings: Settings) -> None:
-    """Raise ``pytest.UsageError`` when results could not be kept."""
-    if settings.judge:
-        return
-    try:
-        open_store(store_of(settings)).check_writable()
-    except (VidmetricsError, ValueError) as error:
-        raise pytest.UsageError(printable(str(error), keep="")) from error
-
-
-def check_baselines(settings: Settings) -> None:
-    """Raise ``pytest.UsageError`` when an update could not be written, before hours of scoring."""
-    if not settings.writes:
-        return
-    folder = settings.baseline_dir
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise pytest.UsageError(
-            f"cannot write baselines below {settings.baseline_dir}: {folder}: {error.strerror or error}; "
-            "name another folder with --baseline-dir=DIR"
-        ) from error
-
-
 def tells(config: Config) -> bool:
     """Whether scores of single clips are reported: to a file, or to a hook."""
     return config.stash[SETTINGS].tells or bool(config.hook.pytest_vidmetrics_report.get_hookimpls())
-
-
-PINNED = "VIDMETRICS_GPU"
-"""Names the GPU that the controller gave to a worker of pytest-xdist."""
-
-
-def device_of(settings: Settings) -> str:
-    """Return the torch device of this process. An xdist worker sees one GPU, whatever its number outside.
-
-    Raises :class:`~pytest_vidmetrics.core.errors.UnavailableError` in a worker that was given a GPU and has none.
-    """
-    if settings.device.startswith("cuda:") and "PYTEST_XDIST_WORKER" in os.environ:
-        return "cuda:0"
-    if settings.device != "auto":
-        return spelled(settings.device)
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda:0"
-    if given := os.environ.get(PINNED):
-        raise UnavailableError(
-            f"this worker was given the GPU {given}, and torch {torch.__version__} cannot use it: it does not compute "
-            "on the processor instead. See nvidia-smi, or compute without GPUs: --vidmetrics-device=cpu"
-        )
-    return "cpu"
 
 
 def environment(config: Config) -> dict[str, str]:

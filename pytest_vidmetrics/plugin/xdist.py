@@ -10,9 +10,9 @@ import pytest
 
 from pytest_vidmetrics.core.processors import THREADS, available
 from pytest_vidmetrics.plugin.controller import Controller
-from pytest_vidmetrics.plugin.gpus import VISIBLE, visible_devices
+from pytest_vidmetrics.plugin.gpus import PINNED, VISIBLE, visible_devices
 from pytest_vidmetrics.plugin.reports import WORKER_COLLECTED, Collected
-from pytest_vidmetrics.plugin.session import PINNED, Run
+from pytest_vidmetrics.plugin.session import Run
 from pytest_vidmetrics.plugin.settings import Settings, whole_number
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pytest_vidmetrics.plugin.gpus import driver_count, visible_devices
-from pytest_vidmetrics.plugin.session import PINNED, device_of
+from pytest_vidmetrics.plugin.gpus import PINNED, device_of, driver_count, visible_devices
 from pytest_vidmetrics.plugin.settings import Settings
 from pytest_vidmetrics.plugin.xdist import auto_workers, devices_of, worker_environment
 from tests.plugin.conftest import Bench, verdicts
