@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +11,11 @@ import pytest
 from pytest_vidmetrics.core.wording import counted, some
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.gates.baseline import Baseline
-from pytest_vidmetrics.gates.case import SUFFIXES
 from pytest_vidmetrics.gates.prune import Used, recorders, unmade_checks
 from pytest_vidmetrics.gates.rank_report import RankReport
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.plugin.baseline_writer import BaselineWriter
+from pytest_vidmetrics.plugin.command_line import asks, collects_everything, narrowed
 from pytest_vidmetrics.plugin.facts import ItemFacts, facts_of
 from pytest_vidmetrics.plugin.judged import Judged
 from pytest_vidmetrics.plugin.reports import Collected, ItemReports
@@ -111,7 +108,7 @@ class Controller:
         elif self.settings.prune:
             writer.delete_surplus(self._used())
         elif not self.config.option.collectonly and not self._partial(session, exitstatus):
-            writer.name_surplus(self._used(), everything=self._collects_everything())
+            writer.name_surplus(self._used(), everything=collects_everything(self.config))
             writer.name_unmade(unmade_checks(self.run.folder, self.passed, self.claims))
         self.lines += writer.lines
         problems += writer.problems
@@ -159,11 +156,11 @@ class Controller:
         return [f"{self._subject()}: every gate was {'skipped' if skips else 'deselected'}"]
 
     def _no_gate(self) -> list[str]:
-        if self.narrowed():
+        if narrowed(self.config):
             return []
-        if self._asked():
+        if asks(self.config):
             return [f"{self._subject()}: no case of a collected manifest has such a gate"]
-        if not (self.settings.selection and self._collects_everything()):
+        if not (self.settings.selection and collects_everything(self.config)):
             return []
         kept = [key for key, one in recorders(self.run.folder).items() if one.kind == "manifest"]
         if not kept:
@@ -177,21 +174,6 @@ class Controller:
     def _subject(self) -> str:
         asked = ",".join(self.settings.selection or ())
         return f"--vidmetrics={asked} compared nothing" if asked else "the manifests that were named compared nothing"
-
-    def _asked(self) -> bool:
-        """Whether this very run is meant to compare: what an ini file selects concerns runs of other tests too."""
-        config = self.config
-        if any(str(argument).endswith(SUFFIXES) for argument in config.args):
-            return True
-        if config.getoption("vidmetrics") is None:
-            return False
-        return self._collects_everything() or any(word.split("=")[0] == "--vidmetrics" for word in _typed(config))
-
-    def _collects_everything(self) -> bool:
-        """Whether pytest was left to find the tests of the whole project."""
-        config = self.config
-        whole = config.args_source is not config.ArgsSource.ARGS
-        return whole and config.invocation_params.dir == config.rootpath
 
     def _unaccounted(self, session: pytest.Session) -> list[str]:
         """Return the gates that were neither judged nor left out by the user, and those that should have failed."""
@@ -233,7 +215,7 @@ class Controller:
         count = f"{len(left)} of {counted(len(gates), 'gate')} left out by -k, -m, --deselect, --lf or --sw"
         if len(left) == len(gates):
             return [f"{count}, NO GATE WAS JUDGED"]
-        return [] if self.narrowed() else [f"{count} of the ini file: {some(left)}"]
+        return [] if narrowed(self.config) else [f"{count} of the ini file: {some(left)}"]
 
     def _shared_files(self) -> list[str]:
         """Return which gates and checks have one baseline file: workers see their own only."""
@@ -252,23 +234,11 @@ class Controller:
         """Return why this run did not see every gate, or nothing."""
         if self.settings.selection is not None and "all" not in self.settings.selection:
             return "--vidmetrics must be 'all'"
-        if narrowed := self.narrowed():
-            return narrowed
+        if selected := narrowed(self.config):
+            return selected
         if self.settings.part or exitstatus in _STOPPED or session.shouldstop or session.shouldfail:
             return "the run was stopped early or is a shard"
         return "" if self.collected.gates or self.collected.tests else "no gate was collected"
-
-    def narrowed(self) -> str:
-        """Return by which option of the command line items were selected, or nothing.
-
-        What the ini file selects concerns every run, and gates are known before it is applied.
-        """
-        typed = _typed(self.config)
-        for name, flags in _SELECTING.items():
-            given = getattr(self.config.option, name, None)
-            if given and _is_typed(flags, typed):
-                return f"items were selected ({name})"
-        return "single items were named" if any("::" in str(argument) for argument in self.config.args) else ""
 
     def _adjust(self) -> None:
         """Add to each gate its p-value when all gates of the run are judged together (Holm)."""
@@ -286,29 +256,6 @@ class Controller:
         """Return a path as messages show it: below the root when it lies there."""
         root = self.config.rootpath
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-
-
-_SELECTING: Mapping[str, tuple[str, ...]] = {
-    "keyword": ("-k",),
-    "markexpr": ("-m",),
-    "deselect": ("--deselect",),
-    "lf": ("--lf", "--last-failed"),
-    "stepwise": ("--sw", "--stepwise"),
-}
-
-
-def _typed(config: Config) -> list[str]:
-    """Return the words of the command line and of PYTEST_ADDOPTS, without those of the ini file."""
-    try:
-        extra = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
-    except ValueError:
-        extra = []
-    return [*map(str, config.invocation_params.args), *extra]
-
-
-def _is_typed(flags: tuple[str, ...], typed: list[str]) -> bool:
-    short = tuple(flag for flag in flags if not flag.startswith("--"))
-    return any(word.split("=")[0] in flags or (short and word.startswith(short)) for word in typed)
 
 
 def _is_green(session: pytest.Session) -> bool:
