@@ -3,8 +3,8 @@
     python -m benchmarks.precision [--only WORD]
 
 TF32 keeps 10 bits of the fraction of both factors of a convolution or matrix product and adds up in float32. Stand-in
-weights (shallow for sound), two clips or sounds a metric. The change is compared with the metric's noise floor: above
-it, a baseline of one precision says little about a score of the other.
+weights (shallow for sound) give small distances: the change is also given for a score of a usual size, in proportion.
+Above the metric's noise floor TF32 is another metric, and part of its identity (``tf32_change``).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,12 +22,23 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks import shared
 from tests.support import audio_weights, published_files
 from tests.support.oracle_fill import clip_uint8, tone
 
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "mkldnn_convolution", "_scaled_dot_product_flash")
+USUAL = {
+    "common.lpips": 0.3,
+    "common.fvd": 100.0,
+    "common.kvd": 0.1,
+    "audio.kl_divergence": 1.0,
+    "audio.clap_score": 0.3,
+    "audio.audiobox_aesthetics": 6.0,
+    "audio.imagebind_score": 0.3,
+}
+"""A score as real clips have it."""
 _HALF, _KEPT = 1 << 12, ~((1 << 13) - 1)
 
 
@@ -57,9 +69,11 @@ def clips(count: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return first, second
 
 
-def cases(folder: Path) -> Iterator[tuple[str, dict[str, Any], Any]]:
-    """Yield metrics, their options, and what asks one for a score."""
+def cases(folder: Path, only: str) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Yield metrics whose name and network hold a word, their options, and what asks one for a score."""
     for net in ("alex", "vgg", "squeeze"):
+        if only not in f"common.lpips {net}":
+            continue
         for kind, write in (("TRUNK", published_files.lpips_trunk), ("HEADS", published_files.lpips_heads)):
             path = folder / f"{net}.{kind}"
             write(net)(path)
@@ -67,17 +81,26 @@ def cases(folder: Path) -> Iterator[tuple[str, dict[str, Any], Any]]:
         video, reference = clips(2, 128)
         sample = {"video": video, "reference": reference}
         yield "common.lpips", {"net": net}, lambda metric, sample=sample: metric.compute(sample).score
-    os.environ["VIDMETRICS_I3D"] = str(folder / "i3d.pt")
-    published_files.i3d_archive(folder / "i3d.pt")
-    sets = [[clip_uint8(16, 112, 112, seed) for seed in seeds] for seeds in ((0, 1, 2), (3, 4, 5))]
-    for name in ("common.fvd", "common.kvd"):
-        yield name, {"cache_mode": "off"}, lambda metric, sets=sets: _against(metric, sets)
+    if any(only in name for name in ("common.fvd", "common.kvd")):
+        yield from _sets(folder, only)
+    sound = ("audio.kl_divergence", "audio.clap_score", "audio.audiobox_aesthetics", "audio.imagebind_score")
+    if not (wanted := [name for name in sound if only in name]):
+        return
     os.environ.update(audio_weights.write_weights(folder))
     picture = torch.from_numpy(clip_uint8(150, 64, 96, 1)).permute(0, 3, 1, 2)
     heard = {"audio": (tone(6.0, 32000, 1), 32000), "reference_audio": (tone(6.0, 32000, 2), 32000)}
     sample = {**heard, "video": picture, "fps": 25.0, "text_prompt": "a dog barks", "audio_text_prompt": "a dog barks"}
-    for name in ("audio.kl_divergence", "audio.clap_score", "audio.audiobox_aesthetics", "audio.imagebind_score"):
+    for name in wanted:
         yield name, {}, lambda metric, sample=sample: metric.compute(sample).score
+
+
+def _sets(folder: Path, only: str) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    os.environ["VIDMETRICS_I3D"] = str(folder / "i3d.pt")
+    published_files.i3d_archive(folder / "i3d.pt")
+    sets = [[clip_uint8(16, 112, 112, seed) for seed in seeds] for seeds in ((0, 1, 2), (3, 4, 5))]
+    for name in ("common.fvd", "common.kvd"):
+        if only in name:
+            yield name, {"cache_mode": "off"}, lambda metric, sets=sets: _against(metric, sets)
 
 
 def _against(metric: Any, sets: list[list[np.ndarray]]) -> float:
@@ -99,26 +122,47 @@ def _no_grad(mode: bool = True) -> torch.no_grad:
     return torch.no_grad()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="metrics whose name holds this")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    print(f"{'':<36} {'fp32':>14} {'change':>10} {'floor':>8}")
+@dataclass(frozen=True)
+class Moved:
+    """What TF32 did to one metric's score."""
+
+    metric: BaseMetric
+    label: str
+    exact: float
+    change: float
+
+    @property
+    def usual(self) -> float:
+        """How far it would move a score of a usual size."""
+        return max(abs(self.change), abs(self.change / self.exact) * USUAL[self.metric.name])
+
+
+def measured(only: str = "") -> Iterator[Moved]:
+    """Yield what TF32 does to the metrics whose label holds a word."""
     # In inference mode a dispatch mode sees whole layers, not the products inside.
     plain = mock.patch.object(torch, "inference_mode", _no_grad)
-    with tempfile.TemporaryDirectory() as name, torch.no_grad(), plain:
-        for metric_name, chosen, score in cases(Path(name)):
-            if options.only not in metric_name:
-                continue
+    with tempfile.TemporaryDirectory() as name, mock.patch.dict(os.environ), torch.no_grad(), plain:
+        for metric_name, chosen, score in cases(Path(name), only):
             metric = get_metric(metric_name, **chosen)
             metric.setup()
             exact = score(metric)
             with Tf32():
                 changed = score(metric)
-            label = f"{metric_name} {chosen.get('net', '')}"
-            print(f"{label:<36} {exact:>14.6g} {changed - exact:>10.1e} {metric.noise_floor:>8.0e}", flush=True)
             shared.clear()
+            yield Moved(metric, f"{metric_name} {chosen.get('net', '')}".strip(), exact, changed - exact)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="metrics whose name holds this")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{'':<36} {'fp32':>14} {'change':>10} {'of a usual':>10} {'floor':>8}  in the identity")
+    for one in measured(options.only):
+        row = (
+            f"{one.label:<36} {one.exact:>14.6g} {one.change:>10.1e} {one.usual:>10.1e} {one.metric.noise_floor:>8.0e}"
+        )
+        print(f"{row}  {'yes' if one.metric.is_moved_by_tf32() else 'no'}", flush=True)
 
 
 if __name__ == "__main__":

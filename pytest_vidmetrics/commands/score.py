@@ -14,6 +14,7 @@ from typing import Any, Literal, TextIO
 
 from pytest_vidmetrics.commands._json import to_json
 from pytest_vidmetrics.core.order import in_order
+from pytest_vidmetrics.core.precision import PRECISIONS
 from pytest_vidmetrics.core.types import EvalResults, MetricResult, Video
 from pytest_vidmetrics.metrics import registry
 
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fps", type=float, help="frames per second (default: what the file says)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=PRECISIONS, help="tf32 (default on GPUs), fp32 (elsewhere) or bf16")
     parser.add_argument("--num-gpus", type=int, default=1)
     parser.add_argument("--loader-threads", type=int, default=2, help="decoding threads")
     parser.add_argument(
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         metric_kwargs=_params(args.param),
         skip_missing_deps=True,
         store=args.store,
+        precision=args.precision,
     )
     with evaluator:
         # What is counted is the clips taken up, a few ahead of those that are scored.
@@ -123,6 +126,7 @@ def _score_rows(args: argparse.Namespace, path: Path) -> int:
         root=str(path.resolve().parent),
         params=_params(args.param),
         device=args.device,
+        precision=args.precision,
     )
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")

@@ -156,8 +156,7 @@ class Evaluator:
     def _load(self, name: str) -> None:
         """Set a metric up in every worker: results must not depend on who scored a sample."""
         try:
-            metric = registry.get_metric(name, **self._params.get(name, {}))
-            metric.run_precision = self._precision
+            metric = registry.get_metric(name, **self._params.get(name, {})).run_in(self._precision, self._devices[0])
             for worker in self._workers:
                 worker.load(metric)
         except TypeError:

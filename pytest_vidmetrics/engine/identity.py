@@ -33,8 +33,8 @@ class UnkeyedError(Exception):
 
 
 def identity_of(metric: BaseMetric) -> dict[str, Any]:
-    """Return name, version and parameters, and for a metric from outside of this package what its code is."""
-    return {**metric.identity(), **_code_field(type(metric))}
+    """Return name, version, parameters, the precision where it counts, and what the code of others than ours is."""
+    return {**metric.identity(), **metric.rounding(), **_code_field(type(metric))}
 
 
 def full_identity(metric: BaseMetric) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def key_of(metric: BaseMetric, weights: Mapping[str, str], contents: Mapping[str
     from pytest_vidmetrics.media.recipe import DECODER_ID
 
     own = metric.feature_identity() if isinstance(metric, SetMetric) else metric.identity()
-    identity = {**own, **_code_field(type(metric))}
+    identity = {**own, **metric.rounding(), **_code_field(type(metric))}
     try:
         return digest_json(
             {"metric": identity, "weights": dict(weights), "decoder": DECODER_ID, "inputs": dict(contents)}

@@ -81,8 +81,7 @@ def main(folder: str) -> None:
     """Score what the task in a folder names, into a store there, and write down which samples failed."""
     place = Path(folder)
     task: dict[str, Any] = json.loads((place / _TASK).read_text("utf-8"))
-    metric = registry.get_metric(task["metric"], **task["params"])
-    metric.run_precision = task["precision"]
+    metric = registry.get_metric(task["metric"], **task["params"]).run_in(task["precision"], task["device"])
     worker = EvalWorker(FileStore(place / _STORE), task["device"], precision=task["precision"])
     samples = [Sample(id, values) for id, values in task["samples"]]
     units = [Unit(sample.values, (metric,)) for sample in samples]

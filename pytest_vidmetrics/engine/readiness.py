@@ -41,11 +41,20 @@ class ReadyMetrics:
         self._broken.clear()
 
     def load(self, metric: BaseMetric, device: str, precision: Precision) -> BaseMetric:
-        """Return the metric set up, once per configuration. Raises what its ``setup()`` raises."""
+        """Return the metric set up, once per configuration. Raises what its ``setup()`` raises.
+
+        Raises :class:`~pytest_vidmetrics.core.errors.VidmetricsError` where its results are keyed by another precision
+        than that of the device: the run took the device for another one than it is.
+        """
         key = _configuration(metric)
         if key not in self._loaded:
-            found = (self._instance(metric) if self._instance else metric).to(device)
-            found.run_precision = precision
+            keyed = metric.rounding() if metric.run_precision is not None else None
+            found = (self._instance(metric) if self._instance else metric).to(device).run_in(precision, device)
+            if keyed is not None and found.rounding() != keyed:
+                raise VidmetricsError(
+                    f"{metric.name} computes in {found.run_precision} on {device}, and its results would be kept as "
+                    f"those of {keyed.get('precision', 'fp32')}: name the device, --vidmetrics-device={device}"
+                )
             with shared.using(metric.name):
                 found.setup()
             if self._compile:

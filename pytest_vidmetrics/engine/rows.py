@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pytest_vidmetrics.core.hashing import digest_json
+from pytest_vidmetrics.core.precision import Precision
 from pytest_vidmetrics.core.text import json_lines
 from pytest_vidmetrics.core.types import PATH_KEYS, MetricResult
 from pytest_vidmetrics.engine.ahead import Lookahead
@@ -40,6 +41,7 @@ class RowTask:
     root: str
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     device: str = "auto"
+    precision: Precision | None = None
 
 
 class RowScorer:
@@ -54,7 +56,8 @@ class RowScorer:
         self._metrics = [registry.get_metric(name, **task.params.get(name, {})) for name in self._names]
         self._sets = [metric for metric in self._metrics if isinstance(metric, SetMetric)]
         self._digests = DigestIndex(self.store, trusted=False)
-        self.worker = EvalWorker(self.store, resolve_devices(task.device, 1)[0], digest=self._digests.digest)
+        device = resolve_devices(task.device, 1)[0]
+        self.worker = EvalWorker(self.store, device, precision=task.precision, digest=self._digests.digest)
 
     def score(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         """Yield a line for each row, in order; the next rows are decoded meanwhile. Seals what was stored at the end.

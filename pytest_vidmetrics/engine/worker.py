@@ -144,6 +144,9 @@ class EvalWorker:
         """Ask the store and read the clips of what is missing. Safe for several threads, beside :meth:`run` too."""
         device = (lambda: self.device) if self.compute else None
         weights = self.weights if self.compute else self._weights_once
+        for metric in (one for unit in job.units for one in unit.metrics):
+            if metric.run_precision is None and metric.is_moved_by_tf32():  # nobody said in which: this device's
+                metric.run_in(self._asked, self.device)
         plans = [plan_unit(unit, self.store, weights, self.digest, device) for unit in job.units]
         loaded = Loaded(job, plans, {})
         for plan in plans if self.compute else ():

@@ -127,7 +127,18 @@ def _diff(name: str, old: Any, new: Any) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(old.keys() | new.keys())
         return [line for key in keys for line in _diff(f"{name}.{key}", old.get(key), new.get(key))]
+    if old != new and name.endswith(".precision") and not name.endswith(".params.precision"):
+        return [_other_precision(old or "fp32", new or "fp32")]
     return [] if old == new else [f"{name}: recorded {shown(old)}, now {shown(new)}"]
+
+
+def _other_precision(old: str, new: str) -> str:
+    """Return that two scores were computed in different precisions, which one of them names, and what mends it."""
+    where = " on a GPU" if old == "tf32" else ""
+    return (
+        f"precision: recorded in {old}, now in {new}, which moves this score by more than noise; score in the same "
+        f"with --vidmetrics-precision={old}{where}, or record again with --vidmetrics-precision={new}"
+    )
 
 
 def answered(observed: CorpusScore, recorded: Baseline | None) -> tuple[CorpusScore, Baseline | None]:

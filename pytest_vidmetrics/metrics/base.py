@@ -16,9 +16,9 @@ from pytest_vidmetrics.core.devices import spelled
 from pytest_vidmetrics.core.errors import closest
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.core.neutral import NeutralShift
-from pytest_vidmetrics.core.precision import Precision
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.metrics.precision import Precise
 from pytest_vidmetrics.networks.declared import networks_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _each_once(files: Iterable[Weights]) -> tuple[Weights, ...]:
     return tuple(dict.fromkeys(files))
 
 
-class BaseMetric:
+class BaseMetric(Precise):
     """Base class of every metric.
 
     Class attributes are declarations that the engine and the gates read:
@@ -97,10 +97,6 @@ class BaseMetric:
 
     chunk_size: int | None = None
     """Most units of a clip that go through a network together; ``None``: as many as :meth:`chunk` finds room for."""
-    run_precision: Precision | None = None
-    """What a run asked for; the engine sets it."""
-    bf16_change: ClassVar[float | None] = None
-    """How far bfloat16 in the networks that use it moves the score: above the noise floor it is another metric."""
     local_weights: Mapping[str, str] | None = None
     """Local files in place of published ones, by their names: see :meth:`load_from`."""
     chunk_used: int = 0
@@ -201,16 +197,9 @@ class BaseMetric:
     def identity(self) -> dict[str, Any]:
         """Return what makes two scores comparable, apart from weights and decoder: name, version, params.
 
-        With the precision ``"bf16"`` also that, where it moves the score by more than the noise floor.
+        And the precision, where it moves the score by more than the noise floor.
         """
-        other = {"precision": "bf16"} if self._is_rounded() else {}
-        return {"name": self.name, "version": self.version, "params": self.params(), **other}
-
-    def _is_rounded(self) -> bool:
-        """Whether bfloat16 moves the score by more than noise, or nobody has measured how far."""
-        if self.run_precision != "bf16" or not any(network.bf16 for _, network in networks_of(type(self))):
-            return False
-        return self.bf16_change is None or self.bf16_change > self.noise_floor
+        return {"name": self.name, "version": self.version, "params": self.params(), **self.rounding()}
 
     def compute(self, sample: Mapping[str, Any]) -> MetricResult:
         """Score one sample whose required keys are present."""

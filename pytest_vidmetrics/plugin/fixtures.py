@@ -23,18 +23,20 @@ def vidmetrics_device(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
-def vidmetrics(vidmetrics_device: str) -> Iterator[Callable[..., Evaluator]]:
+def vidmetrics(vidmetrics_device: str, pytestconfig: pytest.Config) -> Iterator[Callable[..., Evaluator]]:
     """Return a function that makes an Evaluator on this worker's device, once per set of metrics.
 
     ``vidmetrics("common.psnr").evaluate(video="a.mp4", reference="b.mp4")["common.psnr"].score``
     """
     from pytest_vidmetrics.engine.evaluator import Evaluator
+    from pytest_vidmetrics.plugin.settings import SETTINGS
 
+    precision = pytestconfig.stash[SETTINGS].precision
     made: dict[tuple[str, ...], Evaluator] = {}
 
     def make(*metrics: str) -> Evaluator:
         if metrics not in made:
-            made[metrics] = Evaluator(list(metrics), device=vidmetrics_device)
+            made[metrics] = Evaluator(list(metrics), device=vidmetrics_device, precision=precision)
         return made[metrics]
 
     yield make

@@ -29,6 +29,7 @@ from pytest_vidmetrics.plugin.command import command_for, shown_id
 from pytest_vidmetrics.plugin.facts import Outcome
 from pytest_vidmetrics.plugin.failure import explain, properties
 from pytest_vidmetrics.plugin.item import OUTCOMES, DataItem, RefusalError
+from pytest_vidmetrics.plugin.precision import most_complete
 from pytest_vidmetrics.plugin.session import RUN, Run, tells
 
 _RECORDS = ("REGRESSED", "MISSING", "STALE", "IMPROVED")
@@ -128,22 +129,25 @@ class GateItem(DataItem):
             seat = replace(seat, cohort=name_of(facts), facts=facts)
         gate = Gate(self.gate, seat, {**run.environment, **(facts or {})}, run.shared_store)
         try:
-            metric = run.metric(self.gate)
+            devices = run.devices_behind(self.gate, self.case, lambda: seat.find().baseline)
+            run.metric(self.gate, devices[0])
         except UnavailableError as error:
             optional = not self.gate.listed and gate.missing()
             return self._refused(Verdict("SKIPPED" if optional else "UNAVAILABLE", str(error), metric=self.gate.metric))
-        members = run.members(metric, self.case)
         if self.clips is not None:
             run.generate(self.clips)
         recorded = seat.find().baseline if run.looks_one_by_one(self.gate, self.case, self.clips) else None
-        if recorded is not None and recorded.table is None:
-            policy, cluster = self.gate.policy, self.case.cluster
-            self.observed = score_until_sure(metric, self.corpus, run.worker, policy, recorded, cluster)
-        else:
-            self.observed = score_corpus(metric, self.corpus, run.worker, cluster=self.case.cluster, members=members)
-        if self.clips is not None:
-            self.observed = self.clips.explained(self.observed)
+        self.observed = most_complete(devices, lambda device: self._scored(run, recorded, device))
         return gate.settle(self.observed, run.wish, noise=self._noise(run), overrule=self._overruled)
+
+    def _scored(self, run: Run, recorded: Baseline | None, device: str) -> CorpusScore:
+        """Return the score of the clips as a device gives it: one after the other against a baseline, or of all."""
+        metric, cluster = run.metric(self.gate, device), self.case.cluster
+        if recorded is not None and recorded.table is None:
+            return score_until_sure(metric, self.corpus, run.worker, self.gate.policy, recorded, cluster)
+        members = run.members(metric, self.case, device)
+        found = score_corpus(metric, self.corpus, run.worker, cluster=cluster, members=members)
+        return found if self.clips is None else self.clips.explained(found)
 
     def _noise(self, run: Run) -> Callable[[], Noise] | None:
         if run.settings.calibrate is None:

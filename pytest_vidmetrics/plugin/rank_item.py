@@ -20,7 +20,6 @@ from pytest_vidmetrics.gates.case import Case
 from pytest_vidmetrics.gates.method_case import ROW, MethodClips
 from pytest_vidmetrics.gates.rank import Features, check_clips_alike, features_of, rank, table
 from pytest_vidmetrics.gates.rank_report import RankReport
-from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.sets.base import SetMetric
 from pytest_vidmetrics.plugin.command import shown_id
 from pytest_vidmetrics.plugin.facts import facts_so_far, say
@@ -73,8 +72,14 @@ class RankItem(DataItem):
         if len(self.methods) < len(self.case.methods):
             lost = sorted(self.case.methods.keys() - {clips.method.name for clips in self.methods})
             raise VidmetricsError(f"the samples of {', '.join(lost)} cannot be listed; its gates say why")
-        metric = run.metric(self.gate)
-        scores = {clips.method.name: self._score(run, metric, clips) for clips in self.methods}
+        tried: list[tuple[int, str, dict[str, CorpusScore]]] = []
+        for device in run.devices_behind(self.gate, self.methods[0].case, lambda: None):
+            scores = {clips.method.name: self._score(run, device, clips) for clips in self.methods}
+            tried.append((sum(len(score.problems) for score in scores.values()), device, scores))
+            if not tried[-1][0]:
+                break
+        _, device, scores = min(tried, key=lambda one: one[0])
+        metric = run.metric(self.gate, device)
         for score in scores.values():
             for problem in score.problems:
                 if problem.status == "unavailable":
@@ -103,11 +108,12 @@ class RankItem(DataItem):
             return replace(report, reason=str(error))
         return replace(report, rows=tuple(table(ranked)), result=ranked.result())
 
-    def _score(self, run: Run, metric: BaseMetric, clips: MethodClips) -> CorpusScore:
+    def _score(self, run: Run, device: str, clips: MethodClips) -> CorpusScore:
         """Return a method's score with ids that all methods have in common: the row, and which of its seeds."""
         run.generate(clips)
         cluster = self.case.cluster or ROW
-        members = run.members(metric, clips.case)
+        metric = run.metric(self.gate, device)
+        members = run.members(metric, clips.case, device)
         score = clips.explained(score_corpus(metric, clips.corpus, run.worker, cluster=cluster, members=members))
         places = clips.places
         return replace(

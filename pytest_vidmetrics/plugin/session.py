@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from pytest_vidmetrics.core.errors import StoreError, UnavailableError, Vidmetri
 from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.precision import in_effect
 from pytest_vidmetrics.core.samples import Corpus
+from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.engine.ahead import Lookahead
@@ -26,7 +27,7 @@ from pytest_vidmetrics.engine.digest_index import DigestIndex
 from pytest_vidmetrics.engine.object_store import open_store
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.worker import EvalWorker
-from pytest_vidmetrics.gates.baseline import Noise
+from pytest_vidmetrics.gates.baseline import Baseline, Noise
 from pytest_vidmetrics.gates.calibrate import generation_noise, scoring_noise
 from pytest_vidmetrics.gates.case import Case, Manifest
 from pytest_vidmetrics.gates.cohort import chosen, facts_beside
@@ -38,6 +39,7 @@ from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.plugin.gpus import device_of
+from pytest_vidmetrics.plugin.precision import devices_behind, likely_device
 from pytest_vidmetrics.plugin.settings import SETTINGS, Settings
 from pytest_vidmetrics.plugin.writable import store_of
 
@@ -58,7 +60,7 @@ class Run:
     """What computed in this process, and how exactly, once something was: as :func:`.described` says it."""
     _homes: dict[str, Path] = field(default_factory=dict)
     _names: dict[str, set[Path]] = field(default_factory=dict)
-    _metrics: dict[tuple[str, str], BaseMetric] = field(default_factory=dict)
+    _metrics: dict[tuple[str, str, str], BaseMetric] = field(default_factory=dict)
     _refused: dict[str, str] = field(default_factory=dict)
     _worker: EvalWorker | None = None
 
@@ -162,13 +164,34 @@ class Run:
         self.device = described(found, in_effect(self.settings.precision, found))
         return found
 
-    def metric(self, config: MetricConfig) -> BaseMetric:
-        """Return one gate's metric. Raises ``UnavailableError`` when a library is missing."""
-        key = (config.metric, repr(sorted(config.params.items())))
+    def metric(self, config: MetricConfig, device: str = "") -> BaseMetric:
+        """Return one gate's metric, as it is on a device: this process's, unless one is named.
+
+        Raises ``UnavailableError`` when a library is missing.
+        """
+        key = (config.metric, repr(sorted(config.params.items())), device)
         if key not in self._metrics:
-            self._metrics[key] = registry.get_metric(config.metric, **config.params)
-            self._metrics[key].run_precision = self.settings.precision
+            metric = registry.get_metric(config.metric, **config.params)
+            known = device or self.settings.precision == "fp32" or not metric.is_moved_by_tf32()
+            self._metrics[key] = metric.run_in(self.settings.precision, device if known else self._likely_device)
         return self._metrics[key]
+
+    def devices_behind(self, gate: MetricConfig, case: Case, recorded: Callable[[], Baseline | None]) -> list[str]:
+        """Return the devices on which a gate's results may have been computed, the likeliest first."""
+
+        def metrics() -> list[object]:
+            metric = self.metric(gate, "cpu")
+            return [metric, *self.members(metric, case, "cpu").values()]
+
+        def scores() -> CorpusScore | None:
+            baseline = recorded()
+            return None if baseline is None else baseline.scores
+
+        return devices_behind(self.settings, metrics, scores)
+
+    @cached_property
+    def _likely_device(self) -> str:
+        return likely_device(self.settings)
 
     def cohort_facts(self, case: Case, corpus: Corpus) -> dict[str, str] | None:
         """Return the facts that key the baselines of a case; ``None`` where it keys on none, or a cohort was named."""
@@ -187,14 +210,17 @@ class Run:
         judges = self.wish == "judge" and self.settings.calibrate is None
         return gate.policy.decide == "sequential" and judges and here
 
-    def members(self, metric: BaseMetric, case: Case) -> dict[str, BaseMetric | UnavailableError]:
-        """Return the parts of a composite metric as the case configures them; nothing for another metric."""
+    def members(self, metric: BaseMetric, case: Case, device: str = "") -> dict[str, BaseMetric | UnavailableError]:
+        """Return the parts of a composite metric as the case configures them; nothing for another metric.
+
+        ``device`` as for :meth:`metric`.
+        """
         from pytest_vidmetrics.metrics.composite import CompositeMetric, present
 
         found: dict[str, BaseMetric | UnavailableError] = {}
         for name in present(metric) if isinstance(metric, CompositeMetric) else ():
             try:
-                found[name] = self.metric(case.part(name))
+                found[name] = self.metric(case.part(name), device)
             except UnavailableError as error:
                 found[name] = error
         return found

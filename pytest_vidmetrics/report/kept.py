@@ -63,5 +63,7 @@ class Kept:
             if gate.scores is not None:
                 params = gate.scores.metric.get("params", {})
                 with contextlib.suppress(KeyError, TypeError, ValueError, VidmetricsError):
-                    self._metrics[gate.gate] = registry.get_metric(str(gate.scores.metric.get("name")), **params)
+                    metric = registry.get_metric(str(gate.scores.metric.get("name")), **params)
+                    metric.run_precision = gate.scores.metric.get("precision", "fp32")
+                    self._metrics[gate.gate] = metric
         return self._metrics[gate.gate]

@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 
+from benchmarks.precision import measured
 from pytest_vidmetrics.core.precision import in_effect
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine.devices import described
 from pytest_vidmetrics.engine.evaluator import Evaluator
+from pytest_vidmetrics.engine.identity import identity_of
 from pytest_vidmetrics.engine.precision import applied
 from pytest_vidmetrics.engine.store import MemoryStore
 from pytest_vidmetrics.engine.worker import EvalWorker
@@ -134,15 +136,49 @@ def test_bfloat16_is_another_metric_where_it_moves_more_than_noise() -> None:
     found = {}
     for cls in (Halved, Measured, Loose, Seen):
         for precision in (None, "fp32", "tf32", "bf16"):
-            metric = cls()
-            metric.run_precision = precision  # type: ignore[assignment]
+            metric = cls().run_in(precision, "cpu")  # type: ignore[arg-type]
             found[cls, precision] = metric.identity().get("precision")
     assert {key for key, value in found.items() if value} == {(Halved, "bf16"), (Loose, "bf16")}
     declared = [registry.get_metric(name) for name in registry.expand(["vbench"])]
-    for metric in declared:
-        metric.run_precision = "bf16"
-    unmeasured = {metric.name for metric in declared if "precision" in metric.identity()}
+    unmeasured = {metric.name for metric in declared if "precision" in metric.run_in("bf16", "cpu").identity()}
     assert unmeasured == {"vbench.human_action", "vbench.appearance_style"}
+
+
+def test_tf32_is_another_metric_where_it_moves_more_than_noise_or_nobody_measured() -> None:
+    """Of one precision on every device: the key of results that a CPU left, and a baseline's, stay what they were."""
+    moved = set()
+    for metric in (registry.metric_class(name)() for name in registry.list_metrics()):
+        plain = identity_of(metric)
+        assert identity_of(metric.run_in(None, "cpu")) == identity_of(metric.run_in("fp32", "cuda:0")) == plain
+        with_tf32 = identity_of(metric.run_in(None, "cuda:0"))
+        assert with_tf32 == identity_of(metric.run_in("tf32", "cuda:0"))
+        if with_tf32 != plain:
+            assert with_tf32 == {**plain, "precision": "tf32"}
+            moved.add(metric.name)
+    sets = {name for name in registry.list_metrics() if registry.metric_class(name).is_set_metric}
+    beyond = {"common.lpips", "audio.clap_score", "audio.kl_divergence"}
+    unmeasured = {
+        "audio.desync",
+        "audio.wer",
+        "common.cvvdp",
+        "optical_flow.gt_optical_flow",
+        "optical_flow.synthetic_optical_flow",
+        "vbench.appearance_style",
+        "vbench.human_action",
+    }
+    assert moved == sets | beyond | unmeasured
+
+
+@pytest.mark.parametrize(
+    "only", ["lpips alex", *(pytest.param(word, marks=pytest.mark.slow) for word in ("common.", "audio."))]
+)
+def test_what_is_declared_is_what_was_measured(only: str) -> None:
+    found = list(measured(only))
+    assert found
+    for one in found:
+        assert one.metric.is_moved_by_tf32() == (one.usual > one.metric.noise_floor), one
+        if one.metric.tf32_change is not None:
+            assert one.usual == pytest.approx(one.metric.tf32_change, rel=0.8)
 
 
 def test_a_network_that_says_so_multiplies_in_bfloat16_and_gives_floats() -> None:

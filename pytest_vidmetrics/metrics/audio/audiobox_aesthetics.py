@@ -43,6 +43,7 @@ class AudioboxAesthetics(BaseMetric):
     backbone: ClassVar[str | None] = "audiobox"
     noise_floor: ClassVar[float] = 1e-2
     noise_source: ClassVar[str] = "FastVideo's tolerance between machines; threads and kernels here differ by 1e-6"
+    tf32_change: ClassVar[float | None] = 7.7e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
     neutral: ClassVar[frozenset[str]] = frozenset({"weights"})
 

@@ -52,6 +52,7 @@ class ClapScore(BaseMetric):
     value_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
     noise_floor: ClassVar[float] = 1e-5
     noise_source: ClassVar[str] = "filled weights, 1 to 3 threads: 1e-7; one CPU to another: not measured"
+    tf32_change: ClassVar[float | None] = 2.5e-4
     backbone: ClassVar[str | None] = "clap"
 
     _towers: Network[tuple[ClapAudio, ClapText]] = Network(

@@ -53,6 +53,7 @@ class ImageBindScore(BaseMetric):
     value_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
     noise_floor: ClassVar[float] = 1e-2
     noise_source: ClassVar[str] = "FastVideo's tolerance between machines; threads and kernels here differ by 1e-6"
+    tf32_change: ClassVar[float | None] = 7e-5
     backbone: ClassVar[str | None] = "imagebind"
     pixels: ClassVar[Literal["uint8", "float32"]] = "uint8"
     neutral: ClassVar[frozenset[str]] = frozenset({"chunk_size", "weights"})

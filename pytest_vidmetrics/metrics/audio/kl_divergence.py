@@ -47,6 +47,7 @@ class KLDivergence(PasstMetric):
     value_range: ClassVar[tuple[float, float] | None] = (0.0, float("inf"))
     noise_floor: ClassVar[float] = 1e-5
     noise_source: ClassVar[str] = "logits of 1, 2 and 4 threads differ by 5e-6"
+    tf32_change: ClassVar[float | None] = 1e-4
     dependencies: ClassVar[tuple[str, ...]] = ("hear21passt",)
     backbone: ClassVar[str | None] = "passt"
     neutral: ClassVar[frozenset[str]] = frozenset({"weights"})

@@ -66,7 +66,7 @@ class SoundSetMetric(PasstMetric, CorpusMetric):
 
     def feature_identity(self) -> dict[str, Any]:
         """Return what a stored row depends on: the same for every metric of this kind."""
-        return {"features": "passt", "version": "1", **self.rules.values()}
+        return {"features": "passt", "version": "1", **self.rules.values(), **self.rounding()}
 
     def features(self, sample: Mapping[str, Any]) -> np.ndarray:
         """Return the ``(1, 768)`` float64 embedding of the sound in ``sample["audio"]``.

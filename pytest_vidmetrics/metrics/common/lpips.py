@@ -40,6 +40,7 @@ class LPIPS(BaseMetric):
     higher_is_better: ClassVar[bool] = False
     noise_floor: ClassVar[float] = 1e-5
     noise_source: ClassVar[str] = "chunk sizes and thread counts on a CPU: at most 5e-8"
+    tf32_change: ClassVar[float | None] = 6e-5
 
     _network: Network[LpipsNetwork] = Network(
         "lpips",

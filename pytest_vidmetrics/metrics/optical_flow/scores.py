@@ -107,6 +107,7 @@ class _FlowMetric(BaseMetric):
             size,
             self.precision,
             store=self.store_fields,
+            rounding=self.rounding().get("precision", ""),
         )
 
     def _check(self, video: Tensor) -> None:

@@ -104,7 +104,7 @@ class VideoSetMetric(CorpusMetric):
     def feature_identity(self) -> dict[str, Any]:
         """Return what a stored row depends on: the same for every layer and every metric of this kind."""
         version = fvd_extractors.EXTRACTORS[self.extractor].version
-        return {"features": "video", "version": version, **self.rules.feature_fields()}
+        return {"features": "video", "version": version, **self.rules.feature_fields(), **self.rounding()}
 
     def frames(self) -> FrameRequest:
         """Return the frames that the protocol reads."""

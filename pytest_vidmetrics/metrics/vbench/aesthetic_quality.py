@@ -34,6 +34,7 @@ class AestheticQuality(VBenchMetric):
     backbone: ClassVar[str | None] = "clip-vit-large-patch14"
     noise_floor: ClassVar[float] = 5e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
+    tf32_change: ClassVar[float | None] = 1.7e-6
     bf16_change: ClassVar[float | None] = 2.3e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 

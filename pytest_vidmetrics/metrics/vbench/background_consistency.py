@@ -32,6 +32,7 @@ class BackgroundConsistency(FrameWeightedMetric):
     backbone: ClassVar[str | None] = "clip-vit-base-patch32"
     noise_floor: ClassVar[float] = 2e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
+    tf32_change: ClassVar[float | None] = 8e-7
     bf16_change: ClassVar[float | None] = 6.2e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 

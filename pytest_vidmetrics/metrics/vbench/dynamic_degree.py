@@ -48,6 +48,7 @@ class DynamicDegree(VBenchMetric):
     binary: ClassVar[bool] = True
     backbone: ClassVar[str | None] = "raft-things"
     noise_source: ClassVar[str] = "one clip is 0 or 1; only a pair within rounding of the threshold could flip"
+    tf32_change: ClassVar[float | None] = 0.0
 
     _network: Network[RaftThings] = Network("raft-things.pth", ".flow.raft:read", RAFT_THINGS)
 

@@ -43,6 +43,7 @@ class ImagingQuality(VBenchMetric):
     backbone: ClassVar[str | None] = "musiq-spaq"
     noise_floor: ClassVar[float] = 5e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
+    tf32_change: ClassVar[float | None] = 1e-6
     bf16_change: ClassVar[float | None] = 3e-6
 
     _network: Network[Musiq] = Network("musiq-spaq", ".musiq:read", MUSIQ_SPAQ, bf16=True)

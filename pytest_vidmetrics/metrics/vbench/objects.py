@@ -39,6 +39,7 @@ class ObjectMetric(VBenchMetric):
         "what a frame shows is decided: TF32 and chunk sizes changed none of the texts of 196 boxes; one that flips "
         "moves a clip by 1/16"
     )
+    tf32_change: ClassVar[float | None] = 0.0
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
     _network: Network[Grit] = Network("grit-b", ".grit.network:read", GRIT_B, BERT_VOCABULARY)

@@ -34,6 +34,7 @@ class PromptConsistency(VBenchMetric):
     backbone: ClassVar[str | None] = "viclip"
     noise_floor: ClassVar[float] = 2e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
+    tf32_change: ClassVar[float | None] = 1.1e-5
     bf16_change: ClassVar[float | None] = 1.1e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 

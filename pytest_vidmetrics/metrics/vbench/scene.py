@@ -50,6 +50,7 @@ class Scene(VBenchMetric):
     noise_source: ClassVar[str] = (
         "a caption is text: TF32 and chunk sizes changed none of 32; one that flips moves a clip by 1/16 to 3/16"
     )
+    tf32_change: ClassVar[float | None] = 0.0
     dependencies: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers")
 
     _network: Network[Tag2Text] = Network(

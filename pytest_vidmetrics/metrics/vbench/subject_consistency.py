@@ -32,6 +32,7 @@ class SubjectConsistency(FrameWeightedMetric):
     backbone: ClassVar[str | None] = "dino-vitb16"
     noise_floor: ClassVar[float] = 2e-3
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
+    tf32_change: ClassVar[float | None] = 1.4e-6
     bf16_change: ClassVar[float | None] = 1.6e-5
     dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 

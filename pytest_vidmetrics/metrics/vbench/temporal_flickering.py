@@ -39,6 +39,7 @@ class TemporalFlickering(BaseMetric):
     requires_reference: ClassVar[bool] = False
     value_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
     noise_source: ClassVar[str] = "integer sums: the same pixels give the same score on every machine"
+    tf32_change: ClassVar[float | None] = 0.0
     neutral_shift: ClassVar[NeutralShift | None] = NeutralShift(0.001, common=0.0001)
 
     _network: Network[RaftThings] = Network(

@@ -109,10 +109,12 @@ def clip_flow(
     precision: Precision = "float16",
     *,
     store: bool = True,
+    rounding: str = "",
 ) -> ClipFlow:
     """Return the flow of a clip, which all metrics of one sample share that use the same network.
 
-    With ``store`` the pairs are read from and written to the store of the engine, if there is one.
+    With ``store`` the pairs are read from and written to the store of the engine, if there is one. ``rounding`` is
+    the precision of the products, where it makes them other pairs.
     """
     keeper = shared.keeper() if store else None
 
@@ -120,7 +122,9 @@ def clip_flow(
         stored = None
         if keeper is not None:
             weights = weights_sha256(model.checkpoint())
-            stored = StoredPairs(keeper, video, (model.model_name, model.ckpt, weights, precision))
+            stored = StoredPairs(
+                keeper, video, (model.model_name, model.ckpt, weights, precision, *filter(None, (rounding,)))
+            )
         return ClipFlow(video, forward, size, precision, stored)
 
     return shared.once(("flow", model, str(device), precision, keeper is None), make, of=video)
