@@ -83,6 +83,8 @@ def _settled(
 ) -> CorpusScore:
     if isinstance(metric, SetMetric) and len(corpus.samples) > LARGE:
         compared = some_of(metric, corpus)
+        if len(compared.references) < len(corpus.references):
+            metric = metric.of_part()
         if metric.streams(bool(compared.references)) and not known:
             found = streamed(metric, compared, worker)
         else:

@@ -177,14 +177,17 @@ def test_a_clip_without_features_is_named_and_there_is_no_score(
 
 
 @pytest.mark.parametrize("name", ["common.kvd", "common.prdc"])
-def test_what_needs_all_pairs_compares_a_part_that_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_needs_all_pairs_compares_a_part_that_is_said(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "LARGE", 100)
-    metric = registry.get_metric(name, extractor="motion_energy")
+    metric = registry.get_metric(name, extractor="motion_energy", cache_path=str(tmp_path / "a.npz"))
     monkeypatch.setattr(type(metric), "most_clips", 60)
     found, again = (score_corpus(metric, corpus(150, 90), Stored()) for _ in range(2))
     assert (found.n, found.details["reduction"]) == (60, "subsample")
     assert found.remarks == (f"{name} compares 60 of 150 clips, chosen by their ids, with 60 of 90 references",)
     assert (found.score, found.samples) == (again.score, again.samples)
+    assert not list(tmp_path.iterdir())  # a part of the references is not kept as if it were the set
     # The choice is by id: two clips more change few others.
     more = score_corpus(metric, corpus(152, 90), Stored())
     assert len(found.samples.keys() & more.samples.keys()) >= 58

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pytest_vidmetrics.core.clips import Kind
 from pytest_vidmetrics.core.types import MetricResult
@@ -52,6 +52,10 @@ class SetMetric(Accumulating, BaseMetric):
 
     most_clips: ClassVar[int | None] = None
     """Of a corpus of more than 10,000 clips, so many are compared, chosen by their ids; ``None``: all of them."""
+
+    def of_part(self) -> Self:
+        """Return the metric that scores a part of the references, which it must not keep as if it were the set."""
+        return self
 
     def streams(self, references: bool) -> bool:
         """Whether :meth:`score_streamed` can score more than 10,000 clips, whose features are never held at once.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.types import MetricResult
@@ -57,6 +58,12 @@ class CorpusMetric(SetMetric):
     def named_clips(self, path: Path, key: str) -> Clips:
         """Return what reads the references of a file that the user named. Raises ``ValueError`` for other features."""
         return reference_files.clips_of(path, key)
+
+    def of_part(self) -> Self:
+        """Return the metric with a mode that writes no references."""
+        part = copy(self)
+        part.cache_mode = "read" if self.cache_mode == "read_write" else self.cache_mode
+        return part
 
     def streams(self, references: bool) -> bool:
         """Whether there are reference clips, or a file of them that was named, to read part by part."""
