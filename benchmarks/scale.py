@@ -1,10 +1,13 @@
 """What it costs to judge a case of 10,000 to 1,000,000 rows from a store, with no clip opened.
 
-    python benchmarks/scale.py [--rows N ...]
+    python benchmarks/scale.py [--rows N ...] [--keep FOLDER]
 
-The rows are synthetic, the clips small files that no decoder could read. A local S3 server (moto) in a process of its
-own holds a result for each in segments, and the digest index, as a cluster would have left them. One run of pytest
-records the baseline, the next one judges; it is timed, with the most memory that it took.
+The rows are synthetic, the clips small files that no decoder could read, 1,000 in a folder. A local S3 server (moto) in
+a process of its own holds a result for each in segments, and the digest index, as a cluster would have left them. One
+run of pytest records the baseline, the next one judges; both are timed, with the most memory that they took. The
+manifest is named on the command line: pytest walks through a folder that is named, clips and all.
+
+With ``--keep`` the clips and the store stay in a folder, and a later run with the same folder takes them from there.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,14 +28,13 @@ from typing import Any
 from pytest_vidmetrics.core.clips import ClipFacts
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine.digest_index import DigestIndex
+from pytest_vidmetrics.engine.identity import key_of, weights_of
 from pytest_vidmetrics.engine.object_store import ObjectStore
-from pytest_vidmetrics.engine.planning import plan_unit
-from pytest_vidmetrics.engine.work import Unit
-from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
 
 METRIC = "vbench.temporal_flickering"
-MANIFEST = """
+MANIFEST = "big.vidmetrics.toml"
+TEXT = """
 schema = 1
 [case.big]
 samples = "rows.jsonl"
@@ -50,43 +53,63 @@ time.sleep(1e6)
 FACTS = {"video": ClipFacts(16, 832, 480, 16.0, 1.0)}
 
 
-def write_rows(folder: Path, count: int) -> list[Path]:
+def write_rows(folder: Path, count: int) -> None:
     """Write small files that are no clips, and the rows and the manifest that name them."""
-    clips = []
     with (folder / "rows.jsonl").open("w") as stream:
         for number in range(count):
-            clip = folder / "clips" / f"{number // 1000:04d}" / f"{number:07d}.mp4"
             if not number % 1000:
-                clip.parent.mkdir(parents=True)
-            clip.write_bytes(b"%d" % number)
-            clips.append(clip)
-            stream.write(json.dumps({"id": f"clip-{number:07d}", "video": str(clip.relative_to(folder))}) + "\n")
-    (folder / "big.vidmetrics.toml").write_text(MANIFEST.format(metric=METRIC))
+                (folder / "clips" / f"{number // 1000:04d}").mkdir(parents=True)
+            clip = clip_of(number)
+            (folder / clip).write_bytes(b"%d" % number)
+            stream.write(json.dumps({"id": f"clip-{number:07d}", "video": clip}) + "\n")
+    (folder / MANIFEST).write_text(TEXT.format(metric=METRIC))
     (folder / "pytest.ini").touch()
     time.sleep(2.1)  # younger files do not enter the digest index
-    return clips
 
 
-def fill(url: str, clips: list[Path]) -> None:
+def clip_of(number: int) -> str:
+    return f"clips/{number // 1000:04d}/{number:07d}.mp4"
+
+
+def fill(url: str, folder: Path, count: int) -> None:
     """Store a score for every clip, and its digest."""
     store = ObjectStore(url, single=0)
     index = DigestIndex(store, trusted=False)
-    worker = EvalWorker(store, compute=False, digest=index.digest)
     metric = registry.get_metric(METRIC)
-    empty = ObjectStore("memory://")
-    for number, clip in enumerate(clips):
-        plan = plan_unit(Unit({"video": str(clip)}, [metric]), empty, worker.weights, index.digest)
+    weights = weights_of(metric)
+    for number in range(count):
+        sha256 = index.digest(str(folder / clip_of(number)))
+        key = key_of(metric, weights, {"video": {"sha256": sha256}})
         score = 90 + (number * 2654435761 % 1000) / 1000
         details = {"per_frame": [round(score + frame / 100, 3) for frame in range(15)]}
-        assert plan.keys[0] is not None
-        store.put_result(plan.keys[0], MetricResult(METRIC, score, details), FACTS)
+        store.put_result(key, MetricResult(METRIC, score, details), FACTS)
     store.flush()
     index.flush()
 
 
+def set_up(url: str, folder: Path, count: int) -> None:
+    """Make clips, rows and store, or take them from a folder that keeps them beside a copy of the store."""
+    from obstore import store
+
+    objects, kept = store.from_url(url), folder / "objects"
+    if kept.is_dir():
+        for path in filter(Path.is_file, kept.rglob("*")):
+            objects.put(str(path.relative_to(kept)), path.read_bytes())
+        return
+    shutil.rmtree(folder / "clips", ignore_errors=True)
+    write_rows(folder, count)
+    fill(url, folder, count)
+    copied = folder / "copied"
+    shutil.rmtree(copied, ignore_errors=True)
+    for name in [meta["path"] for batch in objects.list() for meta in batch]:
+        (copied / name).parent.mkdir(parents=True, exist_ok=True)
+        (copied / name).write_bytes(bytes(objects.get(name).bytes()))
+    copied.rename(kept)
+
+
 def run(folder: Path, url: str, environment: Mapping[str, str], *options: str) -> tuple[float, float, float]:
     """Return the seconds by the clock and of the processor, and the GiB, of one run of pytest."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--vidmetrics=all"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--vidmetrics=all", MANIFEST]
     code = f"import sys, resource, runpy; sys.argv[:] = {[*command[2:], f'--vidmetrics-store={url}', *options]!r}"
     code += "\nimport pytest; code = pytest.main(sys.argv[1:])"
     code += "\nused = resource.getrusage(resource.RUSAGE_SELF)"
@@ -105,7 +128,7 @@ def run(folder: Path, url: str, environment: Mapping[str, str], *options: str) -
     return seconds, float(processor), int(kib) / 2**20
 
 
-def measure(count: int, address: str) -> None:
+def measure(count: int, address: str, folder: Path) -> None:
     """Print a line of the curve."""
     environment: dict[str, Any] = {
         **os.environ,
@@ -120,18 +143,19 @@ def measure(count: int, address: str) -> None:
     bucket = f"rows{count}"
     urllib.request.urlopen(urllib.request.Request(f"{address}/{bucket}", method="PUT"), timeout=60).close()
     url = f"s3://{bucket}/store"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        started = time.perf_counter()
-        fill(url, write_rows(folder, count))
-        filled = time.perf_counter() - started
-        _, recorded, _ = run(folder, url, environment, "--update-baselines", "--vidmetrics-judge")
-        seconds, processor, most = run(folder, url, environment, "--vidmetrics-judge", "--vidmetrics-verify-content=0")
-        (baseline,) = (folder / "baselines").rglob("*.json")
-        size = baseline.stat().st_size / 1e6
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    set_up(url, folder, count)
+    filled = time.perf_counter() - started
+    shutil.rmtree(folder / "baselines", ignore_errors=True)
+    _, recorded, held = run(folder, url, environment, "--update-baselines", "--vidmetrics-judge")
+    seconds, processor, most = run(folder, url, environment, "--vidmetrics-judge", "--vidmetrics-verify-content=0")
+    (baseline,) = (folder / "baselines").rglob("*.json")
+    size = baseline.stat().st_size / 1e6
     print(
-        f"{count:9,} rows: filled in {filled:.0f} s, recorded in {recorded:.1f} s of the processor, judged in "
-        f"{processor:.1f} s of the processor ({seconds:.1f} s by the clock) with {most:.2f} GiB; "
+        f"{count:9,} rows: filled in {filled:.0f} s, "
+        f"recorded in {recorded:.1f} s of the processor with {held:.2f} GiB, "
+        f"judged in {processor:.1f} s of the processor ({seconds:.1f} s by the clock) with {most:.2f} GiB; "
         f"the baseline has {size:.3f} MB",
         flush=True,
     )
@@ -140,13 +164,15 @@ def measure(count: int, address: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--keep", type=Path, help="where clips and stores stay for the next time")
     args = parser.parse_args()
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         address = server.stdout.readline().strip()
-        for count in args.rows:
-            measure(count, address)
+        with tempfile.TemporaryDirectory() as name:
+            for count in args.rows:
+                measure(count, address, (args.keep or Path(name)).resolve() / f"rows{count}")
     finally:
         server.kill()
         server.wait()

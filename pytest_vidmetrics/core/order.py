@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from sys import intern
 from typing import TypeVar
 
+_SHORT = 18
+"""Digits of a whole number that is compared as such: one of thousands is not made an ``int``."""
 T = TypeVar("T")
-Key = tuple[tuple[int, Decimal, str], ...]
+Key = tuple[int | Decimal | str, ...]
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)*")
 _SIGN = re.compile(r"[+-]$")
 _BARE = re.compile(r"(?:^|[_=(\[{:,@~ ])[+-]$")
 """A sign that stands where a value begins, so that it separates nothing."""
-_ZERO = Decimal(0)
 
 
 def in_order(items: Iterable[T], name: Callable[[T], str] = str) -> list[T]:
@@ -35,19 +37,26 @@ def in_order(items: Iterable[T], name: Callable[[T], str] = str) -> list[T]:
 
 
 def natural_key(name: str, signed: frozenset[str] = frozenset()) -> Key:
-    """Return the sort key of one name; ``signed`` are the texts after which ``-`` and ``+`` are signs."""
-    parts: list[tuple[int, Decimal, str]] = []
+    """Return the sort key of one name; ``signed`` are the texts after which ``-`` and ``+`` are signs.
+
+    Each part is a 0 and a text or a 1 and a number, so that what stands at one place is of one kind.
+    """
+    parts: list[int | Decimal | str] = []
     end = 0
     for match in _NUMBER.finditer(name):
         text, sign = _split(name, end, match.start(), signed)
-        parts.append((0, _ZERO, text.casefold()))
-        numbers = match.group().split(".")
-        if len(numbers) == 2:
-            numbers = [match.group()]
-        values = [Decimal(number) for number in numbers]
-        parts += [(1, -value if sign == "-" else value, "") for value in values]
+        parts += 0, intern(text.casefold())
+        digits = match.group()
+        numbers: list[int | Decimal]
+        if "." not in digits and len(digits) <= _SHORT:
+            numbers = [int(digits)]
+        else:
+            pieces = digits.split(".")
+            numbers = [Decimal(piece) for piece in ([digits] if len(pieces) == 2 else pieces)]
+        for number in numbers:
+            parts += 1, -number if sign == "-" else number
         end = match.end()
-    return (*parts, (0, _ZERO, name[end:].casefold()), (0, _ZERO, name))
+    return (*parts, 0, intern(name[end:].casefold()), 0, name)
 
 
 def _split(name: str, start: int, end: int, signed: frozenset[str]) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pytest_vidmetrics.core.order import in_order
 LARGE = 10_000
 """Corpora of more samples are scored by engines, and kept and judged by what does not grow with every clip."""
 _SIGNS = frozenset("_.-")
+_CLEAN = re.compile(r"[A-Za-z0-9_.-]+")
 _SHOWN_BYTES = 96
 """Of an id on screen: pytest puts it into an environment variable, and others make file names of it."""
 
@@ -129,6 +131,8 @@ def clean_id(text: str) -> str:
 
     Two names may have one id: who makes ids of names compares them.
     """
+    if _CLEAN.fullmatch(text):
+        return text.strip("-") or "sample"
     kept = "".join(char if _may_stay(char) else " " for char in whole_name(text))
     return "-".join(kept.split()).strip("-") or "sample"
 

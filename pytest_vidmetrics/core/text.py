@@ -6,6 +6,7 @@ nowhere else: other separators of Unicode may stand inside JSON strings.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 from pytest_vidmetrics.core.errors import VidmetricsError
 
 _LIST = re.compile(r'(?:^|"data"\s*:)\s*\[')
+_CHUNK = 1 << 20
 _GAP = re.compile(r"[ \t\r\n,]*")
 _OTHER = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -49,7 +51,7 @@ def parse_json(text: str, path: Path, line: int = 1) -> Any:
     Raises :class:`TextError` with the line of the fault.
     """
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        return _STRICT.decode(text)
     except json.JSONDecodeError as error:
         raise TextError(f"{path}:{line + error.lineno - 1}: not valid JSON: {error.msg}") from error
     except RecursionError as error:
@@ -59,10 +61,30 @@ def parse_json(text: str, path: Path, line: int = 1) -> Any:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the number and the value of each line that is not blank; raises :class:`TextError` for one not JSON."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            yield number, parse_json(line, path, number)
+    """Yield the number and the value of each line that is not blank; raises :class:`TextError` for one not JSON.
+
+    The file is read a line at a time; what makes it no text is said before any line.
+    """
+    if not _is_text(path):
+        read_text(path)  # says why
+    with path.open("rb") as stream:
+        for number, data in enumerate(stream, start=1):
+            line = data.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
+            if line.strip():
+                yield number, parse_json(line, path, number)
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file can be read and is UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def json_items(path: Path) -> Iterable[tuple[int, Any]]:
@@ -112,3 +134,7 @@ def _no_number(word: str) -> None:
 def _short(error: ValueError) -> str:
     text = str(error)
     return "a number of too many digits" if "integer string conversion" in text else text
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)
+"""Made once: that takes longer than to parse a line."""

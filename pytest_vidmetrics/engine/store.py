@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LOCK_SECONDS = 600.0
 _PART = ".part"
 _LARGEST = 1 << 40
+_BODY, _SUM = b'{"body":', b',"sha256":"'
+_TAIL = len(_SUM) + 64 + len(b'"}')
 
 
 class Store(ABC):
@@ -103,14 +105,7 @@ class Store(ABC):
     def get_json(self, kind: str, key: str) -> Any:
         """Return a JSON body, or ``None`` when it is absent or damaged."""
         data = self._read(kind, f"{key}.json")
-        if data is None:
-            return None
-        try:
-            entry = json.loads(data)
-            body = entry["body"]
-            return body if entry["sha256"] == _seal(kind, key, _bytes(body)) else None
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
+        return None if data is None else _body_of(kind, key, data)
 
     def put_json(self, kind: str, key: str, body: Any) -> None:
         """Keep a JSON body."""
@@ -247,6 +242,23 @@ def _result(body: Any) -> MetricResult | None:
         return None
     whole = isinstance(name, str) and isinstance(details, dict) and status in get_args(Status)
     return MetricResult(name, score, details, status) if whole else None
+
+
+def _body_of(kind: str, key: str, data: bytes) -> Any:
+    """Return the body of a JSON entry, or ``None`` for a damaged one.
+
+    Its bytes as they stand are what the checksum covers; one that another hand spelled is spelled anew for it.
+    """
+    try:
+        if data.startswith(_BODY) and data.endswith(b'"}') and data[-_TAIL : -_TAIL + len(_SUM)] == _SUM:
+            body = data[len(_BODY) : -_TAIL]
+            if _seal(kind, key, body).encode() == data[-66:-2]:
+                return json.loads(body)
+        entry = json.loads(data)
+        body = entry["body"]
+        return body if entry["sha256"] == _seal(kind, key, _bytes(body)) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _bytes(body: Any) -> bytes:

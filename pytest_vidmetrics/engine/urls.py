@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from pytest_vidmetrics.core.errors import UnavailableError
 
+_PLAIN = re.compile(r"[^/.][^/]*(?:/[^/.][^/]*)*")
+"""A relative path that stays as it is spelled."""
 SCHEMES = ("s3", "gs", "az")
 
 
@@ -35,6 +38,8 @@ def placed(value: str, folder: Path) -> str:
         return value
     if value.startswith("file://"):
         return unquote(urlsplit(value).path)
+    if _PLAIN.fullmatch(value) and len(where := str(folder)) > 1 and where[0] == "/":
+        return f"{where}/{value}"  # as below, at a fifth of the cost
     return str(folder / value)
 
 
