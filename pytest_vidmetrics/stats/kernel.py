@@ -29,7 +29,7 @@ def gaussian(bandwidth: float) -> Kernel:
         raise ValueError(f"the bandwidth must be above 0, got {bandwidth}")
 
     def kernel(a: Rows, b: Rows) -> Rows:
-        values: Rows = np.exp(_squared_distances(a, b) / (-2.0 * bandwidth**2))
+        values: Rows = np.exp(squared_distances(a, b) / (-2.0 * bandwidth**2))
         return values
 
     return kernel
@@ -38,7 +38,7 @@ def gaussian(bandwidth: float) -> Kernel:
 def median_distance(rows: Rows) -> float:
     """Return the median distance of two different rows: the usual bandwidth. Raises ``ValueError`` below two rows."""
     rows = checked(rows)
-    squared = _squared_distances(rows, rows)[np.triu_indices(len(rows), 1)]
+    squared = squared_distances(rows, rows)[np.triu_indices(len(rows), 1)]
     return float(np.median(np.sqrt(squared)))
 
 
@@ -116,7 +116,8 @@ def relabelled(kernel: Rows, labels: Rows, n: Rows | int, m: Rows | int) -> Rows
     return values
 
 
-def _squared_distances(a: Rows, b: Rows) -> Rows:
+def squared_distances(a: Rows, b: Rows) -> Rows:
+    """Return ``|x - y|^2`` of ``(N, D)`` and ``(M, D)`` rows, ``(N, M)``."""
     # Rows are centred first: distances of far-off rows would lose their digits in the difference of squares.
     centre = b.mean(axis=0)
     a, b = a - centre, b - centre

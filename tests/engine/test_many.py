@@ -18,6 +18,7 @@ from pytest_vidmetrics.engine.corpus import score_corpus
 from pytest_vidmetrics.engine.work import Outcome, Unit
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
+from pytest_vidmetrics.stats import kernel_blocks
 
 
 class Stored:
@@ -100,6 +101,20 @@ def test_the_distance_of_sounds_from_moments_is_that_of_all_features(monkeypatch
     alike(streamed, whole, rel=1e-6)
 
 
+@pytest.mark.parametrize("kernel", ["gaussian", "polynomial"])
+def test_the_kernel_distance_of_sounds_by_blocks_is_that_of_all_features(
+    kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric, clips = registry.get_metric("audio.kad", kernel=kernel), corpus(130, 120)
+    whole = score_corpus(metric, clips, Stored(width=768))
+    monkeypatch.setattr(module, "LARGE", 100)
+    monkeypatch.setattr(kernel_blocks, "BLOCK", 50)
+    streamed = score_corpus(metric, clips, Stored(width=768))
+    assert streamed.details["reduction"] == "blocks"
+    assert whole.details.keys() - streamed.details.keys() == set()
+    alike(streamed, whole, rel=1e-9)
+
+
 @pytest.mark.parametrize("name", ["common.fvd", "common.kvd"])
 def test_a_file_of_reference_features_is_written_and_read_part_by_part(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -153,7 +168,7 @@ def test_a_file_that_holds_no_such_features_is_one_clear_error(tmp_path: Path, m
     assert "not rows of float64" in reason()
 
 
-@pytest.mark.parametrize("name", ["common.fvd", "common.kvd", "audio.frechet_distance"])
+@pytest.mark.parametrize("name", ["common.fvd", "common.kvd", "audio.frechet_distance", "audio.kad"])
 @pytest.mark.parametrize(("path", "named"), [("cand/7", "s007"), ("ref/1003", "r003")])
 def test_features_that_are_not_finite_name_their_clip(
     path: str, named: str, name: str, monkeypatch: pytest.MonkeyPatch

@@ -42,7 +42,7 @@ class KVD(VideoSetMetric):
         from pytest_vidmetrics.stats.kernel import polynomial
 
         score, found = kernel_of_streams(
-            candidate, reference, self.layer, polynomial, threads=threads, block=self.rules.rows_per_video
+            candidate, reference, lambda _: polynomial, self.layer, threads=threads, block=self.rules.rows_per_video
         )
         return MetricResult(self.name, score, {**self.said(), **found})
 

@@ -55,25 +55,32 @@ def frechet_of_streams(
 
 
 def kernel_of_streams(
-    first: Clips, second: Clips, layer: Layer, kernel: Kernel, *, threads: int, block: int = 1
+    first: Clips,
+    second: Clips,
+    kernel: Callable[[RowFile], Kernel],
+    layer: Layer = lambda rows: rows,
+    *,
+    threads: int,
+    block: int = 1,
+    scale: float = 1.0,
 ) -> tuple[float, dict[str, Any]]:
-    """Return the unbiased squared MMD of two sets over all pairs, and what to read beside it.
+    """Return ``scale`` times the unbiased squared MMD of two sets over all pairs, and what to read beside it.
 
-    Each set is read once into a file without a name in the folder for temporary files (8 bytes a number), and from
-    there by blocks. ``p_value`` is that of groups of clips, see
+    ``kernel`` makes the kernel for the second set. Each set is read once into a file without a name in the folder for
+    temporary files (8 bytes a number), and from there by blocks. ``p_value`` is that of groups of clips, see
     :func:`~pytest_vidmetrics.stats.kernel_blocks.mmd_of_blocks`. Raises ``ValueError`` as :func:`compared` does, and
     for fewer than two rows on either side; ``OSError`` when the disk is full.
     """
     from pytest_vidmetrics.stats.kernel_blocks import mmd_of_blocks
 
     with RowFile(first, layer) as one, RowFile(second, layer) as other:
-        found = mmd_of_blocks(one, other, kernel, block=block, threads=threads)
+        found = mmd_of_blocks(one, other, kernel(other), block=block, threads=threads)
     details = {
         "reduction": "blocks",
         "p_value": found.p_value,
-        **spread(found.influence, one.ids, block=block),
+        **spread(scale * found.influence, one.ids, block=block),
     }
-    return found.distance, {**_sizes(one.ids, other.ids, one.width), **details}
+    return scale * found.distance, {**_sizes(one.ids, other.ids, one.width), **details}
 
 
 def compared(clips: Clips, layer: Layer) -> Iterator[tuple[str, np.ndarray]]:
