@@ -113,9 +113,11 @@ def _within(side: _Side, kernel: Kernel, pool: Executor) -> tuple[Rows, Rows]:
 
         for j, (sums, below) in enumerate(pool.map(pair, range(i, len(side.spans))), i):
             by_row[at] += sums.sum(axis=1)
+            # (groups of i, groups of j)
             pairs = members.T @ sums
             by_group += pairs
             if i != j:
+                # the block stands for its transpose too: its column sums belong to the rows of block j
                 by_row[side.spans[j]] += below
                 by_group += pairs.T
     return by_row, by_group
@@ -145,6 +147,7 @@ def _p_value(similar: Rows, sizes: Rows, count: int, seed: int) -> float:
         row[generator.permutation(len(sizes))[:count]] = 1.0
     n = chosen @ sizes
     values = relabelled(similar, chosen, n, sizes.sum() - n)
+    # in units of one pair, as the sums of large groups are larger
     tolerance = 1e-12 * max(1.0, float((np.abs(similar) / np.outer(sizes, sizes)).max()))
     return float((values >= values[0] - tolerance).mean())
 
@@ -152,6 +155,7 @@ def _p_value(similar: Rows, sizes: Rows, count: int, seed: int) -> float:
 def _dealt(n: int, m: int) -> tuple[int, int]:
     """Return into how many groups the videos of either set are dealt: in proportion to their number."""
     total = min(GROUPS, n + m)
+    # at least one group on either side
     share = min(max(round(total * n / (n + m)), 1), total - 1)
     return min(share, n), min(total - share, m)
 
