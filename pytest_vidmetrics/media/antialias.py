@@ -56,6 +56,7 @@ def resize(frames: Tensor, size: tuple[int, int], filter: str) -> Tensor:
         done = part
         for of_rows in (rows_first, not rows_first):
             if of_rows and height != size[0]:
+                # (target rows, rows) @ (T, C, rows, columns)
                 done = _rounded(weights(height, size[0], filter, frames.device) @ done.double())
             elif not of_rows and width != size[1]:
                 done = _rounded(done.double() @ weights(width, size[1], filter, frames.device).T)
@@ -64,6 +65,7 @@ def resize(frames: Tensor, size: tuple[int, int], filter: str) -> Tensor:
 
 
 def _rounded(sums: Tensor) -> Tensor:
+    # Half a unit is added before the shift, as Pillow's integers are rounded.
     return ((sums + 2.0 ** (_BITS - 1)) * 2.0**-_BITS).floor_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -72,10 +74,12 @@ def weights(length: int, target: int, filter: str, device: torch.device) -> Tens
     """Return the ``(target, length)`` weights of every source pixel, whole numbers of 2**-22, in float64."""
     kernel, reach = FILTERS[filter]
     scale = length / target
+    # Shrinking stretches the filter over the source pixels that one target pixel covers.
     stretch = max(scale, 1.0)
     found = np.zeros((target, length))
     for row in range(target):
         centre = (row + 0.5) * scale
+        # +0.5 and truncation, as Pillow rounds the ends of its window.
         first = max(0, int(centre - reach * stretch + 0.5))
         last = min(length, int(centre + reach * stretch + 0.5))
         values = [kernel((place - centre + 0.5) * (1.0 / stretch)) for place in range(first, last)]
@@ -84,6 +88,8 @@ def weights(length: int, target: int, filter: str, device: torch.device) -> Tens
             total += value
         for place, value in enumerate(values, first):
             share = value / total if total else value
+            # Away from zero, as Pillow rounds negative lobes too.
             found[row, place] = math.trunc(share * (1 << _BITS) + math.copysign(0.5, share))
+    # The cache outlives the call: a tensor made in inference mode could not be used outside of it.
     with torch.inference_mode(False):
         return torch.from_numpy(found).to(device)

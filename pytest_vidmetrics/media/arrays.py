@@ -50,7 +50,9 @@ def frames_of(array: np.ndarray, path: str) -> Pixels:
 def _by_frame(array: np.ndarray, path: str) -> np.ndarray:
     """Return ``(T, 3, H, W)``."""
     if array.ndim == 4 and array.size and array.shape[3] == 3:
+        # A view: channels last in memory is what resizing likes best.
         return array.transpose(0, 3, 1, 2)
+    # The last axis decides first: of (3, H, W, 3) it is the colours.
     if array.ndim == 4 and array.size and array.shape[0] == 3:
         return array.transpose(1, 0, 2, 3)
     raise MediaError(f"{path}: the array has the shape {array.shape}: expected (T, H, W, 3) or (3, T, H, W)")

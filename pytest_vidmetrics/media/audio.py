@@ -73,6 +73,7 @@ def load_audio(path: str | os.PathLike[str], *, rate: int | None = None, mono: b
         start = _start(container, track)
     samples, native = np.concatenate(track.blocks, axis=1), track.rate
     if mono:
+        # Summed in float64: the mean of many channels is then the same on every CPU.
         samples = samples.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
     samples = _on_video_clock(samples, round(start * native))
     if rate is not None:
@@ -108,6 +109,7 @@ class _Track:
             self.length += gap
         elif gap < -_JOINT * self.rate:
             assert moment is not None
+            # Another recording was joined on: its clock is laid behind what was read so far.
             self.begin = moment - self.length / self.rate
         elif gap < -near:
             block = block[:, -gap:]
@@ -126,6 +128,7 @@ def _decode(container: InputContainer, stream: AudioStream, path: Path) -> _Trac
             track, channels = _Track(frame.sample_rate, begin, begin, []), len(block)
         if frame.sample_rate != track.rate or len(block) != channels:
             raise MediaError(f"{path}: the audio changes its rate or channels after {len(track.blocks)} blocks")
+        # One broken time stamp would otherwise be hours of silence in memory.
         if container.duration and frame.time is not None and frame.time - track.begin > _longest(container):
             raise MediaError(
                 f"{path}: damaged: sound at {frame.time:.0f} s, but the file is {_length(container):.0f} s"
@@ -149,6 +152,7 @@ def _check_length(container: InputContainer, stream: AudioStream, track: _Track,
     """Compare the sound with what the header of its format counts; the last block may be cut to its end."""
     if container.format.name in _EXACT and stream.duration and stream.time_base:
         declared = round(float(stream.duration * stream.time_base) * track.rate)
+        # A header of unknown length holds a huge number.
         if track.length < declared and 0 < declared < 1 << 40:
             raise MediaError(f"{path}: truncated: {declared} samples declared, {track.length} present")
 
@@ -176,8 +180,10 @@ def _to_float(frame: AudioFrame, path: Path) -> Samples:
     """Return ``(C, N)`` float32; integers are divided by their full scale, as every reference loader does."""
     array = frame.to_ndarray()
     if not frame.format.is_planar:
+        # Packed samples are interleaved: (N * C,) becomes (C, N).
         array = array.reshape(-1, frame.layout.nb_channels).T
     if array.dtype == np.uint8:
+        # Only unsigned PCM is centred at 128.
         return ((array.astype(np.float32) - 128) / 128).astype(np.float32)
     if np.issubdtype(array.dtype, np.integer):
         return (array / 2.0 ** (8 * array.dtype.itemsize - 1)).astype(np.float32)
@@ -211,6 +217,7 @@ def extract_audio_track(
     if not source.is_file():
         raise MediaError(f"{source}: no such file")
     settings = f"{'native' if sample_rate is None else sample_rate}-{codec}"
+    # Long names would not leave room for digest and settings in 255 bytes.
     stem = cut_bytes(source.stem, _NAME_BYTES)
     target = folder / f"{stem}-{digest_file(source)[:16]}-{settings}.wav"
     if target.is_file() and target.stat().st_size > 0 and missing_bytes(target) is None:
@@ -231,6 +238,7 @@ def extract_audio_track(
 def _write_wav(path: Path, clip: AudioClip, codec: str) -> None:
     channels = len(clip.samples)
     layout = _LAYOUTS.get(channels, f"{channels}c")
+    # Bitexact: otherwise the version of the writer is in the file, and equal sounds would differ.
     with av.open(f"file:{path}", "w", format="wav", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(codec, rate=clip.rate, layout=layout)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(clip.samples), format="fltp", layout=layout)

@@ -56,18 +56,22 @@ def clock_of(stamps: Sequence[Stamp], unit: float, stated: Iterable[float | None
     last = _last_step(stamps, unit, steps)
     measured = len(steps) / seconds[-1]
     middle = sorted(steps)[len(steps) // 2]
+    # Steps of one rate differ by what rounding to the time unit makes of them, but by less than a quarter of a step.
     constant = max(steps) - min(steps) <= max(_SLACK, min(max(_MILLISECOND, 2 * unit), middle / 4))
     if constant:
+        # What is stated is believed where times agree, as 30000/1001 is not measured exactly.
         near = (rate for rate in rates if abs(rate - measured) <= max(_SAME, 2 * unit / seconds[-1]) * measured)
         return Clock(next(near, measured))
     # The mean over the clip counts the last frame too, and how long that is shown is not always known.
     low, high = (len(seconds) / (seconds[-1] + step) for step in (max(steps), min(steps)))
+    # The first alone is a mean; the others say nothing of a variable rate.
     near = (rate for rate in rates[:1] if low * (1 - _PLAUSIBLE) <= rate <= high * (1 + _PLAUSIBLE))
     return Clock(next(near, len(seconds) / (seconds[-1] + last)), (*seconds, seconds[-1] + last))
 
 
 def _last_step(stamps: Sequence[Stamp], unit: float, steps: Sequence[float]) -> float:
     stated = max(stamps, key=lambda stamp: stamp.pts or 0).duration
+    # A duration far beyond the longest step is an unset field.
     return stated * unit if stated and 0 < stated * unit <= 2 * max(steps) else steps[-1]
 
 
@@ -80,6 +84,7 @@ def _seconds(stamps: Sequence[Stamp], unit: float) -> list[float] | None:
         if len(known) < len(part):
             return None
         if out:
+            # The joined part goes on after the last frame, which is shown as long as the one before.
             start = out[-1] + (out[-1] - out[-2] if len(out) > 1 else unit)
         out += [start + (pts - known[0]) * unit for pts in known]
     return out
@@ -91,6 +96,7 @@ def _parts(stamps: Sequence[Stamp], unit: float) -> Iterable[list[Stamp]]:
     before: int | None = None
     for stamp in stamps:
         now = stamp.dts if stamp.dts is not None else stamp.pts
+        # Times of presentation fall back by some frames within one recording.
         fall = _FALL if stamp.dts is not None else _SHOWN_FALL
         if part and before is not None and now is not None and (before - now) * unit > fall:
             yield part
@@ -103,6 +109,7 @@ def _parts(stamps: Sequence[Stamp], unit: float) -> Iterable[list[Stamp]]:
 
 def shown_at(times: Sequence[float], moment: float) -> int:
     """Return the number of the frame that is shown at a moment; ``times`` as in :class:`Clock`."""
+    # The last entry is the end of the last frame, not a frame.
     return min(max(0, bisect_right(times, moment + _SLACK) - 1), len(times) - 2)
 
 

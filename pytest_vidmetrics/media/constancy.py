@@ -44,6 +44,7 @@ def _still(first: torch.Tensor, frame: torch.Tensor) -> bool:
     from torch.nn.functional import avg_pool2d
 
     scale = 255.0 if frame.is_floating_point() else 1.0
+    # Small frames are one block.
     side = min(_BLOCK, *frame.shape[-2:])
     drift = 0.0
     for top in range(0, frame.shape[-2], 4 * side):
@@ -53,4 +54,5 @@ def _still(first: torch.Tensor, frame: torch.Tensor) -> bool:
         if float(avg_pool2d(change[None], (rows, side), ceil_mode=True).abs().max()) > _MOVED:
             return False
         drift += float(change.abs().sum(dtype=torch.float64))
+    # A slow fade moves no block by much; the mean of all pixels sees it.
     return drift / frame.numel() <= _DRIFTED

@@ -45,6 +45,7 @@ def blur(frames: Frames, dose: int) -> Frames:
 def freeze(frames: Frames, dose: int) -> Frames:
     """Hold one frame in the middle for another 2, 5 and 12 frames."""
     held = min((2, 5, 12)[dose - 1], len(frames) - 1)
+    # In the middle, so that the first and the last frame are those of the original.
     start = (len(frames) - held - 1) // 2
     index = np.arange(len(frames))
     return frames[np.where((index > start) & (index <= start + held), start, index)]
@@ -74,6 +75,7 @@ def blocking(frames: Frames, dose: int) -> Frames:
     """Blend 8x8 blocks with their mean by 15, 35 and 75 %, as coarse quantisation of a codec does."""
     count, height, width, channels = frames.shape
     h, w = height // 8 * 8, width // 8 * 8
+    # (frames, blocks down, 8, blocks across, 8, channels)
     tiles = frames[:, :h, :w].astype(np.float32).reshape(count, h // 8, 8, w // 8, 8, channels)
     share = np.float32((0.15, 0.35, 0.75)[dose - 1])
     mixed = (1 - share) * tiles + share * tiles.mean(axis=(2, 4), keepdims=True)
@@ -108,6 +110,7 @@ def shuffle(frames: Frames, dose: int) -> Frames:
     order = np.arange(len(frames))
     if dose == 1:
         at = max(0, len(frames) // 2 - 1)
+        # Copied: the two sides overlap.
         order[at : at + 2] = order[at : at + 2][::-1].copy()
         return frames[order]
     rng = np.random.Generator(np.random.PCG64(11))
@@ -155,6 +158,7 @@ def silence(sound: Sound, rate: int, dose: int) -> Sound:
 
 def exchanged(items: Sequence[str], dose: int) -> tuple[str, ...]:
     """Return prompts (or sounds) of which a tenth (at least 2), a half and all have moved on to the next sample."""
+    # A single prompt would be exchanged with itself.
     moved = {1: max(2, round(len(items) / 10)), 2: max(2, (len(items) + 1) // 2), 3: len(items)}[dose]
     moved = min(moved, len(items))
     head, rest = list(items[:moved]), list(items[moved:])

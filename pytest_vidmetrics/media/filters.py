@@ -62,7 +62,9 @@ def measured(
         for index, images in enumerate(zip(*(converted(side, planes) for side in sides), strict=True)):
             for one, image in zip(inputs, images, strict=True):
                 one.push(_as_frame(image, planes, index, seconds))
+            # Pulled after each push, so that the sink never holds all frames.
             found += _pulled(sink)
+        # None ends a stream, and lets filters give out what they hold back.
         for one in inputs:
             one.push(None)
         found += _pulled(sink)
@@ -85,6 +87,7 @@ def converted(frames: Iterable[torch.Tensor], planes: Planes) -> Iterator[np.nda
 
     rows = 1 if planes == "gray" else 3
     weights = torch.tensor(_TO_YUV[:rows], dtype=torch.int32)
+    # 16.16 fixed point; half a unit rounds to the nearest.
     offsets = torch.tensor(_OFFSETS[:rows], dtype=torch.int32) * 65536 + 32768
     for frame in frames:
         rgb = frame.cpu().int()
@@ -118,6 +121,7 @@ def _pulled(sink: FilterContext) -> Iterator[dict[str, str]]:
     while True:
         try:
             frame = sink.pull()
+        # The filter waits for more frames, or is done.
         except (BlockingIOError, EOFError):
             return
         yield {key.removeprefix("lavfi."): value for key, value in frame.metadata.items()}

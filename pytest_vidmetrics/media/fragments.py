@@ -50,6 +50,7 @@ def damage(stream: BinaryIO, boxes: list[Box], size: int) -> str | None:
     tracks = _declared(stream, boxes)
     if not tracks:
         return None
+    # One more after the last, to notice bytes that are no box at all.
     for box in [*boxes, Box(b"", boxes[-1].end, 0, 0)]:
         if box.start + 8 <= size and (box.name not in _TOP or box.end > size):
             return f"the file is damaged: no MP4 box at byte {box.start}"
@@ -128,7 +129,9 @@ def _samples(table: bytes, tracks: set[int]) -> Counter[int]:
 def _run_length(run: bytes) -> int:
     """Return how many samples a run has, which must be as many as it lists."""
     flags, count = int.from_bytes(run[1:4], "big"), int.from_bytes(run[4:8], "big")
+    # The two optional fields that stand once: data offset and flags of the first frame.
     once = 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
+    # The four optional fields of each frame: duration, size, flags, time offset.
     each = 4 * (flags >> 8 & 0xF).bit_count()
     if len(run) != 8 + once + each * count:
         raise _DamagedError("it lists another number of frames than it says")

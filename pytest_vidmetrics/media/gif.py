@@ -45,6 +45,7 @@ def _pictures(stream: BinaryIO, size: int) -> int:
     while kind := stream.read(1):
         where = stream.tell() - 1
         if kind == _TRAILER:
+            # Bytes behind the trailer are harmless, unless they could be pictures that a damaged block cut off.
             rest = stream.read(size)
             if rest.strip(_PADDING) and (_PICTURE in rest or _EXTENSION in rest):
                 raise _DamagedError(f"the GIF is damaged: {len(rest)} bytes follow its trailer at byte {where}")
@@ -87,6 +88,7 @@ def _extension(stream: BinaryIO, where: int) -> None:
     lengths = _blocks(stream)
     if not label or not lengths:
         return
+    # Only a comment may be of any length.
     if lengths[0] != _SIZES.get(label[0], lengths[0]) or (label[0] == _CONTROL and len(lengths) > 1):
         raise _DamagedError(f"the GIF is damaged: an extension of {sum(lengths)} bytes at byte {where}")
 
@@ -95,6 +97,7 @@ def _blocks(stream: BinaryIO) -> list[int]:
     """Skip the blocks of a picture or an extension, and return their lengths."""
     lengths = []
     while (length := stream.read(1)) not in (b"\x00", b""):
+        # Seek, not read: the data of pictures is not looked at here.
         stream.seek(length[0], 1)
         lengths.append(length[0])
     return lengths
@@ -112,6 +115,7 @@ def _joined(stream: BinaryIO, start: int, lengths: list[int]) -> bytes:
 def _codes_end(data: bytes, bits: int) -> int:
     """Return after how many bytes the codes of a picture end; all of them where they have no end."""
     clear, width = 1 << bits, bits + 1
+    # Known: the codes 2**bits and the one after it are clear and end.
     known = clear + 2
     position, fresh = 0, True
     while position + width <= 8 * len(data):
@@ -121,19 +125,24 @@ def _codes_end(data: bytes, bits: int) -> int:
             break
         if code == clear:
             width, known, fresh = bits + 1, clear + 2, True
+        # The first code after a clear adds no entry to the table.
         elif fresh:
             fresh = False
+        # A full table stays as it is until the next clear.
         elif known < 4096:
             known += 1
+            # Codes grow by a bit when the next entry no longer fits, to 12 at most.
             width += known == 1 << width and width < 12
     return (position + 7) // 8
 
 
 def _code(data: bytes, position: int, width: int) -> int:
+    # A code of up to 12 bits lies in three bytes at most.
     part = int.from_bytes(data[position >> 3 : (position >> 3) + 3], "little")
     return part >> (position & 7) & ((1 << width) - 1)
 
 
 def _skip_palette(stream: BinaryIO, flags: int) -> None:
     if flags & 0x80:
+        # A palette has 2**(n+1) colours of three bytes.
         stream.seek(3 << ((flags & 7) + 1), 1)

@@ -54,6 +54,7 @@ def list_images(folder: Path) -> list[Path]:
 
 def _split(stem: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the texts and the numbers of a name."""
+    # Odd parts are the numbers, as the pattern has one group.
     parts = _NUMBERS.split(stem)
     return tuple(parts[::2]), tuple(parts[1::2])
 
@@ -66,6 +67,7 @@ def _hole(stems: list[str]) -> str:
     split = [_split(stem) for stem in stems]
     if len({texts for texts, _ in split}) != 1:
         return ""
+    # A number that is the same in all names, as a seed, does not count frames.
     counting = [column for column in zip(*(numbers for _, numbers in split), strict=True) if len(set(column)) > 1]
     if len(counting) != 1:
         return ""
@@ -81,6 +83,7 @@ def _stray(paths: list[Path]) -> str:
     """Return which images are surplus: two of one frame, or one whose name does not count with the others."""
     stems: dict[str, Path] = {}
     for path in paths:
+        # Such as a.png and A.jpg.
         if (other := stems.setdefault(path.stem.casefold(), path)) is not path:
             return f"{other.name} and {path.name} are one frame"
     series: dict[tuple[str, ...], list[tuple[_Values, Path]]] = {}
@@ -88,6 +91,7 @@ def _stray(paths: list[Path]) -> str:
         texts, values = _values(path.stem)
         series.setdefault(texts, []).append((values, path))
     main = max(series.values(), key=len)
+    # Reversed, so that the first of two equal ones stays.
     counted = {values: path for values, path in reversed(main) if values}
     if len(counted) < 2:
         return ""
@@ -95,6 +99,7 @@ def _stray(paths: list[Path]) -> str:
     if len(counted) < _SERIES:  # too few to tell, but for what has no number or one of theirs
         others = [one for one in others if not one[0] or one[0] in counted]
     else:
+        # The same number spelled twice, as 1 and 001.
         others += [(values, path) for values, path in main if counted[values] is not path]
     if not others:
         return ""
@@ -115,6 +120,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises :class:`MediaError` for a damaged or unusable image.
     """
     with _open(path) as image:
+        # Quarter turns change the sides.
         width, height = image.size
         return (height, width) if _orientation(image) in _SWAPPED else (width, height)
 
@@ -135,6 +141,7 @@ def _open(path: Path) -> Image.Image:
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: not an image that can be read ({error})") from error
     problem = ""
+    # Pillow would give its first picture alone.
     if getattr(image, "n_frames", 1) > 1:
         problem = "an animated image; convert it to a GIF, a video or a folder of images"
     elif image.mode.startswith(_DEEP_MODES) or _is_cut(image):
@@ -158,6 +165,7 @@ def read_images(paths: list[Path], wanted: Iterable[int]) -> torch.Tensor:
     """
     import torch
 
+    # Sizes are read from headers before any pixel is decoded.
     width, height = _common_size(paths)
     indices = list(wanted)
     out = torch.empty((len(indices), 3, height, width), dtype=torch.uint8)

@@ -25,6 +25,7 @@ def missing_bytes(path: Path) -> str | None:
     """Return what is wrong with a cut or damaged file; ``None`` for a whole one or a container without sizes."""
     size = path.stat().st_size
     with path.open("rb") as stream:
+        # 600 bytes: three packets of a transport stream.
         head = stream.read(600)
         stream.seek(0)
         if head[4:8] in _BOXES:
@@ -102,6 +103,7 @@ def _boxes(stream: BinaryIO, size: int) -> list[Box]:
 def _whole_boxes(stream: BinaryIO, size: int) -> str | None:
     boxes = _boxes(stream, size)
     for box in boxes:
+        # A name that is not known may be padding, whatever length it seems to say.
         if box.end > size and box.name in _BOXES:
             label = box.name.decode("ascii")
             return f"the file is truncated: box {label!r} ends at byte {box.end} of {size}"

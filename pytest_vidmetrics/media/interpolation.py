@@ -33,6 +33,7 @@ def resize(frames: torch.Tensor, size: tuple[int, int], mode: Literal["bicubic",
     found = frames.double()
     for axis, length in ((-2, size[0]), (-1, size[1])):
         places, weights = _taps(found.shape[axis], length, mode)
+        # Weights along one axis, broadcast over those behind it.
         shape = (length,) + (1,) * (-1 - axis)
         parts = [
             found.index_select(found.dim() + axis, torch.from_numpy(place)) * torch.from_numpy(weight).reshape(shape)
@@ -57,6 +58,7 @@ def _taps(
     # A product of two float32 is exact in float64: rounding it with the difference is what a fused step does.
     scale = float(np.float32(before) / np.float32(after))
     place = (scale * (np.arange(after) + 0.5) - 0.5).astype(np.float32).astype(np.float64)
+    # PyTorch keeps bilinear places at 0 or above; bicubic ones may be negative.
     if mode == "bilinear":
         place = np.maximum(place, 0.0)
     first = np.minimum(np.floor(place), before - 1)
@@ -64,6 +66,7 @@ def _taps(
     start, weights = 0, [1.0 - t, t]
     if mode == "bicubic":
         start, weights = -1, [_outer(t + 1.0), _inner(t), _inner(1.0 - t), _outer(2.0 - t)]
+    # Pixels beyond the edge repeat it.
     places = [np.clip(first + start + i, 0, before - 1).astype(np.int64) for i in range(len(weights))]
     return places, weights
 

@@ -21,6 +21,7 @@ def exact_rate(fps: float) -> Fraction:
     """
     if not 0.01 <= fps <= 1000:
         raise ValueError(f"the rate must be from 0.01 to 1000 frames per second, got {fps!r}")
+    # 1001 is the largest denominator of broadcast rates.
     return Fraction(fps).limit_denominator(1001)
 
 
@@ -34,8 +35,10 @@ def write_lossless(path: Path, frames: Pixels, fps: float) -> None:
     try:
         with av.open(str(path), "w", format="matroska") as container:
             stream = container.add_stream("ffv1", rate=rate, options={"level": "3", "slicecrc": "1"})
+            # RGB as it is: a conversion to YUV would lose bits.
             stream.width, stream.height, stream.pix_fmt = frames.shape[3], frames.shape[2], "bgr0"
             stream.codec_context.thread_count = 1
+            # (T, H, W, 3)
             for picture in frames.transpose(0, 2, 3, 1):
                 shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
                 container.mux(stream.encode(shown))
@@ -51,5 +54,6 @@ def _verify(path: Path, frames: Pixels, fps: float) -> None:
     clip = read_clip(path)
     if not np.array_equal(clip.frames.numpy(), frames):
         raise MediaError(f"{path}: what was written is not what is read back: this is a fault of the codec")
+    # One frame has no rate.
     if clip.total > 1 and (clip.fps is None or abs(clip.fps - fps) > 1e-3 * fps):
         raise MediaError(f"{path}: {clip.fps} frames per second are read back, {fps:g} were written")

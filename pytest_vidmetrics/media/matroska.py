@@ -78,8 +78,10 @@ def _read(stream: BinaryIO, size: int) -> _Contents:
 
 def element(head: bytes) -> tuple[int, int | None, int] | None:
     """Return number, size (``None``: not known) and header length of the element that starts with ``head``."""
+    # An id has at most four bytes, so that one of its first four bits is set.
     if not head or head[0] < 0x10:
         return None
+    # As many zeros lead as bytes follow.
     width = 9 - head[0].bit_length()
     number = int.from_bytes(head[:width], "big")
     size = vint(head[width:])
@@ -110,6 +112,7 @@ def _walk(stream: BinaryIO, position: int, end: int, parent: int, contents: _Con
         if not sized and (number == EBML or (parent == _CLUSTER and number in _PARTS[SEGMENT] - _ANYWHERE)):
             return position
         stop = end if size is None else position + header + size
+        # Of the elements inside a segment only clusters may leave their size open.
         if number not in _PARTS[parent] or stop > end or (size is None and number != _CLUSTER):
             raise _DamagedError(position)
         if number in _ONCE.get(parent, ()) and (number in seen or (parent == _CLUSTER and seen & _FRAMES)):
@@ -127,6 +130,7 @@ def _walk(stream: BinaryIO, position: int, end: int, parent: int, contents: _Con
         if number in _PARTS:
             stop = _walk(stream, position + header, stop, number, contents, sized=size is not None)
         position = stop
+    # A group without its block shows nothing: it was lost.
     if parent == _GROUP and _BLOCK not in seen:
         raise _DamagedError(position)
     return position

@@ -18,9 +18,11 @@ def damage(stream: BinaryIO, size: int) -> str | None:
         head = stream.read(_HEADER)
         if head[:4] != b"OggS":
             rest = head + stream.read(size)
+            # Zeros after the last page are padding.
             if not rest.strip(b"\0") and not numbers:
                 return None
             return f"the file is truncated or damaged: no Ogg page at byte {position}"
+        # One byte for each segment, 255 at most.
         lengths = stream.read(head[26]) if len(head) == _HEADER else b""
         end = position + _HEADER + len(lengths) + sum(lengths)
         if len(head) < _HEADER or len(lengths) < head[26] or end > size:

@@ -30,6 +30,7 @@ def resample(samples: npt.NDArray[np.float32], source: int, target: int) -> npt.
     length = samples.shape[-1]
     taps, width = _kernel(down, up)
     blocks = max(1, ceil(length / down))
+    # Room for the filter beyond both ends, and for a whole last block.
     margin = [(0, 0)] * (samples.ndim - 1) + [(width, width + 2 + down)]
     padded = np.pad(np.asarray(samples, dtype=np.float32), margin)
     out = np.empty((*samples.shape[:-1], blocks * up), dtype=np.float32)
@@ -41,6 +42,7 @@ def resample(samples: npt.NDArray[np.float32], source: int, target: int) -> npt.
             first = start + tap
             total += weight * padded[..., first : first + (blocks - 1) * down + 1 : down]
         out[..., phase::up] = total
+    # The last block reaches beyond the end.
     return out[..., : ceil(length * up / down)]
 
 
@@ -49,9 +51,11 @@ def _kernel(down: int, up: int) -> tuple[npt.NDArray[np.float32], int]:
     cutoff = min(down, up) * _ROLLOFF
     width = ceil(_ZERO_CROSSINGS * down / cutoff)
     phases = np.arange(up)[:, None]
+    # (up, 1) phases and (1, taps) offsets
     offsets = phases * down // up - width + np.arange(2 * width + 2)[None, :]
     # In integers up to the division: float64 keeps the weights exact to the float32 they are used in.
     t = (offsets * up - phases * down) / (down * up) * cutoff
+    # The window is zero beyond its last crossing.
     t = np.clip(t, -_ZERO_CROSSINGS, _ZERO_CROSSINGS)
     window = np.cos(t * np.pi / (2 * _ZERO_CROSSINGS)) ** 2
     return (np.sinc(t) * window * (cutoff / down)).astype(np.float32), width

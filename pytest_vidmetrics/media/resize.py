@@ -63,7 +63,7 @@ def pil_resize(frames: Tensor, size: tuple[int, int], resample: PilFilter) -> Te
     method = Image.Resampling[resample.upper()]
     out = torch.empty((*frames.shape[:2], *size), dtype=torch.uint8)
     for row, frame in zip(out, frames, strict=True):
-        pixels = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
+        pixels = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())  # (H, W, C)
         image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
         resized = np.array(image.resize((size[1], size[0]), method))
         row.copy_(torch.from_numpy(resized if resized.ndim == 3 else resized[:, :, None]).permute(2, 0, 1))
@@ -84,12 +84,14 @@ def _bilinear_taps(
     """Return, on a device, the taps of the columns, and those of the rows among the rows that are needed at all."""
     columns = _taps(width, size[1], clamp_weights=True)
     top, bottom, *weights = _taps(height, size[0], clamp_weights=False)
+    # Rows that no target row needs are not resized across.
     needed, where = np.unique(np.concatenate([top, bottom]), return_inverse=True)
     rows = needed, where[: len(top)], where[len(top) :], *weights
     return _on(columns, device), _on(rows, device)
 
 
 def _on(arrays: Sequence[npt.NDArray[Any]], device: torch.device) -> tuple[Tensor, ...]:
+    # The cache outlives the call: a tensor made in inference mode could not be used outside of it.
     with torch.inference_mode(False):
         return tuple(torch.from_numpy(one).to(device) for one in arrays)
 
@@ -116,6 +118,7 @@ def _bilinear(frames: Tensor, columns: tuple[Tensor, ...], rows: tuple[Tensor, .
     needed, top, bottom, top_weight, bottom_weight = rows
     source = frames.index_select(-2, needed)
     across = source.index_select(-1, left).int() * left_weight + source.index_select(-1, right).int() * right_weight
+    # OpenCV's steps: 4 bits off before the second product, 16 after it, the last 2 with rounding.
     across >>= 4
     upper = across.index_select(-2, top) * top_weight[:, None] >> 16
     lower = across.index_select(-2, bottom) * bottom_weight[:, None] >> 16

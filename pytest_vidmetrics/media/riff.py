@@ -51,9 +51,11 @@ def _parts(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
         file.seek(position)
         head = file.read(12)
         end = position + 8 + int.from_bytes(head[4:8], "little")
+        # A size that is not known says nothing of where the next part begins.
         if head[:4] != b"RIFF" or head[8:12] not in (b"AVI ", b"AVIX") or unknown_size(end - position, size):
             return
         yield from _chunks(file, position + 12, min(end, size), frames=False)
+        # Chunks are padded to even bytes.
         position = end + end % 2
 
 
@@ -65,6 +67,7 @@ def _chunks(file: BinaryIO, position: int, end: int, *, frames: bool) -> Iterato
         name, stop = head[:4], position + 8 + int.from_bytes(head[4:8], "little")
         if stop > end or (frames and not _CHUNK.fullmatch(name)):
             raise MediaError(f"the file is truncated or damaged: no whole AVI chunk at byte {position}")
+        # Lists of frames may nest (`rec `).
         if name == b"LIST" and head[8:12] in _LISTS:
             yield from _chunks(file, position + 12, stop, frames=True)
         elif frames:

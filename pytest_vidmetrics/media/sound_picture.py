@@ -63,7 +63,9 @@ def _decibels(samples: Floats, columns: int) -> Floats:
     padded = np.pad(samples, _WINDOW // 2)
     starts = np.linspace(0, len(padded) - _WINDOW, columns).astype(int)
     window = np.hanning(_WINDOW + 1)[:-1]
+    # (columns, window)
     frames = np.stack([padded[start : start + _WINDOW] for start in starts]) * window
+    # The window's sum over 2 is what a full-scale tone in a bin gives.
     power = np.abs(np.fft.rfft(frames, axis=1) / (window.sum() / 2)) ** 2
     decibels: Floats = 10 * np.log10(np.maximum(power @ _bands(), 1e-12)).T
     return decibels
@@ -89,5 +91,6 @@ def _png(decibels: Floats) -> bytes:
     part = (place - low)[..., None]
     pixels = np.rint(_RAMP[low] * (1 - part) + _RAMP[low + 1] * part).astype(np.uint8)
     out = io.BytesIO()
+    # 64 colours are enough for the eye, and a palette is smaller.
     Image.fromarray(pixels).quantize(64).save(out, "PNG", optimize=True)
     return out.getvalue()

@@ -100,6 +100,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _only(data: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for name, body in _boxes(data):
+        # Of two boxes of one name the first counts.
         found.setdefault(name, body)
     return found
 
@@ -111,6 +112,7 @@ def _movie_scale(data: bytes) -> int:
 
 def _tracks(data: bytes) -> Iterator[_Track]:
     for name, body in _boxes(data):
+        # A header with a wrong length swallows what follows it.
         if name in (b"moof", b"mdat"):
             raise _DamagedError(f"the box 'moov' reaches over the box {name.decode()!r}")
         if name == b"trak" and (track := _track(body)) is not None:
@@ -129,6 +131,7 @@ def _track(data: bytes) -> _Track | None:
     header, clock = parts[b"tkhd"], media[b"mdhd"]
     long = header[:1] == b"\x01"
     times = _pairs(tables[b"stts"])
+    # Places in 64 bits, for files above 4 GiB.
     offsets = tables.get(b"co64", tables.get(b"stco", b""))
     return _Track(
         number=_word(header, 20 if long else 12),
@@ -172,10 +175,12 @@ def _sizes(tables: dict[bytes, bytes]) -> Numbers:
         bits, count = body[7], _word(body, 8)
         if 12 + (count * bits + 7) // 8 > len(body):
             raise _DamagedError("a table is shorter than it says")
+        # Sizes of a few bits are only counted: which ends where is not checked.
         return np.full(count, 0, np.int64)
     body = tables[b"stsz"]
     same, count = _word(body, 4), _word(body, 8)
     if same:
+        # One size for all.
         return np.full(min(count, _LIMIT), same, np.int64)
     if 12 + 4 * count > len(body):
         raise _DamagedError("a table is shorter than it says")
@@ -202,11 +207,13 @@ def _disagreement(track: _Track, size: int) -> str:
     firsts, each = track.chunks[:, 0], track.chunks[:, 1]
     if not len(firsts) or firsts[0] != 1 or (np.diff(firsts) <= 0).any() or firsts[-1] > len(track.offsets):
         return "its chunks are not in order"
+    # A chunk entry holds until the next one.
     per_chunk = np.repeat(each, np.diff(np.append(firsts, len(track.offsets) + 1)))
     placed = int(per_chunk.sum())
     if placed < frames:  # the last chunk may have room for more
         return f"{frames} frames have sizes, {placed} have a place"
     ends = np.minimum(np.cumsum(per_chunk), frames)
+    # Byte of each frame within the track's data, one more at the end.
     total = np.concatenate(([0], np.cumsum(track.sizes)))
     lengths = total[ends] - total[np.concatenate(([0], ends[:-1]))]
     reach = track.offsets + lengths

@@ -53,9 +53,11 @@ def read_transport(path: Path) -> Transport:
     before = _offset(data[:600].tobytes()) or 0
     step = _SIZE + before
     count, rest = divmod(len(data), step)
+    # A view of (packets, 188) bytes.
     packets = data[: count * step].reshape(count, step)[:, before:]
     if len(wrong := np.flatnonzero(packets[:, 0] != _SYNC)):
         return Transport(f"the file is damaged: no transport packet at byte {int(wrong[0]) * step + before}")
+    # The transport error bit, which a receiver sets.
     if len(wrong := np.flatnonzero(packets[:, 1] & 0x80)):
         return Transport(f"the file is damaged: the packet at byte {int(wrong[0]) * step} was received in error")
     if rest:
@@ -71,9 +73,12 @@ def frame_count(path: Path, pid: int) -> int:
     packets = data[: len(data) // step * step].reshape(-1, step)[:, before:]
     pids = (packets[:, 1].astype(np.int32) & 0x1F) << 8 | packets[:, 2]
     rows = packets[(pids == pid) & (packets[:, 1] & _STARTS != 0) & (packets[:, 3] & 0x10 != 0)]
+    # The adaptation field stands before the payload.
     starts = 4 + np.where(rows[:, 3] & 0x20, rows[:, 4].astype(np.int64) + 1, 0)
+    # Room for a header of nine bytes.
     rows, starts = rows[starts + 8 < _SIZE], starts[starts + 8 < _SIZE]
     each = np.arange(len(rows))
+    # 00 00 01 begins a packetised stream.
     begun = (rows[each, starts] == 0) & (rows[each, starts + 1] == 0) & (rows[each, starts + 2] == 1)
     # Where no frame begins though the packet says so, one was damaged.
     return int(((rows[each, starts + 7] & 0x80 != 0) | ~begun).sum())
@@ -84,6 +89,7 @@ def _counted(packets: Packets, step: int) -> Transport:
     payload = (packets[:, 3] & 0x10) != 0
     numbers = packets[:, 3] & 0x0F
     adapted = (packets[:, 3] & 0x20) != 0
+    # The stream itself says that numbers jump here.
     allowed = adapted & (packets[:, 4] > 0) & ((packets[:, 5] & 0x80) != 0)
     tables = {*range(_TABLES), *_maps(packets, pids)}
     breaks: list[tuple[int, int]] = []  # the packets of one program before and after a gap in its numbers
@@ -91,7 +97,9 @@ def _counted(packets: Packets, step: int) -> Transport:
     for pid in np.unique(pids[pids != _NULL]):
         where = np.flatnonzero((pids == pid) & payload)
         low, high = where[:-1], where[1:]
+        # Numbers have four bits.
         jump = (numbers[high].astype(np.int16) - numbers[low]) % 16
+        # A packet may be sent twice.
         repeated = (jump == 0) & (packets[high, 4:] == packets[low, 4:]).all(axis=1)
         gaps = np.flatnonzero((jump != 1) & ~repeated & ~allowed[high])
         if int(pid) in tables:
@@ -101,8 +109,10 @@ def _counted(packets: Packets, step: int) -> Transport:
     falls = _clock_jumps(packets, pids)
     first_tables = np.flatnonzero(pids == 0)
     for before, place in falls:
+        # A recording begins with its tables, which come before the packet that shows its clock.
         near = first_tables[(first_tables > before) & (first_tables <= place)]
         starts.append(int(near[-1]) if len(near) else place)
+    # A gap where recordings meet is no loss, if a frame begins behind it.
     for last, next_ in sorted(breaks, key=lambda one: one[1]):
         if not packets[next_, 1] & _STARTS or not any(last < start <= next_ for start in starts):
             return Transport(f"the file is damaged: packets are lost before byte {next_ * step}")
@@ -116,9 +126,12 @@ def _maps(packets: Packets, pids: npt.NDArray[np.int32]) -> set[int]:
         start = 4 + (1 + int(row[4]) if row[3] & 0x20 else 0)
         if start >= _SIZE - 12:
             continue
+        # The pointer says how many bytes of another table come first.
         table = row[start + 1 + int(row[start]) :]
         length = (int(table[1]) & 0x0F) << 8 | int(table[2]) if len(table) > 3 else 0
+        # Without the checksum.
         entries = table[8 : max(8, 3 + length - 4)]
+        # An entry has a program and the packet number of its map.
         found |= {(int(entries[i + 2]) & 0x1F) << 8 | int(entries[i + 3]) for i in range(0, len(entries) - 3, 4)}
     return found
 
@@ -130,6 +143,7 @@ def _clock_jumps(packets: Packets, pids: npt.NDArray[np.int32]) -> list[tuple[in
     for pid in np.unique(pids[with_clock]):
         places = np.flatnonzero(with_clock & (pids == pid))
         fields = packets[places, 6:11].astype(np.int64)
+        # 33 bits of 90 kHz in five bytes.
         clock = fields[:, 0] << 25 | fields[:, 1] << 17 | fields[:, 2] << 9 | fields[:, 3] << 1 | fields[:, 4] >> 7
         steps = np.diff(clock)
         jumps = np.flatnonzero((steps < 0) | (steps > _AHEAD))

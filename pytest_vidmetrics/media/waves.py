@@ -24,6 +24,7 @@ def damage(stream: BinaryIO, size: int) -> str | None:
         name, length = stream.read(4), int.from_bytes(stream.read(4), "little")
         start = position + 8
         if name == b"ds64" and form[:4] != b"RIFF":
+            # 64-bit sizes stand in a chunk of their own.
             stream.seek(start + 8)
             large = int.from_bytes(stream.read(8), "little")
         if name == b"data":
@@ -33,5 +34,6 @@ def damage(stream: BinaryIO, size: int) -> str | None:
             return None
         if start + length > size:
             break
+        # Chunks are padded to even bytes.
         position = start + length + length % 2
     return f"the file is truncated or damaged: no whole WAV chunk at byte {position}, and no sound before it"

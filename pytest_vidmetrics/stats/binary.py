@@ -18,7 +18,7 @@ def paired_shares(wins: int, losses: int, n: int, *, alpha: float = 0.05) -> Int
         raise ValueError(f"{wins} wins and {losses} losses are no part of {n} pairs")
     usual = paired_interval([1.0] * wins + [-1.0] * losses + [0.0] * (n - discordant), alpha=alpha)
     if not discordant:
-        # a share s of wins among the discordant pairs is a gain of d/n (2 s - 1) over all pairs
+        # A share s of wins among the discordant pairs is a gain of d/n (2 s - 1) over all pairs.
         return usual
     from scipy import special  # slow to import, and few runs get here
 
@@ -45,7 +45,7 @@ def mcnemar_worse(wins: int, losses: int) -> float:
         raise ValueError(f"counts cannot be negative, got {wins} and {losses}")
     from scipy import special
 
-    # bdtrc(k, n, p) is the chance of more than k: at least `losses` of the discordant pairs
+    # bdtrc(k, n, p) is the chance of more than k: at least `losses` of the discordant pairs.
     return float(special.bdtrc(losses - 1, wins + losses, 0.5)) if losses else 1.0
 
 

@@ -36,16 +36,16 @@ _OCTAVE = np.float32(np.log10(2.0))
 def log10_avx512(number: np.float32) -> np.float32:
     """Return the decimal logarithm of a finite ``number`` of at least 2**-126, off by a few units in the last place."""
     mantissa, exponent = np.frexp(number)  # the mantissa is in [0.5, 1)
-    # the four bits below the leading one: which sixteenth of its octave the mantissa is in
+    # The four bits below the leading one: which sixteenth of its octave the mantissa is in.
     column = int(mantissa.view(np.uint32)) >> 19 & 15
-    # the polynomials are around 1: below 0.75 the mantissa is doubled, so that |r| stays below one half
+    # The polynomials are around 1: below 0.75 the mantissa is doubled, so that |r| stays below one half.
     if mantissa < 0.75:
         mantissa, exponent = mantissa * np.float32(2), exponent - 1
     rest = Fraction(float(mantissa)) - 1
     terms = [Fraction(float(c)) for c in _COEFFICIENTS[:, column]]
     terms.append(Fraction(float(np.float32(exponent) * _OCTAVE)))
     value = terms[0]
-    # Horner's rule; each step is one fused multiply-add, so that it rounds once
+    # Horner's rule; each step is one fused multiply-add, so that it rounds once.
     for term in terms[1:]:
         value = Fraction(float(_rounded(value * rest + term)))
     return np.float32(value)

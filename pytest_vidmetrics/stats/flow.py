@@ -63,7 +63,7 @@ class _Totals:
         self._seed = options.protocol == "fastvideo"
         tops = [speed.max() for speed in speeds]
         edges = [fastvideo_edges(top) for top in tops] if self._seed else 2 * [exact_edges(float(max(tops)))]
-        # under "v2" both flows are binned by the same edges, so that bins correspond
+        # Under "v2" both flows are binned by the same edges, so that bins correspond.
         self._histograms = [Histogram(each) for each in edges]
         # FastVideo sums in float32, one pixel after another, whose rounding shows in the fifth digit.
         self._sums = np.zeros((2, 2), np.float32 if self._seed else np.float64)
@@ -81,7 +81,7 @@ class _Totals:
         self._count += int(np.count_nonzero(mask))
         self._error += float(inside.sum(dtype=np.float64))
         self._largest = max(self._largest, float(inside.max()))
-        # KITTI's outlier: more than 3 pixels and more than 5 % of the true motion off
+        # KITTI's outlier: more than 3 pixels and more than 5 % of the true motion off.
         self._outliers += int(np.count_nonzero((inside > 3) & (inside > 0.05 * speed_a)))
         for sums, planes in zip(self._sums, (first, second), strict=True):
             self._add_mean(sums, planes, mask)
@@ -91,7 +91,7 @@ class _Totals:
         for histogram, angle, speed, planes in fields:
             histogram.add(angle, speed, planes)
         both = mask & (speed_a > MOVING) & (speed_b > MOVING)
-        # angles differ by at most half a turn, whichever way round is shorter
+        # Angles differ by at most half a turn, whichever way round is shorter.
         turn = np.abs(angles[1] - angles[0])
         turn = np.minimum(turn, 2 * np.pi - turn) * both
         self._turned += int(np.count_nonzero(both))
@@ -102,7 +102,7 @@ class _Totals:
             if not self._seed:
                 sums[i] += (plane * mask).sum(dtype=np.float64)
             elif len(kept := plane[mask]):
-                # starts from the sum so far, so that blocks give the bits of one long running sum
+                # Starts from the sum so far, so that blocks give the bits of one long running sum.
                 kept[0] += sums[i]
                 sums[i] = np.add.accumulate(kept)[-1]
 
@@ -161,15 +161,15 @@ def _speed(flow: Array) -> Array:
 def _mask(speed: Array, options: FlowOptions) -> Array:
     mask: Array = speed >= options.min_mag
     if options.protocol == "fastvideo":
-        # the percentile is of all pixels, before the slow ones are left out
+        # The percentile is of all pixels, before the slow ones are left out.
         mask &= speed <= np.percentile(speed, options.max_mag_pct)
-    # a still picture has no pixel above min_mag: all count then
+    # A still picture has no pixel above min_mag: all count then.
     return mask if mask.any() else np.ones_like(mask)
 
 
 def _mean_flow(a: Array, b: Array) -> dict[str, float]:
     norm_a, norm_b = float(np.linalg.norm(a)), float(np.linalg.norm(b))
-    # the direction of a mean below 0.1 pixels is noise
+    # The direction of a mean below 0.1 pixels is noise.
     if norm_a < 0.1 and norm_b < 0.1:
         angle, cosine = 0.0, 1.0
     elif norm_a < 0.1 or norm_b < 0.1:
@@ -187,7 +187,7 @@ def _mean_flow(a: Array, b: Array) -> dict[str, float]:
 
 def focus(flow: Array) -> Array:
     """Return the ``(x, y)`` focus of expansion; the centre of the frame when fewer than ten points move."""
-    # every eighth pixel, from the middle of its block
+    # Every eighth pixel, from the middle of its block.
     height, width = flow.shape[:2]
     y, x = np.meshgrid(np.arange(4, height, 8), np.arange(4, width, 8), indexing="ij")
     points = flow[4::8, 4::8].astype(np.float64)
@@ -196,7 +196,7 @@ def focus(flow: Array) -> Array:
     if moving.sum() < 10:
         return np.array([width / 2, height / 2])
     u, v, x, y = u[moving], v[moving], x[moving], y[moving]
-    # a point (x, y) that moves by (u, v) away from the focus satisfies v x - u y = v fx - u fy
+    # A point (x, y) that moves by (u, v) away from the focus satisfies v x - u y = v fx - u fy.
     found: Array = np.linalg.lstsq(np.stack([v, -u], axis=1), v * x - u * y, rcond=None)[0]
     return found
 
@@ -214,7 +214,7 @@ def summarise(frames: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         summary[f"{key}_auc"] = float(np.trapezoid(series) / max(len(series) - 1, 1))
     errors = np.array([frame["pixel_epe_mean"] for frame in frames], dtype=np.float64)
     window = min(5, len(errors))
-    # the first frames say how large errors are at the start; a limit below one pixel would be noise
+    # The first frames say how large errors are at the start; a limit below one pixel would be noise.
     limit = max(2 * float(np.median(errors[:window])), 1.0)
     late = np.flatnonzero(np.convolve(errors, np.ones(window) / window, mode="valid") > limit)
     summary["divergence_onset_frame"] = int(late[0]) if len(late) else None

@@ -44,18 +44,18 @@ class Histogram:
     """
 
     def __init__(self, edges: Array) -> None:
-        # every float32 with its low bits cleared, in ascending order: the table is indexed by the bits that are left
+        # Every float32 with its low bits cleared, in ascending order: the table is indexed by the bits that are left.
         lowest = (np.arange(_INFINITE >> _DROP, dtype=np.int32) << _DROP).view(np.float32)
         self._columns = np.searchsorted(edges, lowest, side="right")
-        # NaN compares false: what lies beyond the last edge is never moved on
+        # NaN compares false: what lies beyond the last edge is never moved on.
         self._limits = np.append(edges, np.nan)
         self._table = np.zeros(_ANGLES * _WIDTH, np.int64)
 
     def add(self, angle: Array, speed: Array, planes: tuple[Array, Array]) -> None:
         """Count some pixels: float64 radians, and speed and motion ``(u, v)`` in float32, all finite, of one shape."""
-        # the bits of positive floats ascend as the floats do, so that a shift is a bucket
+        # The bits of positive floats ascend as the floats do, so that a shift is a bucket.
         cells: Array = self._columns[speed.view(np.int32) >> _DROP]
-        # the bucket may straddle one edge; this comparison is the exact one
+        # The bucket may straddle one edge; this comparison is the exact one.
         cells += speed >= self._limits[cells]
         cells += _WIDTH * _directions(angle, *planes)
         self._table += np.bincount(cells.ravel(), minlength=len(self._table))
@@ -80,7 +80,7 @@ def exact_edges(top: float) -> Array:
     numerator, denominator = (2 * max(top, _SLOWEST_TOP)).as_integer_ratio()
     edges = np.full(_SPEEDS + 1, np.inf)
     edges[0] = MOVING
-    # the estimate may be off by some ulps, and the loops below walk to the exact edge
+    # The estimate may be off by some ulps, and the loops below walk to the exact edge.
     for i in range(1, _SPEEDS):
         edge = np.float32(MOVING * (numerator / denominator) ** (i / _SPEEDS))
         while _reaches(np.nextafter(edge, np.float32(0)), numerator, denominator, i):
@@ -93,7 +93,7 @@ def exact_edges(top: float) -> Array:
 
 def _reaches(speed: np.float32, numerator: int, denominator: int, i: int) -> bool:
     """Whether ``(2 * speed) ** 20 >= (numerator / denominator) ** i``."""
-    # floats are fractions of whole numbers: both sides of the inequality are exact integers
+    # Floats are fractions of whole numbers: both sides of the inequality are exact integers.
     n, d = (2 * float(speed)).as_integer_ratio()
     return bool(n**_SPEEDS * denominator**i >= numerator**i * d**_SPEEDS)
 
@@ -135,10 +135,10 @@ def _directions(angle: Array, u: Array, v: Array) -> Array:
     found: Array = turns.astype(np.int64)
     edge = np.rint(turns)
     turns -= edge
-    # angles within rounding of an edge, of which the integer part may be wrong by one
+    # Angles within rounding of an edge, of which the integer part may be wrong by one.
     near = np.nonzero(np.abs(turns) < 1e-9)
     index = edge[near].astype(np.int64)
     cosine, sine = _EDGES[:, index]
-    # the sign of the cross product of edge and motion says on which side it lies
+    # The sign of the cross product of edge and motion says on which side it lies.
     found[near] = np.minimum(index - (cosine * v[near] < sine * u[near]), _ANGLES - 1)
     return found

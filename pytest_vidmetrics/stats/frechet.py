@@ -38,7 +38,7 @@ def frechet(first: Rows, second: Rows, *, ddof: int = 1) -> Frechet:
     """
     a, b = checked_pair(first, second)
     mean_term = float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum())
-    # enough rows for full rank on both sides: one Cholesky factor and an eigenvalue problem are faster
+    # Enough rows for full rank on both sides: one Cholesky factor and an eigenvalue problem are faster.
     if min(len(a), len(b)) > a.shape[1]:
         quick = _from_covariances(a, b, ddof, mean_term)
         if quick is not None:
@@ -67,10 +67,10 @@ def checked(rows: Rows, owners: Sequence[str] | None = None) -> Rows:
     rows = np.asarray(rows, dtype=np.float64)
     if rows.ndim != 2 or len(rows) < 2:
         raise ValueError(f"at least 2 rows of features are needed on either side, got {rows.shape}")
-    # infinities and NaN are looked for below, without numpy's warnings
+    # Infinities and NaN are looked for below, without numpy's warnings.
     with np.errstate(over="ignore", invalid="ignore"):
         sums = rows.sum(axis=0)
-    # a finite sum of finite numbers is the usual case, and costs no (N, D) mask
+    # A finite sum of finite numbers is the usual case, and costs no (N, D) mask.
     if not (np.isfinite(sums).all() or np.isfinite(rows).all()):
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))[:5]
         names = [owners[i] for i in bad] if owners else [f"row {i}" for i in bad]
@@ -92,10 +92,10 @@ def _from_covariances(a: Rows, b: Rows, ddof: int, mean_term: float) -> float | 
     """
     one, two = _lower_covariance(a, ddof), _lower_covariance(b, ddof)
     lower, info = lapack.dpotrf(one, lower=1)
-    # not positive definite: the general way handles singular covariances
+    # Not positive definite: the general way handles singular covariances.
     if info != 0:
         return None
-    # L^T S2 L has the eigenvalues of S1 S2 and is symmetric
+    # L^T S2 L has the eigenvalues of S1 S2 and is symmetric.
     product, _ = lapack.dsygst(two, lower, itype=2, lower=1)
     values = eigvalsh(product, lower=True, overwrite_a=True, check_finite=False)
     if not values[0] > 0.0:
@@ -114,7 +114,7 @@ def _lower_covariance(rows: Rows, ddof: int) -> Rows:
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
         part = np.subtract(chunk, mean, out=space[: len(chunk)])
-        # rows in C order are the transposed matrix in Fortran's: no copy
+        # Rows in C order are the transposed matrix in Fortran's: no copy.
         total = blas.dsyrk(1.0 / (len(rows) - ddof), part.T, beta=1.0, c=total, lower=1, overwrite_c=1)
     return total
 
@@ -123,6 +123,6 @@ def reduced(rows: Rows) -> Rows:
     """Return a factor of the same ``F^T F`` with at most D rows."""
     if len(rows) <= rows.shape[1]:
         return rows
-    # Q drops out of F^T F = R^T R, so that R alone is enough
+    # Q drops out of F^T F = R^T R, so that R alone is enough.
     upper: Rows = np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
     return upper

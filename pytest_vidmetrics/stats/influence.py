@@ -25,9 +25,9 @@ def influence(first: Rows, second: Rows) -> Rows:
     centred = a - a.mean(axis=0)
     target = reduced(factor(b))
     _, singular, right = np.linalg.svd(reduced(factor(a)) @ target.T, full_matrices=False)
-    # directions without variance have no transport map; dividing by their singular value would be noise
+    # Directions without variance have no transport map; dividing by their singular value would be noise.
     keep = singular > _RANK * singular.max(initial=0.0)
-    # T = root root^T, so that x^T T x is a sum of squares and no (D, D) map is made
+    # T = root root^T, so that x^T T x is a sum of squares and no (D, D) map is made.
     root = target.T @ (right[keep].T / np.sqrt(singular[keep]))
     values: Rows = 2.0 * centred @ gap + np.square(centred).sum(axis=1) - np.square(centred @ root).sum(axis=1)
     values -= values.mean()
@@ -39,7 +39,7 @@ def standard_error(values: Rows, *, block: int = 1) -> float:
 
     ``block`` consecutive rows come from one video and are not independent.
     """
-    # rows of one video are averaged first: only videos are independent
+    # Rows of one video are averaged first: only videos are independent.
     means = values.reshape(-1, block).mean(axis=1)
     return float(means.std(ddof=1)) / math.sqrt(len(means))
 
@@ -51,7 +51,7 @@ def paired_se(candidate: Rows, baseline: Rows, reference: Rows) -> tuple[float, 
     different sizes.
     """
     if np.shape(candidate) != np.shape(baseline):
-        # a paired row has the same reference, so that its influence on the change is the difference of the two
+        # A paired row has the same reference, so that its influence on the change is the difference of the two.
         raise ValueError(f"paired sets differ in shape: {np.shape(candidate)} and {np.shape(baseline)}")
     change = frechet(candidate, reference).distance - frechet(baseline, reference).distance
     return change, standard_error(influence(candidate, reference) - influence(baseline, reference))
@@ -81,7 +81,7 @@ def at_infinity(first: Rows, second: Rows, *, ddof: int = 1, block: int = 1, see
     """
     a, b = (_by_video(rows, block) for rows in checked_pair(first, second))
     total, dimension = min(len(a), len(b)), a.shape[-1]
-    # half of what the linear regime needs, so that the fit spans a factor of two in 1/N or more
+    # Half of what the linear regime needs, so that the fit spans a factor of two in 1/N or more.
     smallest = max(2, math.ceil(INFINITY_RATIO * dimension / 2))
     if total < INFINITY_RATIO * dimension or total <= smallest:
         return None
@@ -92,7 +92,7 @@ def at_infinity(first: Rows, second: Rows, *, ddof: int = 1, block: int = 1, see
     values = [
         frechet(*(_rows(v[generator.permutation(len(v))[:n]]) for v in (a, b)), ddof=ddof).distance
         for n in sizes
-        # a new order for each size: nested subsets would repeat the same accident
+        # A new order for each size: nested subsets would repeat the same accident.
     ]
     return float(np.polyfit(1.0 / sizes, values, 1)[1])
 

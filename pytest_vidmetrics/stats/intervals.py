@@ -73,7 +73,7 @@ def paired_interval(
         raise ValueError(f"{len(values)} differences but {len(clusters)} cluster labels")
     sums: dict[Hashable, float] = {}
     for label, residual in zip(clusters, values - mean, strict=True):
-        # residuals of a cluster are summed before they are squared: that is what lets them be correlated
+        # Residuals of a cluster are summed before they are squared: that is what lets them be correlated.
         sums[label] = sums.get(label, 0.0) + float(residual)
     count = len(sums)
     if count < 2:
@@ -136,7 +136,7 @@ def mcnemar(wins: int, losses: int) -> float:
     from scipy import special  # slow to import, and few runs have pairs of zeros and ones
 
     total = wins + losses
-    # the smaller count doubles; at an even split that is above 1
+    # The smaller count doubles; at an even split that is above 1.
     return min(1.0, 2.0 * float(special.bdtr(min(wins, total - wins), total, 0.5))) if total else 1.0
 
 
@@ -150,10 +150,10 @@ def sign_flip(differences: ArrayLike, alternative: Literal["two-sided", "greater
     if len(values) > _EXACT_LIMIT:
         raise ValueError(f"the exact test takes up to {_EXACT_LIMIT} differences, got {len(values)}")
     sums = np.zeros(1)
-    # all 2^n sums, doubled by one difference at a time
+    # All 2^n sums, doubled by one difference at a time.
     for value in values:
         sums = np.concatenate([sums + value, sums - value])
-    # sums that are equal in theory differ by rounding: the slack keeps ties on the observed side
+    # Sums that are equal in theory differ by rounding: the slack keeps ties on the observed side.
     observed, slack = float(values.sum()), _SLACK * max(1.0, float(np.abs(values).sum()))
     if alternative == "two-sided":
         return float(np.mean(np.abs(sums) >= abs(observed) - slack))
@@ -163,7 +163,7 @@ def sign_flip(differences: ArrayLike, alternative: Literal["two-sided", "greater
 
 
 def _p_at_most(distance: float, interval: Interval) -> float:
-    # without scatter there is no doubt on either side
+    # Without scatter there is no doubt on either side.
     if interval.se == 0:
         return 0.0 if distance < 0 else 1.0
     return t_cdf(distance / interval.se, interval.df)

@@ -94,9 +94,9 @@ def permutation_p(
     for row in labels[1:]:
         chosen = generator.permutation((n + m) // block)[: n // block]
         row.reshape(-1, block)[chosen] = 1.0
-    # the dense similarities are multiplied a block of labelings at a time, to bound memory
+    # The dense similarities are multiplied a block of labelings at a time, to bound memory.
     values = np.concatenate([relabelled(similar, labels[i : i + _BLOCK], n, m) for i in range(0, len(labels), _BLOCK)])
-    # the observed labeling ties with itself and its mirror, whatever the rounding of the product
+    # The observed labeling ties with itself and its mirror, whatever the rounding of the product.
     tolerance = 1e-12 * max(1.0, float(np.abs(similar).max()))
     return float((values >= values[0] - tolerance).mean())
 
@@ -110,7 +110,7 @@ def relabelled(kernel: Rows, labels: Rows, n: Rows | int, m: Rows | int) -> Rows
     within = labels @ kernel
     same = np.einsum("pi,pi->p", within, labels)
     touching = within.sum(axis=1)
-    # the three kinds of pairs add up to all of them: only one product with the kernel is needed
+    # The three kinds of pairs add up to all of them: only one product with the kernel is needed.
     total = kernel.sum()
     across = touching - same
     other = total - same - 2.0 * across

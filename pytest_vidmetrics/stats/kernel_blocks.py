@@ -117,7 +117,7 @@ def _within(side: _Side, kernel: Kernel, pool: Executor) -> tuple[Rows, Rows]:
             pairs = members.T @ sums
             by_group += pairs
             if i != j:
-                # the block stands for its transpose too: its column sums belong to the rows of block j
+                # The block stands for its transpose too: its column sums belong to the rows of block j.
                 by_row[side.spans[j]] += below
                 by_group += pairs.T
     return by_row, by_group
@@ -147,7 +147,7 @@ def _p_value(similar: Rows, sizes: Rows, count: int, seed: int) -> float:
         row[generator.permutation(len(sizes))[:count]] = 1.0
     n = chosen @ sizes
     values = relabelled(similar, chosen, n, sizes.sum() - n)
-    # in units of one pair, as the sums of large groups are larger
+    # In units of one pair, as the sums of large groups are larger.
     tolerance = 1e-12 * max(1.0, float((np.abs(similar) / np.outer(sizes, sizes)).max()))
     return float((values >= values[0] - tolerance).mean())
 
@@ -155,7 +155,7 @@ def _p_value(similar: Rows, sizes: Rows, count: int, seed: int) -> float:
 def _dealt(n: int, m: int) -> tuple[int, int]:
     """Return into how many groups the videos of either set are dealt: in proportion to their number."""
     total = min(GROUPS, n + m)
-    # at least one group on either side
+    # At least one group on either side.
     share = min(max(round(total * n / (n + m)), 1), total - 1)
     return min(share, n), min(total - share, m)
 

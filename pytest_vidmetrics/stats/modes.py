@@ -39,14 +39,14 @@ def two_modes(scores: ArrayLike, *, alpha: float = 0.01) -> Modes | None:
         raise ValueError(f"scores are finite numbers in one dimension; got the shape {values.shape}")
     if len(values) < FEWEST:
         return None
-    # the gaps are between neighbours, so that only sorted values matter
+    # The gaps are between neighbours, so that only sorted values matter.
     order = np.argsort(values, kind="stable")
     statistic, at = _separation(values[order][None])
     if not statistic[0] > 0:
         return None
-    # seeded: the same scores give the same answer everywhere
+    # Seeded: the same scores give the same answer everywhere.
     draws, _ = _separation(np.sort(np.random.default_rng(4).standard_normal((_DRAWS, len(values))), axis=1))
-    # the sample itself counts as one of the draws, so that p is never zero
+    # The sample itself counts as one of the draws, so that p is never zero.
     p = float((np.count_nonzero(draws >= statistic[0]) + 1) / (_DRAWS + 1))
     if p > alpha:
         return None
@@ -62,7 +62,7 @@ def _separation(ordered: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     for at in range(2, count - 1):
         low, high = ordered[:, :at], ordered[:, at:]
         inside = low.var(axis=1) * at + high.var(axis=1) * (count - at)
-        # two means were fitted
+        # Two means were fitted.
         spread = np.sqrt(inside / (count - 2))
         gap = ordered[:, at] - ordered[:, at - 1]
         # Equal scores within both sides: any gap at all is infinitely clear.

@@ -49,7 +49,7 @@ class Moments:
         apart = other.mean - self.mean
         # Weighted from either side, so that the order of the two does not matter to the last bit but one.
         mean = (self.n * self.mean + other.n * other.mean) / n
-        # between the two means lies a scatter of its own (Chan's update)
+        # Between the two means lies a scatter of its own (Chan's update).
         scatter = self.scatter + other.scatter + np.outer(apart, apart) * (self.n * other.n / n)
         return Moments(n, mean, scatter)
 
@@ -87,7 +87,7 @@ class Growing:
     def _close(self, size: int) -> None:
         new = Moments.of(np.stack(self._open))
         self._open = []
-        # blocks of equal size merge as carries of a binary counter do: the tree is the same however rows arrive
+        # Blocks of equal size merge as carries of a binary counter do: the tree is the same however rows arrive.
         while self._levels and self._levels[-1][0] == size:
             new = self._levels.pop()[1].merged(new)
             size *= 2
@@ -122,7 +122,7 @@ def frechet_of(first: Moments, second: Moments, *, ddof: int = 1) -> Frechet:
     crossed = _factor(one) @ _factor(two).T
     nuclear = float(np.linalg.svd(crossed, compute_uv=False).sum()) if crossed.size else 0.0
     term = float(np.trace(one) + np.trace(two)) - 2.0 * nuclear
-    # rounding may leave a distance of equal sets a little below zero
+    # Rounding may leave a distance of equal sets a little below zero.
     return Frechet(mean_term, max(term, 0.0))
 
 
@@ -133,11 +133,11 @@ def influence_of(first: Moments, second: Moments) -> Callable[[NDArray[np.float6
     """
     target = _factor(second.covariance())
     _, singular, right = np.linalg.svd(_factor(first.covariance()) @ target.T, full_matrices=False)
-    # directions without variance have no transport map
+    # Directions without variance have no transport map.
     keep = singular > _DIRECTIONS * singular.max(initial=0.0)
     root = target.T @ (right[keep].T / np.sqrt(singular[keep]))
     gap = first.mean - second.mean
-    # the mean of x^T (I - T) x over the first set, from its scatter alone
+    # The mean of x^T (I - T) x over the first set, from its scatter alone.
     mean = float(np.trace(first.scatter) - np.sum((first.scatter @ root) * root)) / first.n
 
     def influence(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,7 +152,7 @@ def influence_of(first: Moments, second: Moments) -> Callable[[NDArray[np.float6
 def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ``F``, ``(rank, D)``, with ``F^T F`` the covariance."""
     values, vectors = eigh(covariance, check_finite=False)
-    # the square root of an eigenvalue that is rounding would be far larger than the rounding
+    # The square root of an eigenvalue that is rounding would be far larger than the rounding.
     kept = values > _RANK * max(float(values[-1]), 0.0)
     factor: NDArray[np.float64] = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
     return factor

@@ -19,7 +19,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
     floor = 0.0
     for rank, index in enumerate(order):
-        # never below the one before it: adjusted values keep the order of the p-values
+        # Never below the one before it: adjusted values keep the order of the p-values.
         floor = max(floor, min(1.0, p_values[index] * (len(order) - rank)))
         adjusted[index] = floor
     return adjusted

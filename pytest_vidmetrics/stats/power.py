@@ -24,7 +24,7 @@ def paired_power(n: float, sd: float, effect: float, *, alpha: float = 0.05) -> 
     from scipy import special  # slow to import, and few runs plan a size
 
     critical = -t_quantile(alpha, n - 1)
-    # the noncentrality of Student's t under the effect
+    # The noncentrality of Student's t under the effect.
     distance = math.sqrt(n) * effect / sd
     if distance > critical + _CERTAIN:  # where the noncentral t underflows
         return 1.0
@@ -62,7 +62,7 @@ def detectable_effect(n: int, sd: float, *, alpha: float = 0.05, power: float = 
     most = sd
     while paired_power(n, sd, most, alpha=alpha) < power:
         most *= 2
-    # relative, as effects have any unit
+    # Relative, as effects have any unit.
     least = sd * 1e-9
 
     def shortfall(effect: float) -> float:
@@ -83,7 +83,7 @@ def smallest_harm(rule: str, se: float, df: float, margin: float, *, alpha: floa
     _check_share("power", power)
     if not (se >= 0 and margin >= 0 and df > 0):
         raise ValueError(f"an error and a margin are at least 0 and df above it, got {se}, {margin} and {df}")
-    # by how many reaches of the bound the estimate must lie beyond the margin for a gate to fail
+    # By how many reaches of the bound the estimate must lie beyond the margin for a gate to fail.
     sides = {"point": 0.0, "strict": -1.0, "lenient": 1.0}
     if rule not in sides:
         raise ValueError(f"the rule is one of {', '.join(sides)}; got {rule!r}")

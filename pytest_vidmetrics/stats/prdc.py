@@ -30,8 +30,8 @@ def prdc(generated: Rows, reference: Rows, *, k: int = 5) -> PRDC:
     between = _distances(real, fake)
     inside_real = between < real_radius[:, None]
     return PRDC(
-        # a generated point is precise in any ball of the reference, a real one recalled in any ball of the generated
-        # set
+        # A generated point is precise in any ball of the reference, a real one recalled in any ball of the generated
+        # set.
         precision=float(inside_real.any(axis=0).mean()),
         recall=float((between < fake_radius[None, :]).any(axis=1).mean()),
         density=float(inside_real.sum(axis=0).mean() / k),
@@ -48,7 +48,7 @@ def coverage_influence(generated: Rows, reference: Rows, *, k: int = 5) -> Rows:
     fake, real = checked_pair(generated, reference)
     _check_neighbours(k, fake, real)
     inside = _distances(real, fake) < _radii(real, k)[:, None]
-    # covered by a single row: without it the reference point is not covered
+    # Covered by a single row: without it the reference point is not covered.
     alone = inside[inside.sum(axis=1) == 1].sum(axis=0)
     values: Rows = (len(fake) - 1) / len(real) * (alone - alone.mean())
     return values
@@ -60,7 +60,7 @@ def _check_neighbours(k: int, fake: Rows, real: Rows) -> None:
 
 
 def _distances(a: Rows, b: Rows) -> Rows:
-    # the square of a difference by one matrix product; rounding may take it below zero
+    # The square of a difference by one matrix product; rounding may take it below zero.
     squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)[None, :] - 2.0 * a @ b.T
     distances: Rows = np.sqrt(np.maximum(squares, 0.0))
     return distances
@@ -68,8 +68,8 @@ def _distances(a: Rows, b: Rows) -> Rows:
 
 def _radii(rows: Rows, k: int) -> Rows:
     distances = _distances(rows, rows)
-    # rounding leaves a row a little away from itself, which would push its k-th neighbour out
+    # Rounding leaves a row a little away from itself, which would push its k-th neighbour out.
     np.fill_diagonal(distances, 0.0)
-    # index 0 is the row itself
+    # Index 0 is the row itself.
     radii: Rows = np.partition(distances, k, axis=1)[:, k]
     return radii

@@ -84,7 +84,7 @@ def rank_means(
     """
     ids = _same_samples(scores)
     labels = [id if clusters is None else clusters[id] for id in ids]
-    # in order of first appearance, which does not depend on hashing
+    # In order of first appearance, which does not depend on hashing.
     order = sorted(set(labels), key=lambda label: labels.index(label))
     place = {label: i for i, label in enumerate(order)}
     counts = np.bincount([place[label] for label in labels], minlength=len(order))
@@ -104,7 +104,7 @@ def rank_means(
     }
     own = table.std(axis=1, ddof=1) / math.sqrt(n)
     rng = np.random.Generator(np.random.PCG64(_SEED))
-    # the same resamples for all methods: their ranks are compared within a draw
+    # The same resamples for all methods: their ranks are compared within a draw.
     drawn = table[:, rng.integers(0, n, (DRAWS, n))].mean(axis=2).T
     return _ranking(methods, means, own, errors, drawn, n, higher_is_better, alpha)
 
@@ -130,7 +130,7 @@ def rank_sets(
     groups: dict[Hashable, list[Unit]] = {}
     for id in ids:
         groups.setdefault(id if clusters is None else clusters[id], []).append(id)
-    # sorted as text, so that references in another order give the same halves
+    # Sorted as text, so that references in another order give the same halves.
     units, others = list(groups.values()), sorted(reference, key=str)
     n = len(units)
     if min(n, len(others)) < 8:
@@ -147,7 +147,7 @@ def rank_sets(
     drawn = np.stack(
         [
             scored(
-                # sorted rows: sums in floating point depend on their order
+                # Sorted rows: sums in floating point depend on their order.
                 [units[i] for i in np.sort(rng.permutation(n)[: n // 2])],
                 [others[i] for i in np.sort(rng.permutation(len(others))[: len(others) // 2])],
             )
@@ -160,7 +160,7 @@ def rank_sets(
         (i, j): scale * float((drawn[:, i] - drawn[:, j]).std(ddof=1)) for i, j in combinations(range(len(methods)), 2)
     }
     own = scale * drawn.std(axis=0, ddof=1)
-    # halves scatter around their own mean, which is biased for few rows: only the scatter is used
+    # Halves scatter around their own mean, which is biased for few rows: only the scatter is used.
     centred = full + scale * (drawn - drawn.mean(axis=0))
     return _ranking(methods, full, own, errors, centred, n, higher_is_better, alpha)
 
@@ -193,7 +193,7 @@ def _ranking(
             p.apart and ((p.first == method and p.better < 0) or (p.second == method and p.better > 0)) for p in pairs
         )
         low, high = np.quantile(ranks[:, i], [0.025, 0.975], method="nearest")
-        # `alpha / 2` on either side, as the bounds are one-sided
+        # `alpha / 2` on either side, as the bounds are one-sided.
         reach = t_interval(float(scores[i]), float(own[i]), n - 1, alpha=alpha / 2)
         places.append(Place(method, float(scores[i]), reach.low, reach.high, 1 + beaten, int(low), int(high)))
     places.sort(key=lambda place: (place.rank, -sign * place.score, place.method))
@@ -204,7 +204,7 @@ def _pair(first: str, second: str, better: float, error: float, n: int, alpha: f
     interval = t_interval(better, error, n - 1, alpha=alpha / 2)
     # Without an error every sample differs by the same amount: by exactly nothing, or without doubt.
     certain = 1.0 if better == 0 else 0.0
-    # two-sided, from the tail on one side
+    # two-sided, from the tail on one side.
     p = 2.0 * float(special.stdtr(n - 1, -abs(better) / error)) if error > 0 else certain
     return Difference(first, second, better, interval.low, interval.high, p, p, False)
 

@@ -62,7 +62,7 @@ def mixture_t(values: ArrayLike, margin: float, *, alpha: float = 0.05, fewest: 
     shifted = shifted / scale
     logs, earliest, means = _log_evidence(shifted, fewest)
     n = np.arange(1, len(shifted) + 1)
-    # a mean that is exactly the margin has no side
+    # A mean that is exactly the margin has no side.
     sure = np.flatnonzero((logs >= needed) & (n >= earliest) & (means != 0.0))
     if len(sure):
         at = int(sure[0])
@@ -73,13 +73,13 @@ def mixture_t(values: ArrayLike, margin: float, *, alpha: float = 0.05, fewest: 
 def _log_evidence(shifted: NDArray[np.float64], fewest: int) -> tuple[NDArray[np.float64], ...]:
     """Return, after each difference: the logarithm of the e-value, how many must have been seen, and the mean."""
     n = np.arange(1, len(shifted) + 1, dtype=np.float64)
-    # sums of powers are all that the e-value and the skewness need: one pass, whatever the look
+    # Sums of powers are all that the e-value and the skewness need: one pass, whatever the look.
     sums, squares, cubes = (np.cumsum(shifted**power) for power in (1, 2, 3))
     mean = sums / n
     explained = n * mean * mean
     # Rounding must not make a sum of squares smaller than the part of it that the mean explains.
     rest = np.maximum(squares - explained, 0.0)
-    # 1 + n times the variance of the mixed effects
+    # 1 + n times the variance of the mixed effects.
     spread = 1.0 + n * _EFFECTS
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # t^2 / (n - 1) = n mean^2 / rest, so that the e-value needs neither t nor the deviation.
@@ -92,7 +92,7 @@ def _log_evidence(shifted: NDArray[np.float64], fewest: int) -> tuple[NDArray[np
 
 
 def _exp(log: float) -> float:
-    # e^700 is close to the largest float
+    # e^700 is close to the largest float.
     return math.exp(min(float(log), 700.0))
 
 
@@ -117,12 +117,12 @@ def betting(
     count, mean, square = 1.0, margin, ((high - low) / 2) ** 2
     for i, value in enumerate(map(float, found), start=1):
         gap = mean - margin
-        # the bet that grows fastest for this mean and variance (Kelly's, to second order)
+        # The bet that grows fastest for this mean and variance (Kelly's, to second order).
         stake = gap / (square / count + gap * gap)
-        # each side bets only its own way
+        # Each side bets only its own way.
         up += math.log1p(min(max(stake, 0.0), _BOLDEST / (margin - low)) * (value - margin))
         down += math.log1p(max(min(stake, 0.0), -_BOLDEST / (high - margin)) * (value - margin))
-        # the two sides are tests of their own, each with its own alpha
+        # The two sides are tests of their own, each with its own alpha.
         if i >= fewest and max(up, down) >= needed:
             return Decision("above" if up > down else "below", i, _exp(max(up, down)))
         # Welford's update: the mean and the sum of squared deviations so far.

@@ -32,7 +32,7 @@ def t_quantile(p: float, df: float) -> float:
     if p == 0.5:
         return 0.0
     low, high = 0.0, 1.0
-    # an upper bound by doubling: Newton's steps need a bracket
+    # An upper bound by doubling: Newton's steps need a bracket.
     while _tail(high, df) > p:
         low, high = high, 2.0 * high
     # Newton's steps, and a halving wherever one would leave the bracket.
@@ -59,7 +59,7 @@ def _tail(x: float, df: float) -> float:
     front = math.exp(_log_scale(df) + (math.log(square) - math.log(df + square) - math.log(math.pi)) / 2.0)
     front *= math.exp(-a * math.log1p(square / df))
     share = square / (df + square)
-    # the continued fraction converges fast below this point; above it the other tail's does
+    # The continued fraction converges fast below this point; above it the other tail's does.
     if share < 1.5 / (a + 2.5):
         return 0.5 - front * _fraction(0.5, a, share)
     return front * _fraction(a, 0.5, df / (df + square)) / df
@@ -74,13 +74,13 @@ def _log_scale(df: float) -> float:
     a = df / 2.0
     if a < 20.0:
         return math.lgamma(a + 0.5) - math.lgamma(a)
-    # the asymptotic series of the ratio: from a = 20 on it is right to 1e-14
+    # The asymptotic series of the ratio: from a = 20 on it is right to 1e-14.
     return math.log(a) / 2.0 - 1 / (8 * a) + 1 / (192 * a**3) - 1 / (640 * a**5) + 17 / (14336 * a**7)
 
 
 def _fraction(a: float, b: float, x: float) -> float:
     """Return the continued fraction of the incomplete beta function (DLMF 8.17.22), by the method of Lentz."""
-    # Lentz's method must not divide by zero
+    # Lentz's method must not divide by zero.
     c, d = 1.0, 1.0 / ((1.0 - (a + b) * x / (a + 1.0)) or _TINY)
     value = d
     for m in range(1, 100_000):
