@@ -12,6 +12,7 @@ from pytest_vidmetrics.engine.worker import AHEAD_BYTES, EvalWorker
 
 def loaders(processors: int) -> int:
     """Return how many threads load ahead: one on a small machine, up to four beside a GPU that is faster than one."""
+    # A quarter of the cores: the others compute.
     return max(1, min(4, processors // 4))
 
 
@@ -34,6 +35,7 @@ class Lookahead:
             self._pool = VideoPool(
                 self._worker.prepare,
                 loader_threads=self._threads,
+                # One that waits, loaded, beside those that are being loaded.
                 max_items=self._threads + 1,
                 max_bytes=self._max_bytes,
             ).__enter__()
@@ -46,6 +48,7 @@ class Lookahead:
             if item is not None and self._worker.is_current(item):
                 return self._worker.run(item)
         finally:
+            # Also when running raised: its frames would count against the pool for good.
             if item is not None and self._pool is not None:
                 self._pool.release(item)
         return self._worker.run(self._worker.prepare(job))

@@ -64,9 +64,11 @@ class Batch:
         if role == "reference":
             metrics = [metric for metric in self._sets if metric.name not in lacking]
         id = None if sample.get("id") is None else str(sample["id"])
+        # Without frames: entries live until the call returns.
         entry = _Entry(index, role, id, _light(values), metrics, lacking=lacking)
         self._entries.append(entry)
         pairs = self._pairs(values) if role == "generated" else []
+        # A clip with a paired reference is in both sets.
         entry.repeated = self._repeated(entry, [role, "reference"] if pairs else [role])
         if entry.repeated:
             entry.metrics, pairs = [metric for metric in metrics if not isinstance(metric, SetMetric)], []
@@ -107,6 +109,7 @@ class Batch:
             if entry.repeated and isinstance(metric, SetMetric):
                 found[metric.name] = MetricResult.failed(metric.name, entry.repeated)
                 continue
+            # A sample's own fault comes before that of its reference.
             for outcome in (entry.outcomes.get(metric.name), entry.references.get(metric.name)):
                 if outcome is not None and outcome.result is not None:
                     found.setdefault(metric.name, outcome.result)
@@ -135,6 +138,7 @@ class Batch:
             samples[id] = Sample(id, entry.values), outcome
             if partner is not None:
                 references[id] = Sample(id, entry.values, "reference", paired=True), partner
+        # Sorted on both sides, whatever order the samples came in: the score has the same bits.
         clips = [tuple(found[id][0] for id in sorted(found)) for found in (samples, references)]
         outcomes = [{id: outcome for id, (_, outcome) in found.items()} for found in (samples, references)]
         return Corpus(clips[0], clips[1]), Outcomes(outcomes[0], outcomes[1])
@@ -147,6 +151,7 @@ class Batch:
         names = {}
         for entry in entries:
             name = _name(entry)
+            # Files of one name in two folders would be one id; the number of the sample is unique.
             names[entry.index] = name if name and (entry.id or taken[name.casefold()] == 1) else f"{entry.index:08d}"
         return names
 
@@ -161,6 +166,7 @@ def _name(entry: _Entry) -> str:
 
 def _as_reference(values: Mapping[str, Any], key: str, into: str) -> dict[str, Any]:
     """Return the sample values of a paired reference, as if it were the clip of a sample."""
+    # Files and rates are those of the generated clip, not of its reference.
     rates = {rate_key(name) for name in PATH_KEYS}
     kept = {name: value for name, value in values.items() if name not in {*PATH_KEYS, *rates, "id"}}
     rate = values.get(rate_key(key)) if into == "video" else None

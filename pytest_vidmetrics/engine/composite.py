@@ -70,6 +70,7 @@ def combine(
         chooses=any(part.chooses for part in parts.values()),
         clips=_united(parts, "clips"),
         reference_clips=_united(parts, "reference_clips"),
+        # The floors of the parts add up at worst, each by how far it moves the total.
         noise_floor=math.fsum(abs(slope) * parts[name].noise_floor for name, slope in _slopes(metric, parts)),
         min_n=metric.min_n,
         problems=problems,

@@ -53,6 +53,7 @@ def score_corpus(
     """
     if isinstance(metric, CompositeMetric):
         parts = members or {}
+        # What cannot be had is said before hours of scoring.
         found = lost(metric, parts, corpus) or combine(
             metric,
             {n: _settled(one, corpus.of(n), worker) for n, one in parts.items() if isinstance(one, BaseMetric)},
@@ -85,6 +86,7 @@ def _settled(
         compared = some_of(metric, corpus)
         if len(compared.references) < len(corpus.references):
             metric = metric.of_part()
+        # Outcomes that are known are in memory anyway.
         if metric.streams(bool(compared.references)) and not known:
             found = streamed(metric, compared, worker)
         else:
@@ -109,6 +111,7 @@ def _held(metric: BaseMetric, corpus: Corpus, worker: Scoring, known: dict[str, 
 def _unchanged(metric: BaseMetric, found: CorpusScore, worker: Scoring) -> CorpusScore:
     """Return a score, with a problem where what the metric loads was replaced meanwhile."""
     try:
+        # Asked after the last clip: a file may have been replaced while they were scored.
         worker.weights(metric)
     except UnavailableError:
         pass  # every sample says so

@@ -43,6 +43,7 @@ def inputs_of(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> 
     """
     keys = sorted({*metric.required_keys(), *metric.reads} - set(_CANDIDATE))
     if not keys:
+        # A digest all the same: a clip without other inputs is then known to be unchanged.
         return dict.fromkeys((sample.id for sample in samples), digest_json({})[:_SHORT])
     found: dict[str, str] = {}
     for sample in samples:
@@ -51,6 +52,7 @@ def inputs_of(samples: Sequence[Sample], metric: BaseMetric, digest: Digest) -> 
             held = {key: _plain(key, values[key], digest) for key in keys if values.get(key) is not None}
         except (OSError, ContentError):
             return {}
+        # Gates of one case hold the same digests: one string for all.
         found[sample.id] = intern(digest_json(held)[:_SHORT])
     return found
 
@@ -61,6 +63,7 @@ def reference_digest(samples: Sequence[Sample], metric: BaseMetric, digest: Dige
     if not keys:
         return None
     samples = [replace(sample, values=completed(sample.values)) for sample in samples]
+    # A key that no sample has adds nothing: a metric may read what few samples give.
     present = [key for key in keys if any(key in sample.values for sample in samples)]
     return set_digest(samples, present, digest) if present else None
 

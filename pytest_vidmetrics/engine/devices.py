@@ -43,6 +43,7 @@ def _resolve(name: str, visible: int) -> str:
         raise ValueError(f"device {name!r}: expected 'cuda' or 'cuda:N'")
     if int(text) >= visible:
         raise UnavailableError(f"device {name!r} is not there: {visible} GPUs are visible; 'cpu' needs none")
+    # `cuda` and `cuda:0` get one spelling: with two, networks would be loaded twice.
     return f"cuda:{text}"
 
 

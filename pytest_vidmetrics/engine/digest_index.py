@@ -100,7 +100,9 @@ class DigestIndex:
     def _remembering(self, path: Path, facts: os.stat_result) -> str:
         begun, name = time.time_ns(), _name(path, facts)
         found = digest_file(path)
+        # A clock that runs behind the file's times makes this negative, which is not settled either.
         settled = begun - max(facts.st_mtime_ns, facts.st_ctime_ns) > _SETTLED_NS
+        # The same state before and after reading: nobody wrote meanwhile.
         if settled and name == _name(path, path.stat()):
             with self._guard:
                 self._new[name] = bytes.fromhex(found)
@@ -110,6 +112,7 @@ class DigestIndex:
         """Let other processes know what was hashed since the last time."""
         with self._guard:
             if self._new:
+                # Sorted, so that equal entries make an equal part, whose name is its hash.
                 self._store.put_part(_KIND, b"".join(name + digest for name, digest in sorted(self._new.items())))
                 self._new = {}
 
@@ -123,6 +126,7 @@ class DigestIndex:
         def name_at(i: int) -> bytes:
             return known[i * _RECORD : i * _RECORD + _NAME]
 
+        # Records of one size in the order of their names: found by halves, without a table of a million objects.
         first = bisect_left(range(len(known) // _RECORD), name, key=name_at)
         found = known[first * _RECORD : (first + 1) * _RECORD]
         return found[_NAME:] if found[:_NAME] == name and name_at(first + 1) != name else None

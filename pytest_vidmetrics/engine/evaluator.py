@@ -72,11 +72,13 @@ class Evaluator:
     ) -> None:
         selection = [metrics] if isinstance(metrics, str) else list(metrics)
         chosen = registry.expand(selection)
+        # A name that is a group too counts as the group.
         self._explicit = frozenset(selection) & frozenset(chosen) - {
             name for name in selection if registry.resolve_group(name)
         }
         made = {name: registry.get_metric(name) for name in chosen if is_composite(name)}
         self._composites = {name: one for name, one in made.items() if isinstance(one, CompositeMetric)}
+        # Composites are not scored on clips: their parts are, chosen or not.
         self._names = [name for name in with_parts(chosen) if name not in self._composites]
         if unknown := set(metric_kwargs or {}) - set(self._names):
             raise ValueError(f"metric_kwargs names metrics that are not selected: {', '.join(sorted(unknown))}")
@@ -144,8 +146,11 @@ class Evaluator:
             device,
             pre_upload=self._pre_upload,
             compile=self._compile,
+            # Workers divide the processor between them.
             threads=max(1, share() // len(self._devices)),
+            # Each further worker needs objects of its own: a metric holds the networks of its device.
             instance=self._made if number else None,
+            # A clip in memory is used by one worker at a time.
             share_clips=len(self._devices) == 1,
             precision=self._precision,
         )
@@ -159,6 +164,7 @@ class Evaluator:
             metric = registry.get_metric(name, **self._params.get(name, {})).run_in(self._precision, self._devices[0])
             for worker in self._workers:
                 worker.load(metric)
+        # A wrong argument is the caller's mistake, also for a metric that a group brought in.
         except TypeError:
             raise
         except Exception as error:
@@ -254,6 +260,7 @@ class Evaluator:
         names = registry.expand([metrics] if isinstance(metrics, str) else metrics)
         loaded = set(self.metric_names)
         asked = [metrics] if isinstance(metrics, str) else list(metrics)
+        # What a group brings in may be missing; what is named must be there.
         if missing := [name for name in names if name not in loaded and name in asked]:
             why = "; ".join(f"{name}: {self.unavailable.get(name, 'not selected')}" for name in missing)
             raise ValueError(f"not loaded in this evaluator: {why}")
@@ -287,6 +294,7 @@ class Evaluator:
             max_items=self._prefetch * len(self._workers),
             max_bytes=self._prefetch_bytes,
         )
+        # Counted, not a flag: a generator of samples may call evaluate() again.
         self._running += 1
         try:
             batch.take(drain(pool, self._workers))

@@ -33,6 +33,7 @@ class Handed:
             if key not in plan.clips:
                 continue
             held = clips[plan.clips[key]]
+            # An earlier metric wrote into it: what it holds now is nobody's clip.
             if held.spoiled:
                 raise VidmetricsError(held.spoiled)
             values[key] = frames = held.frames(metric.frames(), metric.pixels, self._device, keep=self._keep)
@@ -52,6 +53,7 @@ class Handed:
     def facts(self) -> dict[str, ClipFacts]:
         """Return the facts of the clips that were given, by sample key."""
         clips = {key: held for key, held, _ in self._clips}
+        # Only the candidate can be a copy of its reference.
         other = clips.get("reference") if "video" in clips else None
         return {
             key: held.facts(

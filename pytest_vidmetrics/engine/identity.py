@@ -43,6 +43,7 @@ def full_identity(metric: BaseMetric) -> dict[str, Any]:
 
     try:
         weights = weights_of(metric)
+    # A score has an identity where its weights are not at hand too: it says that they are missing.
     except UnavailableError:
         weights = {}
     return {**identity_of(metric), "weights": weights, "decoder": RECIPE_ID}
@@ -79,6 +80,7 @@ def keys_read(metric: BaseMetric) -> tuple[str, ...]:
 
     The rate of a clip counts with the clip: it is the file's own unless the sample gives another.
     """
+    # A set metric reads one clip at a time: its reference is a clip of its own.
     declared = metric.requires if metric.is_set_metric else (*metric.required_keys(), *metric.reads)
     return tuple(sorted({*declared, *(rate_key(key) for key in declared if key in CLIP_KEYS)}))
 
@@ -128,6 +130,7 @@ def tensor_digest(tensor: Any) -> str:
     import torch
 
     sha = hashlib.sha256(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
+    # A number has no axis to go along.
     parts = tensor.detach() if tensor.ndim else tensor.detach()[None]
     for part in parts:  # a clip frame by frame: a copy to the host, or into another layout, stays small
         sha.update(part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -149,6 +152,7 @@ def _code_of(cls: type) -> dict[str, Any]:
 
     A version that its author forgot to raise then does not make an old score pass as one of the new code.
     """
+    # Its bases too: a change in a module that they come from changes the score.
     outside = [one for one in cls.__mro__ if one.__module__.partition(".")[0] not in (_PACKAGE, "builtins", "abc")]
     if not outside:
         return {}
@@ -163,6 +167,7 @@ def _source_digest(cls: type) -> str:
         source = Path(file or "").read_bytes()
     except OSError:
         return uuid.uuid4().hex  # typed into a session: never the same code as that of another one
+    # Line ends of one source differ between checkouts.
     return hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
 
 

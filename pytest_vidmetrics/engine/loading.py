@@ -48,12 +48,14 @@ def read(value: Any, key: str, requests: list[FrameRequest]) -> Clip:
     except TypeError:
         raise TypeError(f"{key} is a {type(value).__name__}: expected a path, a tensor or a Video") from None
     if video.frames is not None:
+        # Frames that are given are all there, whatever is asked for.
         frames = check_frames(video.frames, key)
         return Clip(frames, tuple(range(len(frames))), len(frames), video.fps)
     if video.source is None:
         raise ValueError(f"{key} is a Video with neither a source nor frames")
     clip = read_clip(video.source, requests[0], extra=requests[1:])
     _collect_after(clip.nbytes)
+    # A rate that the caller gives stands in for the file's times too.
     return clip if video.fps is None else dataclasses.replace(clip, fps=video.fps, times=None)
 
 
@@ -114,6 +116,7 @@ class HeldClip:
         name = (request, pixels, device)
         if name not in self._prepared:
             found = self._on_device(request, pixels, device, keep)
+            # By identity, and with the tensor kept: an id is used again once its object is gone.
             self._seals[id(found)] = (found, _seal(found))
             if not keep:
                 return found
@@ -157,8 +160,10 @@ class HeldClip:
         assert self.clip is not None
         clip, size = self.clip, request.size
         if size is not None and clip.scaled is not None:
+            # Scaled by the decoder already: no size is left to ask for.
             clip, request = clip.scaled[size], dataclasses.replace(request, size=None)
         if keep:
+            # One upload for all requests of a size; what each wants is selected from it.
             where = (device, id(clip))
             if where not in self._uploaded:
                 self._uploaded[where] = clip.frames.to(device, non_blocking=True)
@@ -171,6 +176,7 @@ class HeldClip:
         if _seal(tensor) != seal:
             self.spoiled = f"{who} changed the frames of {key!r} in place"
         if not keep:
+            # Forgotten with the tensor, whose id may come again.
             del self._seals[id(frames)]
 
 
@@ -190,7 +196,9 @@ def _as_pixels(frames: torch.Tensor, pixels: str) -> torch.Tensor:
     import torch
 
     if pixels == "uint8":
+        # Rounded, not cut: 255 times a level over 255 may lie just below it.
         return frames.mul(255).round_().clamp_(0, 255).to(torch.uint8) if frames.is_floating_point() else frames
+    # `frames.float()` of integers is a copy already, so that it may be divided in place.
     return frames.float() if frames.is_floating_point() else frames.float().div_(255)
 
 
@@ -199,6 +207,7 @@ def _seal(frames: torch.Tensor) -> tuple[int | None, int | None]:
 
     The count misses writes through numpy, which shares the memory of tensors on the host: 5 ms of 40 MB find them.
     """
+    # Tensors made in inference mode count no versions.
     version = None if frames.is_inference() else frames._version
     return version, _byte_sum(frames) if frames.device.type == "cpu" else None
 
@@ -209,6 +218,8 @@ def _byte_sum(frames: torch.Tensor) -> int:
     storage = frames.untyped_storage()
     if storage.nbytes() > 2 * frames.nbytes:  # a few frames of somebody's long tensor
         storage = frames.contiguous().untyped_storage()
+    # The storage as bytes, without a copy.
     data = torch.empty(0, dtype=torch.uint8).set_(storage)
+    # Eight bytes at a time; sums of int64 wrap around, and one changed byte still changes them.
     whole = len(data) // 8 * 8
     return int(data[:whole].view(torch.int64).sum()) + int(data[whole:].sum())

@@ -82,6 +82,7 @@ def check_metric(name: str, samples: Sequence[Sample], params: Mapping[str, Any]
         yield Finding("scores", "fault", bad)
         return
     yield Finding("scores", "ok", _shown(name, first))
+    # In a new evaluator, with a new store: nothing may be found again.
     yield _same("deterministic", name, first, lambda: _run(name, samples, chosen))
     yield _same("order of samples", name, first, lambda: _run(name, samples[::-1], chosen, backwards=True))
     for argument in sorted(_neutral(metric)):

@@ -68,9 +68,11 @@ class ObjectStore(Store):
     def __init__(
         self, url: str, *, single: int = 1000, segment_entries: int = 10_000, segment_bytes: int = 1 << 26
     ) -> None:
+        # `memory://` without its slashes would not be a URL.
         self.url = url.rstrip("/") if not url.endswith("://") else url
         self._single, self._most_entries, self._most_bytes = single, segment_entries, segment_bytes
         self._objects = _connect(url)
+        # Reentrant: writing seals under the same lock.
         self._guard = threading.RLock()
         self._open: dict[str, bytes] = {}
         self._open_bytes = self._written = 0
@@ -92,6 +94,7 @@ class ObjectStore(Store):
             data = sealed(self._open)
             name = hashlib.sha256(data).hexdigest()
             self._create(f"{_SEGMENTS}/{name}", data)
+            # At once: segments are listed only from time to time.
             self._take_index(name, data)
             self._open, self._open_bytes = {}, 0
 
@@ -105,6 +108,7 @@ class ObjectStore(Store):
         if (data := self._get(_path(kind, name))) is not None:
             return data
         with self._guard:
+            # Last, as listing costs more than asking for one object.
             self._look_for_segments()
             return self._from_segment(entry) if entry in self._index else None
 
@@ -135,6 +139,7 @@ class ObjectStore(Store):
             if data is None:
                 return None
             self._segments[segment] = data
+            # The least recently used goes first; one always stays, however large.
             while sum(map(len, self._segments.values())) > _MEMORY and len(self._segments) > 1:
                 self._segments.popitem(last=False)
         else:
@@ -148,6 +153,7 @@ class ObjectStore(Store):
         with self._said("list"):
             listed = [meta for batch in self._objects.list(_SEGMENTS) for meta in batch]
         sizes = {meta["path"].rpartition("/")[2]: meta["size"] for meta in listed}
+        # In the order of names, so that every reader takes the same one of two equal entries.
         new = sorted(sizes.keys() - self._listed)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             indexes = pool.map(lambda name: self._index_of(f"{_SEGMENTS}/{name}", sizes[name]), new)
@@ -158,6 +164,7 @@ class ObjectStore(Store):
     def _index_of(self, path: str, size: int) -> bytes:
         """Return a segment up to the end of its index; nothing for an object too small for what it says."""
         head = self._get(path, 0, _HEAD) if size >= _HEAD else None
+        # Magic and length, the index, and its checksum of 32 bytes.
         end = _HEAD + int.from_bytes((head or b"")[len(_MAGIC) :], "little") + 32
         if head is None or not head.startswith(_MAGIC) or end > size:
             return b""
@@ -216,6 +223,7 @@ class ObjectStore(Store):
             ) from error
 
     def _flush_at_exit(self) -> None:
+        # At the end of the process nobody is left to be told.
         with contextlib.suppress(StoreError):
             self.flush()
 

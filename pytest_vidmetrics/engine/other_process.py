@@ -53,6 +53,7 @@ def score_in_another(metric: BaseMetric, corpus: Corpus, worker: EvalWorker) -> 
         if faults := json.loads((folder / _FAULTS).read_text("utf-8")):
             raise VidmetricsError(f"{faults[0][0]}: {faults[0][1]}")
         reader = worker.sibling(FileStore(folder / _STORE))
+        # What the other process could not store is not computed here.
         reader.compute = False
         return score_corpus(metric, own, reader)
 
@@ -64,6 +65,7 @@ def _own_files(metric: BaseMetric) -> dict[str, Any]:
 
 
 def _run(folder: Path) -> None:
+    # The modules of this process are found there too, whatever its current folder (`-P`).
     places = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, "-P", "-c", _MAIN, str(folder)],

@@ -36,6 +36,7 @@ def plan_unit(
     values = completed(unit.values)
     plan = Plan(values, unit.metrics, [], [], {}, given=frozenset(unit.values), digest=digest)
     declared = [_declared(metric) for metric in unit.metrics]
+    # Each value once, however many metrics read it.
     faults = _hash(values, dict.fromkeys(key for keys in declared if isinstance(keys, tuple) for key in keys), plan)
     for metric, keys in zip(unit.metrics, declared, strict=True):
         where = keys if isinstance(keys, MetricResult) else _where(metric, plan, faults, weights)
@@ -83,6 +84,7 @@ def _refuse_large(plan: Plan, device: Callable[[], str]) -> None:
 
 def _declared(metric: BaseMetric) -> tuple[str, ...] | MetricResult:
     """Return the keys that a metric reads, or its fault when it cannot say so."""
+    # Metrics of others may raise in what they declare.
     try:
         metric.frames()
         return keys_read(metric)
@@ -96,6 +98,7 @@ def stored(store: Store, key: str | None, metric: BaseMetric) -> Outcome | None:
         return None
     if metric.is_set_metric and (rows := store.get_rows(key)) is not None:
         clips = store.get_clips(key)
+        # Rows without the facts of their clips are of an older layout, and computed again.
         return None if clips is None else Outcome(rows=rows, clips=clips)
     found = store.get_scored(key)
     return None if found is None else Outcome(found[0], clips=found[1])
@@ -132,6 +135,7 @@ def _hash(values: Mapping[str, Any], keys: Iterable[str], plan: Plan) -> dict[st
             plan.contents[key] = content(key, values[key], plan.digest)
         except OSError as error:
             faults[key] = VidmetricsError(_unreadable(error))
+            # What is missing now may be there later: such a plan is made anew.
             plan.unreadable = True
         except (UnkeyedError, ContentError) as error:
             faults[key] = error
@@ -152,6 +156,7 @@ def _where(
     read = keys_read(metric)
     problems = [faults[key] for key in read if key in faults]
     try:
+        # Before problems of clips: a metric that is unavailable is so for every sample.
         found = weights(metric)
         if unreadable := [one for one in problems if isinstance(one, VidmetricsError)]:
             return MetricResult.failed(metric.name, str(unreadable[0]))

@@ -45,6 +45,7 @@ class VideoPool:
         self._ended = self._stopped = False
         self._failure: BaseException | None = None
         self._changed = threading.Condition()
+        # A generator cannot be advanced by two threads at once.
         self._source = threading.Lock()
         self._threads = [
             threading.Thread(target=self._work, name=f"vidmetrics-loader-{i}", daemon=True)
@@ -81,6 +82,7 @@ class VideoPool:
             if self._stopped:
                 return None
             if self._failure is not None:
+                # In the consumer's thread, where somebody can catch it.
                 raise self._failure
             job = self._next_ready()
             return None if job is None else self._hand_out(job)
@@ -102,6 +104,7 @@ class VideoPool:
                 self._changed.wait_for(lambda: self._stopped or self._failure or self._started.get(job) is not None)
                 return None if self._stopped or self._failure else self._hand_out(job)
             if job in self._announced:
+                # What comes before it was passed over.
                 self._forget_before(None)
                 while self._announced.popleft() is not job:
                     pass
@@ -155,6 +158,7 @@ class VideoPool:
                     return
                 # At least one byte: a job of unknown size counts as being there.
                 reserved = max(1, self._largest)
+                # Reserved before it is loaded: several loaders would otherwise all see the same room.
                 self._starting += 1
                 self._bytes += reserved
             item: Loaded | None = None
@@ -171,15 +175,19 @@ class VideoPool:
 
     def _start(self) -> Job | None:
         """Return the next job, counted as started, or ``None`` when there is none."""
+        # Held from the source to the list of what was started: jobs are in the order in which they came.
         with self._source:
             job: Job | None = None
             if self._jobs is not None and not (self._ended or self._stopped):
                 try:
+                    # Without holding `_changed`: the source may take long, and may use this pool.
                     job = next(self._jobs, None)
                 finally:
                     with self._changed:
+                        # Also when the source raised: no other loader may advance it again.
                         self._ended = self._ended or job is None
             with self._changed:
+                # From starting to started under one lock, so that `_room` counts each job exactly once.
                 self._starting -= 1
                 if self._jobs is None and self._announced:
                     job = self._announced.popleft()

@@ -28,10 +28,13 @@ def applied(precision: Precision, device: str) -> Iterator[None]:
     """
     products = "tf32" if precision != "fp32" and device.startswith("cuda") else "fp32"
     depth: int = getattr(_mine, "depth", 0)
+    # Waiting would never end: the products that run are this thread's own.
     if depth and _inside[0] != products:
         raise RuntimeError(f"one thread cannot compute in {products} while it computes in {_inside[0]}")
     with _changed:
+        # Switches belong to the process: threads with equal products go together, others wait.
         _changed.wait_for(lambda: not _inside or _inside[0] == products)
+        # Read before the first change; blocks inside find what the first one set.
         if not _inside:
             _found.extend(_switches())
             _set(products == "tf32")
@@ -44,6 +47,7 @@ def applied(precision: Precision, device: str) -> Iterator[None]:
         with _changed:
             _inside.pop()
             if not _inside:
+                # The last one out puts back, in the order in which the switches were read.
                 for owner, name, value in _found:
                     setattr(owner, name, value)
                 _found.clear()

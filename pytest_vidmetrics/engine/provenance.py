@@ -17,6 +17,7 @@ def describe(metric: BaseMetric) -> dict[str, Any]:
         try:
             digest: str | None = weights_sha256(checkpoint, metric.name)
         except UnavailableError:
+            # A record can be written where a file is not at hand.
             digest = None
         weights[checkpoint.name] = {
             "source": checkpoint.source,

@@ -48,6 +48,7 @@ def ray_engine(rows: Path, task: RowTask, resources: Resources) -> Iterator[dict
     count = data.count()
     if not count:
         raise VidmetricsError(f"{rows} has no rows")
+    # Eight batches for each worker, so that all end at about the same time.
     batch = max(16, min(_BATCH, count // (8 * workers)))
     retries = _DEATHS * batch + 2  # every row may kill its actor as often as it is tried, and the batch once
     lines = data.map_batches(
@@ -85,6 +86,7 @@ class _Actor:
     def _together(self, rows: list[Row | str]) -> list[dict[str, Any]]:
         """Return the lines of a batch; none where it was begun before, or where a row is none."""
         whole = [row for row in rows if not isinstance(row, str)]
+        # Named by content, as a batch has no number that survives a restart.
         key = digest_json([self._run, [dict(row) for row in whole]])
         if len(whole) < len(rows) or self._marks.get_json("attempts", key) is not None:
             return []
@@ -100,6 +102,7 @@ class _Actor:
         begun = self._begun(row)
         if begun >= _DEATHS:
             return failed_line(row, self._names, f"its worker died {begun} times while it scored this row")
+        # A mark for each try, as entries are never overwritten.
         self._mark(row, f"begun-{begun}")
         try:
             line = next(self._scorer.score([row]))
@@ -126,6 +129,7 @@ class _Actor:
 def _row(values: Mapping[str, Any]) -> Row | str:
     """Return a row of a text or Parquet file, or the text that is none."""
     if set(values) != {"text"}:
+        # Parquet fills in None where a row has no value.
         return {key: value for key, value in values.items() if value is not None}
     try:
         return checked_row(json.loads(values["text"]), "")

@@ -55,6 +55,7 @@ class ReadyMetrics:
                     f"{metric.name} computes in {found.run_precision} on {device}, and its results would be kept as "
                     f"those of {keyed.get('precision', 'fp32')}: name the device, --vidmetrics-device={device}"
                 )
+            # So that networks loaded meanwhile are known to belong to this metric.
             with shared.using(metric.name):
                 found.setup()
             if self._compile:
@@ -71,6 +72,7 @@ class ReadyMetrics:
         for key, metric in list(self._loaded.items()):
             held = [name for name, _ in networks_of(type(metric)) if id(vars(metric).get(name)) in dropped]
             for attribute in held:
+                # A declared network loads itself again when its attribute is read.
                 del vars(metric)[attribute]
             if held:
                 del self._loaded[key]
@@ -78,6 +80,7 @@ class ReadyMetrics:
 
     def broken(self, metric: BaseMetric) -> MetricResult | None:
         """Return why a metric could not be set up before, if so."""
+        # As long as nothing is broken, nothing has to be hashed.
         return self._broken.get(_configuration(metric)) if self._broken else None
 
     def give_up(self, metric: BaseMetric, error: BaseException) -> MetricResult:
@@ -111,6 +114,7 @@ def _compile(metric: BaseMetric) -> None:
     from torch import nn
 
     model = getattr(metric, "_model", None)
+    # A method that is called `_model` is not a network.
     if model is not None and not inspect.ismethod(model):
         metric._model = torch.compile(model)  # type: ignore[attr-defined]
     for name, network in networks_of(type(metric)):
@@ -127,6 +131,7 @@ def _configuration(metric: BaseMetric) -> str:
     """Return what two metrics share that may be set up as one: parameters and weights."""
     try:
         return digest_json([identity_of(metric), weights_of(metric)])
+    # Weights that are not there have no hash, and the metric is one configuration all the same.
     except UnavailableError:
         return digest_json([identity_of(metric), None])
     except (TypeError, ValueError):  # parameters that JSON has no form for

@@ -67,6 +67,7 @@ def reduce(
             left_out[sample.id] = result.reason
         else:
             problems.append(Problem(sample.id, result.status, result.reason))
+    # Too many unanswered: each of them is a failure.
     if len(missing) > metric.max_missing * len(corpus.samples):
         problems += [Problem(id, "failed", reason) for id, reason in missing.items()]
         missing = {}
@@ -109,6 +110,7 @@ def _reduce_set(
     generated = _rows(metric, corpus.samples, found.samples, problems, "")
     reference = _rows(metric, corpus.references, found.references, problems, "reference ")
     paired = {sample.id for sample in corpus.references if sample.paired}
+    # Pairs count whole: a reference whose clip failed would shift the reference set.
     whole = {id: rows for id, rows in generated.items() if id not in paired or id in reference}
     partners = {id: rows for id, rows in reference.items() if id not in paired or id in generated}
     left_out = {"generated": len(corpus.samples) - len(whole), "reference": len(corpus.references) - len(partners)}
@@ -133,6 +135,7 @@ def of_set(
     influence = details.pop("influence", {})
     samples = {id: float(influence.get(id, 0.0)) for id in ids}
     reference_set = set_digest(corpus.references, ("video", "audio"), digest)
+    # The metric found its references in a file, whose digest it names.
     if not corpus.references:
         reference_set = details.get("ref_set")
     score = result.score if result is not None else None
@@ -149,6 +152,7 @@ def _score(
     threads: int,
 ) -> MetricResult:
     def score() -> MetricResult:
+        # Inside the guard: joining refuses rows of different widths.
         sets = FeatureSet.join(generated), FeatureSet.join(reference)
         return metric.score_against(*sets, left_out, named_only=named_only)
 
@@ -160,6 +164,7 @@ def scored(metric: SetMetric, score: Callable[[], MetricResult], threads: int) -
     try:
         with reducing_threads(metric, threads):
             return checked_result(score())
+    # What statistics say of their input is a sentence, and needs no traceback.
     except (ValueError, ArithmeticError) as error:
         return MetricResult.failed(metric.name, str(error))
     except BaseException as error:
@@ -195,6 +200,7 @@ def _corpus_score(
     reference: str | None,
     details: Mapping[str, Any] | None = None,
 ) -> CorpusScore:
+    # A verdict cannot be about a score that is not finite.
     if score is not None and not math.isfinite(score):
         problems = [*problems, Problem("corpus", "failed", f"the score is {score}")]
         score = None

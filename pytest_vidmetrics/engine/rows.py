@@ -77,12 +77,14 @@ class RowScorer:
 
     def _from_urls(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         parts = [rows[at : at + _AT_ONCE] for at in range(0, len(rows), _AT_ONCE)]
+        # One thread ahead: the next part is copied while this one is scored.
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(self._copied, parts[0])
             for i, part in enumerate(parts):
                 folder, copies = coming.result()
                 if i + 1 < len(parts):
                     coming = ahead.submit(self._copied, parts[i + 1])
+                # Removed when its rows are scored: corpora are larger than disks.
                 with folder:
                     here = [(row, one) for row, one in zip(part, copies, strict=True) if isinstance(one, dict)]
                     lines = self._lines([row for row, _ in here], [one for _, one in here])
@@ -112,6 +114,7 @@ class RowScorer:
                 results: dict[str, dict[str, Any]] = {}
                 for unit, outcomes in zip(job.units, ahead.run(job), strict=True):
                     for metric, outcome in zip(unit.metrics, outcomes, strict=True):
+                        # What is told of a clip and its reference is the failure, where one failed.
                         said = _said(outcome)
                         if metric.name not in results or said["status"] not in ("scored", "kept"):
                             results[metric.name] = said
@@ -120,12 +123,14 @@ class RowScorer:
             ahead.close()
 
     def _job(self, row: Row) -> Job:
+        # They name a row; metrics do not read them.
         values = {key: self._placed(key, value) for key, value in row.items() if key not in ("id", "role")}
         if row.get("role") == "reference":
             return Job((Unit(values, self._sets),))
         units = [Unit(values, self._metrics)]
         for key, clip in (("reference", "video"), ("reference_audio", "audio")):
             sets = [metric for metric in self._sets if metric.reference_key() == key]
+            # A paired reference is a clip of its own, under the key of that clip alone.
             if sets and key in values:
                 units.append(Unit({clip: values[key]}, sets))
         return Job(tuple(units))
@@ -173,6 +178,7 @@ def read_row_file(path: Path) -> Iterator[tuple[int, Row]]:
         for batch in parquet.ParquetFile(path).iter_batches(1024):
             for row in batch.to_pylist():
                 number += 1
+                # Parquet fills in None where a row has no value.
                 yield number, {key: value for key, value in row.items() if value is not None}
     else:
         raise ValueError(f"{path}: rows are in a {' or '.join(ROW_SUFFIXES)} file")

@@ -33,9 +33,11 @@ def drain(pool: VideoPool, workers: Sequence[EvalWorker]) -> dict[int, list[list
                     dropped.append(item.job)
                     return
                 finally:
+                    # Also when running raised: the pool waits for its room.
                     pool.release(item)
         except BaseException as error:
             errors.append(error)
+            # Wakes those who wait for clips.
             pool.stop()
 
     with pool:
@@ -46,10 +48,12 @@ def drain(pool: VideoPool, workers: Sequence[EvalWorker]) -> dict[int, list[list
         try:
             for thread in threads:
                 thread.start()
+            # In the calling thread, so that Ctrl-C reaches it.
             work(workers[0])
             for thread in threads:
                 thread.join()
         finally:
+            # Before joining: one that waits for a clip would wait for ever.
             pool.stop()
             for thread in threads:
                 thread.join()

@@ -68,6 +68,7 @@ class Store(ABC):
         """Yield what was added by any process, in the order of names. What is torn, or lies elsewhere, is left out."""
         for name in sorted(set(self._names(kind))):
             data = self._read(kind, name)
+            # The name is the hash of the content: what does not fit is torn.
             if data is not None and _part_name(kind, data) == name:
                 yield data
 
@@ -120,6 +121,7 @@ class Store(ABC):
         data = self._read("features", f"{key}.safetensors")
         if data is None:
             return None
+        # The checksum is the last 64 bytes, as hexadecimal digits.
         body, checksum = data[:-64], data[-64:]
         try:
             return load(body)["rows"] if _seal("features", key, body).encode() == checksum else None
@@ -145,6 +147,7 @@ class FileStore(Store):
         """Raise :class:`~pytest_vidmetrics.core.errors.StoreError` when nothing can be written."""
         probe = self.root / "probe"
         self._put(probe, b"ok")
+        # Another process that probes may have removed it.
         with contextlib.suppress(OSError):
             probe.unlink()
 
@@ -216,6 +219,7 @@ class MemoryStore(Store):
 
     def _write(self, kind: str, name: str, data: bytes) -> None:
         with self._guard:
+            # What is replaced does not count twice.
             self._bytes += len(data) - len(self._entries.pop((kind, name), b""))
             self._entries[kind, name] = data
             while self._bytes > self._max_bytes and len(self._entries) > 1:

@@ -68,8 +68,10 @@ class _Pools:
     def limited(self, limit: int) -> Iterator[None]:
         with self._guard:
             self._inside += 1
+            # The first one in notes the counts; those inside would note what it limited.
             if self._inside == 1:
                 self._before = [(one, one.num_threads) for one in self._found()]
+            # Each time: a block inside may ask for less.
             for one, count in self._before:
                 one.set_num_threads(min(limit, count))
         try:
@@ -84,6 +86,7 @@ class _Pools:
     def _found(self) -> list[Any]:
         """Return the libraries that are loaded: looked for again after an import that brings one."""
         seen = tuple(name in sys.modules for name in self._WITH_POOLS)
+        # Looking for them goes through all loaded libraries, and clips come by the thousand.
         if seen != self._seen:
             from threadpoolctl import ThreadpoolController
 

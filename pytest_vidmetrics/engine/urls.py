@@ -55,9 +55,11 @@ def fetch(url: str, folder: Path) -> tuple[Path, State, str]:
     Raises ``OSError`` with the URL for one that cannot be had.
     """
     sha = hashlib.sha256()
+    # Named by the whole URL: objects of one name in two folders do not meet.
     target = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}{Path(urlsplit(url).path).suffix}"
     with _said(url) as (objects, name), target.open("wb") as stream:
         found = objects.get(name)
+        # Hashed while it is copied: the copy need not be read again.
         for chunk in found:
             data = bytes(chunk)
             sha.update(data)

@@ -63,6 +63,7 @@ class Unit:
     metrics: Sequence[BaseMetric]
 
 
+# By identity: pools find jobs in dictionaries, and two may be of one clip.
 @dataclass(frozen=True, eq=False)
 class Job:
     """What is loaded and freed together: a sample, and its paired reference as a clip of its own for set metrics."""

@@ -76,6 +76,7 @@ class EvalWorker:
         self._asked = precision
         self._ready = ReadyMetrics(instance, compile=compile)
         self._share_clips = share_clips
+        # Weak: a clip goes with the last job that holds it.
         self._in_memory: WeakValueDictionary[str, HeldClip] = WeakValueDictionary()
         self._guard = threading.Lock()
         self._told: set[str] = set()
@@ -107,6 +108,7 @@ class EvalWorker:
         """Return a worker with the same loaded metrics over another store."""
         other = EvalWorker(
             store,
+            # Asked for late: what only reads the store chooses no device.
             lambda: self.device,
             compute=self.compute,
             pre_upload=self.pre_upload,
@@ -152,6 +154,7 @@ class EvalWorker:
         for plan in plans if self.compute else ():
             for key, name in plan.clips.items():
                 if name not in loaded.clips:
+                    # What all metrics of a job want of a clip is decoded in one pass.
                     requests = [one for other in plans for one in other.requests.get(name, ())]
                     loaded.clips[name], new = self._clip(name, key, plan.values[key], requests)
                     loaded.decoded += new
@@ -170,11 +173,13 @@ class EvalWorker:
         :class:`~pytest_vidmetrics.core.errors.DeviceLostError` when this process can use its device no more.
         """
         self.counts.reused += sum(len(plan.keys) - len(plan.missing) for plan in item.plans)
+        # Counted by the one thread that runs jobs, not by those that load; and once.
         self.counts.decoded, item.decoded = self.counts.decoded + item.decoded, 0
         if any(plan.missing for plan in item.plans):
             names = {metric.name for plan in item.plans for metric in plan.metrics}
             with self._computing(), sample_scope(self.store, names):
                 for plan in item.plans:
+                    # Another process that wants the same results waits, and finds them below.
                     wanted = digest_json([key for key in plan.keys if key is not None])
                     with self.store.computing(wanted):
                         self._complete(plan, item.clips)
@@ -213,6 +218,7 @@ class EvalWorker:
     def _clip(self, name: str, key: str, value: Any, requests: list[FrameRequest]) -> tuple[HeldClip, bool]:
         """Return a clip and whether a file was decoded for it: another job that is still in memory may have it."""
         with self._guard:
+            # Not held while a clip is read: at worst two threads read the same one.
             held = self._in_memory.get(name)
         if held is not None and held.holds(requests):
             return held, False
@@ -244,6 +250,7 @@ class EvalWorker:
         outcome, undeclared = self._attempts(ready, plan, clips)
         if not outcome.lasting:
             return outcome
+        # Asked after computing: a file that was replaced meanwhile makes the key wrong.
         if (changed := changed_since(plan, metric)) is not None:
             return Outcome(changed)
         try:
@@ -278,6 +285,7 @@ class EvalWorker:
             except BaseException as error:  # weights that do not fit, sys.exit(): the fault of this metric alone
                 self._raise_if_over(error)
                 problem, ran_out = self._ready.give_up(metric, error), memory.ran_out(error)
+            # Outside of the handler: an exception's traceback holds tensors.
             memory.release(self.device)
             if not ran_out or not (self._make_room(company() | {metric.name}) or self._make_room({metric.name})):
                 return problem
@@ -302,6 +310,7 @@ class EvalWorker:
             if self._make_room(company() | {metric.name}):
                 continue
             smaller = memory.halve(metric)
+            # The first time it is tried again even so: unused memory was given back.
             if attempt == memory.RETRIES or not (smaller or attempt == 0 or self._make_room({metric.name})):
                 return outcome, undeclared
             attempt += 1
@@ -319,6 +328,7 @@ class EvalWorker:
         except BaseException as error:  # the one place where a metric's fault ends
             self._raise_if_over(error)
             outcome, ran_out = Outcome(fault(metric.name, error)), memory.ran_out(error)
+        # After a fault too: a metric may write first and raise then.
         if spoiled := handed.spoiled():
             return Outcome(MetricResult.failed(metric.name, spoiled)), set(), False
         if outcome.lasting:

@@ -204,7 +204,7 @@ def _pair(first: str, second: str, better: float, error: float, n: int, alpha: f
     interval = t_interval(better, error, n - 1, alpha=alpha / 2)
     # Without an error every sample differs by the same amount: by exactly nothing, or without doubt.
     certain = 1.0 if better == 0 else 0.0
-    # two-sided, from the tail on one side.
+    # Two-sided, from the tail on one side.
     p = 2.0 * float(special.stdtr(n - 1, -abs(better) / error)) if error > 0 else certain
     return Difference(first, second, better, interval.low, interval.high, p, p, False)
 
