@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.blocks import Blocks, Names, embed, joined, published_shapes
 
 _PARTS = ("embeddings.", "encoder.", "layernorm.")
 _NUDGE = 0.1
+_EPS = 1e-6
+_LAYERS = "encoder.layer."
+_NAMES = Names(
+    norm1="layernorm_before",
+    query="attention.attention.query",
+    key="attention.attention.key",
+    value="attention.attention.value",
+    out="attention.output.dense",
+    norm2="layernorm_after",
+    inner="intermediate.dense",
+    outer="output.dense",
+)
+_PUBLISHED = {
+    "patch.weight": "embeddings.patch_embeddings.projection.weight",
+    "patch.bias": "embeddings.patch_embeddings.projection.bias",
+    "first": "embeddings.cls_token",
+    "positions": "embeddings.position_embeddings",
+    "norm.weight": "layernorm.weight",
+    "norm.bias": "layernorm.bias",
+}
+"""What is outside of the blocks, by our names."""
 
 
 def position_table(table: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -31,52 +53,45 @@ def position_table(table: torch.Tensor, height: int, width: int) -> torch.Tensor
     return torch.cat([table[:, :1], resized.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
 
 
-class Dino:
+class Dino(nn.Module):
     """The vision transformer; ``state`` is a published state dict, a pooling head in it is not loaded."""
 
-    def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
-        from transformers import ViTConfig
-
+    def __init__(self, state: hf.State) -> None:
+        super().__init__()
         part = hf.pick(state, _PARTS)
-        patch = part["embeddings.patch_embeddings.projection.weight"]
-        positions = part["embeddings.position_embeddings"].shape[1]
-        config = ViTConfig(
-            hidden_size=patch.shape[0],
-            intermediate_size=len(part["encoder.layer.0.intermediate.dense.weight"]),
-            num_hidden_layers=hf.depth(part, "encoder.layer."),
-            num_attention_heads=patch.shape[0] // hf.HEAD_WIDTH,
-            patch_size=patch.shape[-1],
-            image_size=patch.shape[-1] * round((positions - 1) ** 0.5),
-            layer_norm_eps=1e-6,
-        )
-        self._model: Any = _build(config, part).to(device)
+        width, _, _, side = part[_PUBLISHED["patch.weight"]].shape
+        positions = part[_PUBLISHED["positions"]].shape[1]
+        depth, inner = hf.depth(part, _LAYERS), len(part[f"{_LAYERS}0.{_NAMES.inner}.weight"])
+        shapes = {
+            "patch.weight": (width, 3, side, side),
+            **dict.fromkeys(("patch.bias", "norm.weight", "norm.bias"), (width,)),
+            "first": (1, 1, width),
+            "positions": (1, positions, width),
+        }
+        wanted = {_PUBLISHED[name]: shape for name, shape in shapes.items()}
+        hf.check("DINO", part, wanted | published_shapes(depth, width, inner, _NAMES, _LAYERS))
+        with torch.device("meta"):
+            self.patch = nn.Conv2d(3, width, side, stride=side)
+            self.first = nn.Parameter(torch.empty(shapes["first"]))
+            self.positions = nn.Parameter(torch.empty(shapes["positions"]))
+            self.blocks = Blocks(depth, width, inner, _EPS)
+            self.norm = nn.LayerNorm(width, eps=_EPS)
+        blocks = {f"blocks.{key}": one for key, one in joined(part, depth, _NAMES, _LAYERS).items()}
+        hf.assign(self, {name: part[_PUBLISHED[name]] for name in shapes} | blocks)
 
-    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, D)`` class tokens after the final norm of normalised ``(N, 3, H, W)`` images.
 
         A row or column of patches that does not fit in full is left out.
         """
         with torch.inference_mode():
-            output = self._model(pixel_values=pixels, interpolate_pos_encoding=True)
-        features: torch.Tensor = output.last_hidden_state[:, 0]
-        return features
-
-
-def _build(config: Any, part: hf.State) -> Any:
-    from transformers.models.vit.modeling_vit import ViTEmbeddings, ViTModel
-
-    class DinoEmbeddings(ViTEmbeddings):
-        def interpolate_pos_encoding(self, embeddings: torch.Tensor, height: int, width: int) -> torch.Tensor:
-            del embeddings
-            return position_table(self.position_embeddings, height // self.patch_size, width // self.patch_size)
-
-    model: Any = hf.pretrained(ViTModel, config, part, add_pooling_layer=False)
-    with torch.device("meta"):
-        embeddings = DinoEmbeddings(config)
-    model.embeddings = hf.assign(embeddings, model.embeddings.state_dict())
-    return model
+            side = self.patch.weight.shape[-1]
+            places = position_table(self.positions, pixels.shape[-2] // side, pixels.shape[-1] // side)
+            tokens = embed(pixels, self.patch, self.first, places)
+            features: torch.Tensor = self.norm(self.blocks(tokens, first=True)[:, 0])
+            return features
 
 
 def read(path: Path, device: torch.device | str) -> Dino:
     """Return the network of a file of weights."""
-    return Dino(hf.read_state(path, prefixes=_PARTS), device)
+    return Dino(hf.read_state(path, prefixes=_PARTS)).to(device)

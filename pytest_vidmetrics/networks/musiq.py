@@ -11,9 +11,21 @@ from torch import nn
 
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.blocks import Blocks, Names, joined, published_shapes
 
 PATCH = 32
 GRID = 10
+WIDTH, INNER = 384, 1152
+_NAMES = Names(
+    norm1="norm1",
+    query="attention.query",
+    key="attention.key",
+    value="attention.value",
+    out="attention.out",
+    norm2="norm2",
+    inner="mlp.fc1",
+    outer="mlp.fc2",
+)
 SCALES: tuple[tuple[int, int], ...] = ((224, 49), (384, 144))
 """Longer side and number of tokens of each resized scale; the original follows with as many as it needs."""
 
@@ -24,7 +36,7 @@ def same_padding(images: torch.Tensor, kernel: int, stride: int) -> torch.Tensor
     for size in (images.shape[-1], images.shape[-2]):
         total = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
         pads += [total // 2, total - total // 2]
-    return F.pad(images, pads)
+    return F.pad(images, pads) if any(pads) else images
 
 
 def spatial_index(rows: int, columns: int) -> torch.Tensor:
@@ -54,16 +66,21 @@ class StdConv(nn.Conv2d):
     weight: nn.Parameter
 
     def standardise(self) -> None:
-        """Shift and scale each kernel to mean 0 and (unbiased) deviation 1: once, the weights do not change."""
+        """Shift and scale each kernel to mean 0 and (unbiased) deviation 1: once, the weights do not change.
+
+        With a stride of 2 "same" padding is one pixel more on the right and below. A row and a column of zeros before
+        the kernel let equal padding on all sides do it, without a padded copy of the images.
+        """
         kernel = self.weight
         mean = kernel.mean(dim=(1, 2, 3), keepdim=True)
         std = kernel.std(dim=(1, 2, 3), keepdim=True)
-        self.weight = nn.Parameter((kernel - mean) / (std + 1e-5), requires_grad=False)
+        kernel = (kernel - mean) / (std + 1e-5)
+        kernel = kernel if self.stride[0] == 1 else F.pad(kernel, (1, 0, 1, 0))
+        self.weight = nn.Parameter(kernel, requires_grad=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Convolve ``(N, C, H, W)``."""
-        padded = same_padding(images, self.kernel_size[0], self.stride[0])
-        return F.conv2d(padded, self.weight, stride=self.stride)
+        """Convolve ``(N, C, H, W)``, whose sides are multiples of the stride."""
+        return F.conv2d(images, self.weight, stride=self.stride, padding=(self.weight.shape[-1] - 1) // 2)
 
 
 class Bottleneck(nn.Module):
@@ -82,59 +99,11 @@ class Bottleneck(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``(N, out, H, W)``."""
-        hidden = F.relu(self.gn1(self.conv1(images)))
-        hidden = F.relu(self.gn2(self.conv2(hidden)))
-        return F.relu(self.gn3(self.conv3(hidden)) + self.gn_proj(self.conv_proj(images)))
-
-
-class Attention(nn.Module):
-    """Self-attention."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return ``(N, L, D)``."""
-        query, key, value = (
-            layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
-        )
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        return self.out(mixed.transpose(1, 2).flatten(2))
-
-
-class Mlp(nn.Module):
-    """Two linear layers with a GELU."""
-
-    def __init__(self, width: int, inner: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, inner)
-        self.fc2 = nn.Linear(inner, width)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return ``(N, L, D)``."""
-        return self.fc2(F.gelu(self.fc1(tokens)))
-
-
-class Block(nn.Module):
-    """A pre-norm transformer block."""
-
-    def __init__(self, width: int, inner: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attention = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = Mlp(width, inner)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return ``(N, L, D)``."""
-        tokens = tokens + self.attention(self.norm1(tokens))
-        return tokens + self.mlp(self.norm2(tokens))
+        hidden = F.relu_(self.gn1(self.conv1(images)))
+        hidden = F.relu_(self.gn2(self.conv2(hidden)))
+        hidden = self.gn3(self.conv3(hidden))
+        hidden += self.gn_proj(self.conv_proj(images))
+        return F.relu_(hidden)
 
 
 class _Holder(nn.Module):
@@ -149,34 +118,32 @@ class _Holder(nn.Module):
 class Encoder(nn.Module):
     """Position and scale tables, class token and blocks."""
 
-    def __init__(self, width: int, inner: int, heads: int, layers: int) -> None:
+    def __init__(self, width: int, inner: int, layers: int) -> None:
         super().__init__()
         self.cls = nn.Parameter(torch.empty(1, 1, width))
         self.posembed_input = _Holder(position_emb=torch.empty(1, GRID * GRID, width))
         self.scaleembed_input = _Holder(scale_emb=torch.empty(len(SCALES) + 1, width))
-        self.transformer = nn.ModuleDict({f"encoderblock_{i}": Block(width, inner, heads) for i in range(layers)})
+        self.transformer = Blocks(layers, width, inner, 1e-6)
         self.encoder_norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, tokens: torch.Tensor, cells: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, D)`` class features of ``(N, L, D)`` patch tokens."""
-        tokens = tokens + self.posembed_input.position_emb[0, cells] + self.scaleembed_input.scale_emb[scales]
+        tokens = tokens + (self.posembed_input.position_emb[0, cells] + self.scaleembed_input.scale_emb[scales])
         tokens = torch.cat([self.cls.expand(len(tokens), -1, -1), tokens], dim=1)
-        for block in self.transformer.values():
-            tokens = block(tokens)
-        features: torch.Tensor = self.encoder_norm(tokens[:, 0])
+        features: torch.Tensor = self.encoder_norm(self.transformer(tokens, first=True)[:, 0])
         return features
 
 
 class Musiq(nn.Module):
-    """The network. Its parameters have the published names."""
+    """The network. Outside of its blocks its parameters have the published names; see :meth:`settle`."""
 
-    def __init__(self, width: int = 384, inner: int = 1152, heads: int = 6, layers: int = 14) -> None:
+    def __init__(self, width: int = WIDTH, inner: int = INNER, layers: int = 14) -> None:
         super().__init__()
         self.conv_root = StdConv(3, 64, 7, stride=2, bias=False)
         self.gn_root = nn.GroupNorm(32, 64, eps=1e-6)
         self.block1 = Bottleneck(64, 256)
         self.embedding = nn.Linear(256 * (PATCH // 4) ** 2, width)
-        self.transformer_encoder = Encoder(width, inner, heads, layers)
+        self.transformer_encoder = Encoder(width, inner, layers)
         self.head = nn.Linear(width, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -187,7 +154,7 @@ class Musiq(nn.Module):
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, 384)`` class features."""
-        parts = [self._scale(level, i) for i, level in enumerate(pyramid(images * 2 - 1))]
+        parts = [self._scale(level, i) for i, level in enumerate(pyramid(torch.rsub(images, -1, alpha=-2)))]
         tokens, cells, scales = zip(*parts, strict=True)
         return self.transformer_encoder(torch.cat(tokens, dim=1), torch.cat(cells), torch.cat(scales))
 
@@ -209,21 +176,34 @@ class Musiq(nn.Module):
 
     def _embed(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, L, D)`` tokens of ``(N, L, 3, 32, 32)`` patches."""
-        hidden = F.relu(self.gn_root(self.conv_root(patches.flatten(0, 1))))
-        hidden = F.max_pool2d(same_padding(hidden, 3, 2), 3, 2)
-        hidden = self.block1(hidden).permute(0, 2, 3, 1).flatten(1)
-        return self.embedding(hidden).unflatten(0, patches.shape[:2])
+        hidden = self.gn_root(self.conv_root(patches.flatten(0, 1)))
+        # The largest is rectified, which is the largest of what is rectified; nothing below 0 beyond the edge wins.
+        hidden = F.relu_(F.max_pool2d(hidden, 3, 2, ceil_mode=True))
+        return self.embedding(self.block1(hidden).flatten(1)).unflatten(0, patches.shape[:2])
+
+    def settle(self) -> None:
+        """Derive from the published tensors what is computed with: once, before the first frame."""
+        for layer in self.modules():
+            if isinstance(layer, StdConv):
+                layer.standardise()
+        # The published layer reads the channels of a pixel after another, convolutions give a channel at a time.
+        weight = self.embedding.weight.unflatten(1, ((PATCH // 4) ** 2, -1)).transpose(1, 2).flatten(1)
+        self.embedding.weight = nn.Parameter(weight, requires_grad=False)
 
 
 def build(state: hf.State, device: torch.device | str = "cpu") -> Musiq:
     """Return the network with the tensors of a published state dict."""
     prefix = "transformer_encoder.transformer.encoderblock_"
+    depth = hf.depth(state, prefix)
     with torch.device("meta"):
-        empty = Musiq(layers=hf.depth(state, prefix))
-    network: Musiq = hf.assign(empty, state)
-    for layer in network.modules():
-        if isinstance(layer, StdConv):
-            layer.standardise()
+        empty = Musiq(layers=depth)
+    part = {key: value for key, value in state.items() if key.startswith(prefix)}
+    hf.check("Musiq", part, published_shapes(depth, WIDTH, INNER, _NAMES, prefix))
+    rest = {key: value for key, value in state.items() if key not in part}
+    blocks = joined(state, depth, _NAMES, prefix)
+    joint = {f"transformer_encoder.transformer.{key}": value for key, value in blocks.items()}
+    network: Musiq = hf.assign(empty, rest | joint)
+    network.settle()
     return network.to(device)
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "MisfitError",
     "State",
     "assign",
+    "check",
     "depth",
     "from_folder",
     "frozen",
@@ -150,15 +151,20 @@ def assign(module: nn.Module, state: State) -> nn.Module:
 
     Raises :class:`MisfitError` when a tensor is missing, unexpected or of another shape.
     """
-    wanted, held = _shapes(module.state_dict()), _shapes(state)
+    check(type(module).__name__, state, _shapes(module.state_dict()))
+    tensors = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    module.load_state_dict(tensors, strict=True, assign=True)
+    return frozen(module)
+
+
+def check(network: str, state: State, wanted: Mapping[str, Shape]) -> None:
+    """Raise :class:`MisfitError` unless ``state`` has exactly the tensors of these names and shapes."""
+    held = _shapes(state)
     missing = {name: shape for name, shape in wanted.items() if name not in held}
     unexpected = {name: shape for name, shape in held.items() if name not in wanted}
     reshaped = {name: (held[name], wanted[name]) for name in wanted if name in held and held[name] != wanted[name]}
     if missing or unexpected or reshaped:
-        raise MisfitError(type(module).__name__, missing, unexpected, reshaped)
-    tensors = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-    module.load_state_dict(tensors, strict=True, assign=True)
-    return frozen(module)
+        raise MisfitError(network, missing, unexpected, reshaped)
 
 
 def frozen(module: nn.Module) -> nn.Module:

@@ -1,15 +1,15 @@
-"""UMT ViT-L/16 action classifier (Unmasked Teacher, arXiv 2303.16058), from VideoMAE parts of transformers."""
+"""UMT ViT-L/16 action classifier (Unmasked Teacher, arXiv 2303.16058)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.blocks import Blocks
 
 FRAMES = 16
 _TABLE_TIMES, _TABLE_SIDE = 8, 14
@@ -31,24 +31,15 @@ def sinusoid_table(width: int, frames: int = FRAMES) -> torch.Tensor:
 
 
 def encoder_layers(state: hf.State) -> dict[str, torch.Tensor]:
-    """Return the blocks of ``state`` under the names of VideoMAE's encoder; the keys have no bias."""
-    names = {
-        "norm1": "layernorm_before",
-        "norm2": "layernorm_after",
-        "attn.proj": "attention.output.dense",
-        "mlp.fc1": "intermediate.dense",
-        "mlp.fc2": "output.dense",
-    }
+    """Return the tensors of :class:`~pytest_vidmetrics.networks.blocks.Blocks`; the keys have no bias."""
+    names = {"norm1": "norm1", "norm2": "norm2", "attn.proj": "out", "mlp.fc1": "inner", "mlp.fc2": "outer"}
     out: dict[str, torch.Tensor] = {}
     for i in range(hf.depth(state, "blocks.")):
-        old, new = f"blocks.{i}.", f"layer.{i}."
-        attention = f"{new}attention.attention."
-        parts = [f"{attention}{name}.weight" for name in ("query", "key", "value")]
-        out |= hf.split_rows(state, f"{old}attn.qkv.weight", parts)
-        out[f"{attention}query.bias"] = state[f"{old}attn.q_bias"]
-        out[f"{attention}value.bias"] = state[f"{old}attn.v_bias"]
+        old, bias = f"blocks.{i}.", state[f"blocks.{i}.attn.q_bias"]
+        out[f"{i}.qkv.weight"] = state[f"{old}attn.qkv.weight"]
+        out[f"{i}.qkv.bias"] = torch.cat([bias, torch.zeros_like(bias), state[f"{old}attn.v_bias"]])
         for kind in ("weight", "bias"):
-            out |= {f"{new}{b}.{kind}": state[f"{old}{a}.{kind}"] for a, b in names.items()}
+            out |= {f"{i}.{ours}.{kind}": state[f"{old}{theirs}.{kind}"] for theirs, ours in names.items()}
     return out
 
 
@@ -56,22 +47,11 @@ class Umt(nn.Module):
     """The classifier. ``state`` is the published flat state dict; it may hold its own position table."""
 
     def __init__(self, state: hf.State) -> None:
-        from transformers import VideoMAEConfig
-        from transformers.models.videomae.modeling_videomae import VideoMAEEncoder
-
         super().__init__()
         patch = state["patch_embed.proj.weight"].float()
         width = patch.shape[0]
-        config = VideoMAEConfig(
-            hidden_size=width,
-            intermediate_size=len(state["blocks.0.mlp.fc1.weight"]),
-            num_hidden_layers=hf.depth(state, "blocks."),
-            num_attention_heads=width // hf.HEAD_WIDTH,
-            layer_norm_eps=1e-6,
-            attn_implementation="sdpa",
-        )
         with torch.device("meta"):
-            encoder: Any = VideoMAEEncoder(config)
+            encoder = Blocks(hf.depth(state, "blocks."), width, len(state["blocks.0.mlp.fc1.weight"]), 1e-6)
         self.encoder = hf.assign(encoder, encoder_layers(state))
         positions = state["pos_embed"].float() if "pos_embed" in state else sinusoid_table(width)
         self.register_buffer("positions", positions, persistent=False)
@@ -91,7 +71,7 @@ class Umt(nn.Module):
         clips = pixels.shape[0]
         patches = F.conv2d(pixels.flatten(0, 1), self.patch, self.patch_embed_proj_bias, stride=self.patch.shape[-1])
         tokens = patches.flatten(2).transpose(1, 2).reshape(clips, -1, patches.shape[1]) + self.positions
-        mean = self.encoder(tokens).last_hidden_state.mean(dim=1)
+        mean = self.encoder(tokens).mean(dim=1)
         return F.layer_norm(mean, mean.shape[-1:], self.fc_norm_weight, self.fc_norm_bias, eps=1e-6)
 
 

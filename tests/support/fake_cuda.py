@@ -203,9 +203,10 @@ class Gauge(TorchDispatchMode):
         if isinstance(call, tuple) and callable(call[0]):
             func, args, kwargs = call
             moved = _moved(name, args, kwargs, out)
-            count = flop_registry.get(func.overloadpacket) or flop_registry.get(func)
+            plain = getattr(aten, name.removesuffix("_"), func.overloadpacket)  # as in place as not
+            count = flop_registry.get(plain) or flop_registry.get(func)
             operations = int(count(*args, **kwargs, out_val=out)) if count is not None else 0
-            kind = "product" if name in _PRODUCTS else "convolution" if "convolution" in name else ""
+            kind = "product" if name.removesuffix("_") in _PRODUCTS else "convolution" if "convolution" in name else ""
         else:
             moved = _moved(name, call, {}, out)
         self.traffic[name] += moved

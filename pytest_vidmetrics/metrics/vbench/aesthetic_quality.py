@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.aesthetic import AestheticHead
     from pytest_vidmetrics.networks.clip.towers import ClipImage
 
-_INSIDE = 24 << 20
+_INSIDE = 12 << 20
 """Bytes that one frame takes inside the network."""
 
 
@@ -36,7 +36,6 @@ class AestheticQuality(VBenchMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
     tf32_change: ClassVar[float | None] = 1.7e-6
     bf16_change: ClassVar[float | None] = 2.3e-5
-    dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
     _image: Network[ClipImage] = Network("clip-vit-large-patch14.image", ".clip.towers:read_image", CLIP_L14, bf16=True)
     _head: Network[AestheticHead] = Network("sa_0_4_vit_l_14_linear.pth", ".clip.aesthetic:read", LAION_HEAD)

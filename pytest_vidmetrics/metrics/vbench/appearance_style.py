@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 CONTEXT = 77
-_INSIDE = 8 << 20
+_INSIDE = 5 << 20
 """Bytes that one frame takes inside the network."""
 
 

@@ -15,7 +15,7 @@ from pytest_vidmetrics.networks.published.video import CLIP_B32
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.clip.towers import ClipImage
 
-_INSIDE = 8 << 20
+_INSIDE = 5 << 20
 """Bytes that one frame takes inside the network."""
 
 
@@ -34,7 +34,6 @@ class BackgroundConsistency(FrameWeightedMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, float16 against float32, kernels"
     tf32_change: ClassVar[float | None] = 8e-7
     bf16_change: ClassVar[float | None] = 6.2e-5
-    dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
     _image: Network[ClipImage] = Network("clip-vit-base-patch32.image", ".clip.towers:read_image", CLIP_B32, bf16=True)
 

@@ -49,7 +49,6 @@ class HumanAction(VBenchMetric):
     binary: ClassVar[bool] = True
     backbone: ClassVar[str | None] = "umt-l16-k400"
     noise_source: ClassVar[str] = "one clip is 0 or 1; only a probability within rounding of 0.85 could flip"
-    dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
     _network: Network[Umt] = Network("umt-l16-k400", ".umt:read", UMT_L16_K400, bf16=True)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Preprocess = Literal["longer", "shorter", "shorter_centercrop", "none"]
 LIMIT = 512
-_BYTES_A_PIXEL = 130
+_BYTES_A_PIXEL = 100
 """What the network takes for each pixel that it sees."""
 _SCALED_PIXELS = (49 + 144) * 32 * 32
 """Pixels of the two scales that the network makes itself."""

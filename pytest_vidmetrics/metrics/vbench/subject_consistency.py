@@ -15,7 +15,7 @@ from pytest_vidmetrics.networks.published.video import DINO_B16
 if TYPE_CHECKING:
     from pytest_vidmetrics.networks.dino import Dino
 
-_INSIDE = 24 << 20
+_INSIDE = 16 << 20
 """Bytes that one frame takes inside the network."""
 
 
@@ -34,7 +34,6 @@ class SubjectConsistency(FrameWeightedMetric):
     noise_source: ClassVar[str] = "recommended cross-machine tolerance: decoder, kernels"
     tf32_change: ClassVar[float | None] = 1.4e-6
     bf16_change: ClassVar[float | None] = 1.6e-5
-    dependencies: ClassVar[tuple[str, ...]] = ("transformers",)
 
     _network: Network[Dino] = Network("dino-vitb16", ".dino:read", DINO_B16, bf16=True)
 

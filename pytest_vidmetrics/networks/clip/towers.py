@@ -6,12 +6,45 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.blocks import CLIP_NAMES, Blocks, embed, joined, published_shapes
 from pytest_vidmetrics.networks.clip.tokenizer import ClipTokenizer
 
 _IMAGE = ("vision_model.", "visual_projection.")
 _TEXT = ("text_model.", "text_projection.")
+_EPS = 1e-5
+_EMBEDDINGS = "vision_model.embeddings."
+_LAYERS = "vision_model.encoder.layers."
+_PUBLISHED = {
+    "patch.weight": f"{_EMBEDDINGS}patch_embedding.weight",
+    "first": f"{_EMBEDDINGS}class_embedding",
+    "positions": f"{_EMBEDDINGS}position_embedding.weight",
+    "before.weight": "vision_model.pre_layrnorm.weight",
+    "before.bias": "vision_model.pre_layrnorm.bias",
+    "after.weight": "vision_model.post_layernorm.weight",
+    "after.bias": "vision_model.post_layernorm.bias",
+    "project.weight": "visual_projection.weight",
+}
+"""What is outside of the blocks, by our names."""
+
+
+class _ImageTower(nn.Module):
+    def __init__(self, width: int, inner: int, depth: int, side: int, positions: int, outputs: int) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, width, side, stride=side, bias=False)
+        self.first = nn.Parameter(torch.empty(width))
+        self.positions = nn.Parameter(torch.empty(positions, width))
+        self.before = nn.LayerNorm(width, eps=_EPS)
+        self.blocks = Blocks(depth, width, inner, _EPS, quick=True)
+        self.after = nn.LayerNorm(width, eps=_EPS)
+        self.project = nn.Linear(width, outputs, bias=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        tokens = self.before(embed(pixels, self.patch, self.first, self.positions))
+        features: torch.Tensor = self.project(self.after(self.blocks(tokens, first=True)[:, 0]))
+        return features
 
 
 class ClipImage:
@@ -22,27 +55,31 @@ class ClipImage:
     """
 
     def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
-        from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
         part = hf.pick(state, _IMAGE)
-        patch = part["vision_model.embeddings.patch_embedding.weight"]
-        positions = len(part["vision_model.embeddings.position_embedding.weight"])
-        width = patch.shape[0]
-        config = CLIPVisionConfig(
-            hidden_size=width,
-            intermediate_size=len(part["vision_model.encoder.layers.0.mlp.fc1.weight"]),
-            projection_dim=len(part["visual_projection.weight"]),
-            num_hidden_layers=hf.depth(part, "vision_model.encoder.layers."),
-            num_attention_heads=width // hf.HEAD_WIDTH,
-            patch_size=patch.shape[-1],
-            image_size=patch.shape[-1] * round((positions - 1) ** 0.5),
-        )
-        self._model = hf.pretrained(CLIPVisionModelWithProjection, config, part).to(device)
+        width, _, _, side = part[f"{_EMBEDDINGS}patch_embedding.weight"].shape
+        positions = len(part[f"{_EMBEDDINGS}position_embedding.weight"])
+        inner = len(part[f"{_LAYERS}0.{CLIP_NAMES.inner}.weight"])
+        depth, outputs = hf.depth(part, _LAYERS), len(part["visual_projection.weight"])
+        shapes = {
+            "patch.weight": (width, 3, side, side),
+            "first": (width,),
+            "positions": (positions, width),
+            **{f"{norm}.{kind}": (width,) for norm in ("before", "after") for kind in ("weight", "bias")},
+            "project.weight": (outputs, width),
+        }
+        wanted = {_PUBLISHED[name]: shape for name, shape in shapes.items()}
+        hf.check("the image tower", part, wanted | published_shapes(depth, width, inner, CLIP_NAMES, _LAYERS))
+        blocks = joined(part, depth, CLIP_NAMES, _LAYERS, quick=True)
+        tensors = {name: part[_PUBLISHED[name]] for name in shapes} | {f"blocks.{k}": v for k, v in blocks.items()}
+        with torch.device("meta"):
+            tower = _ImageTower(width, inner, depth, side, positions, outputs)
+        self._model = hf.assign(tower, tensors).to(device)
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return ``(N, D)`` float32 embeddings, not normalised, of normalised ``(N, 3, 224, 224)`` float32 images."""
         with torch.inference_mode():
-            return self._model(pixel_values=pixels).image_embeds.float()
+            embeddings: torch.Tensor = self._model(pixels).float()
+            return embeddings
 
 
 class ClipText:

@@ -1,16 +1,16 @@
-"""ViCLIP ViT-L/14 (InternVid, arXiv 2307.06942): a video and a text tower, from CLIP parts of transformers."""
+"""ViCLIP ViT-L/14 (InternVid, arXiv 2307.06942): a video and a text tower with CLIP's blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.blocks import CLIP_NAMES, Blocks, joined, published_shapes
 from pytest_vidmetrics.networks.clip.towers import ClipText
 
 
@@ -35,41 +35,31 @@ def clip_layers(state: hf.State, source: str, target: str) -> dict[str, torch.Te
 class _Tower(nn.Module):
     """Norm, blocks and norm around the tokens of a clip; the embedding tables are plain parameters."""
 
-    def __init__(self, config: Any) -> None:
-        from transformers.models.clip.modeling_clip import CLIPEncoder
-
+    def __init__(self, depth: int, width: int) -> None:
         super().__init__()
-        width = config.hidden_size
         self.ln_pre = nn.LayerNorm(width, eps=1e-5)
-        self.encoder = CLIPEncoder(config)
+        self.blocks = Blocks(depth, width, 4 * width, 1e-5, quick=True)
         self.ln_post = nn.LayerNorm(width, eps=1e-5)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        hidden: torch.Tensor = self.encoder(inputs_embeds=self.ln_pre(tokens)).last_hidden_state
-        return self.ln_post(hidden[:, 0])
+        features: torch.Tensor = self.ln_post(self.blocks(self.ln_pre(tokens), first=True)[:, 0])
+        return features
 
 
 class ViClipVideo:
     """The video tower. ``state`` is the published state dict under its key ``model``."""
 
     def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
-        from transformers import CLIPVisionConfig
-
         prefix = "vision_encoder."
         part = {key[len(prefix) :]: value for key, value in hf.pick(state, (prefix,)).items()}
-        layers = clip_layers(part, "transformer.resblocks.", "encoder.layers.")
-        width = len(part["class_embedding"])
-        config = CLIPVisionConfig(
-            hidden_size=width,
-            intermediate_size=4 * width,
-            num_hidden_layers=hf.depth(layers, "encoder.layers."),
-            num_attention_heads=width // hf.HEAD_WIDTH,
-            attn_implementation="sdpa",
-        )
+        depth, width = hf.depth(part, "transformer.resblocks."), len(part["class_embedding"])
+        layers = clip_layers(part, "transformer.resblocks.", "")
+        hf.check("the video tower", layers, published_shapes(depth, width, 4 * width, CLIP_NAMES, ""))
+        blocks = {f"blocks.{key}": one for key, one in joined(layers, depth, CLIP_NAMES, "", quick=True).items()}
         norms = {key: value for key, value in part.items() if key.startswith(("ln_pre.", "ln_post."))}
         with torch.device("meta"):
-            tower = _Tower(config)
-        self._tower = hf.assign(tower, {**layers, **norms}).to(device)
+            tower = _Tower(depth, width)
+        self._tower = hf.assign(tower, blocks | norms).to(device)
         self._patch = part["conv1.weight"].float().squeeze(2).to(device)
         self._class = part["class_embedding"].float().to(device)
         self._place = part["positional_embedding"].float().to(device)
