@@ -27,12 +27,12 @@ from pytest_vidmetrics.media.container import (
     find_audio,
     find_video,
     open_media,
-    scan_video,
     video_stream,
 )
 from pytest_vidmetrics.media.formats import IMAGE_SUFFIXES
 from pytest_vidmetrics.media.images import list_images, read_pixels
 from pytest_vidmetrics.media.orientation import Orientation, Pixels, orientation_of
+from pytest_vidmetrics.media.scan import open_clip
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -178,15 +178,13 @@ def list_frames(path: Path) -> Generator[tuple[float, Pixels]]:
         for i, pixels in enumerate(read_array(path)):
             yield i / IMAGES_FPS, pixels
         return
-    clock = scan_video(path).clock
-    with open_media(path, checked=True) as container:
-        stream = video_stream(container, path)
+    with open_clip(path) as opened:
         turned, reformatter = Orientation(), VideoReformatter()
-        with closing(decode_frames(container, stream, path)) as decoding:
+        with closing(decode_frames(opened.packets, path)) as decoding:
             for i, frame in enumerate(decoding):
                 if i == 0:
                     turned = orientation_of(frame, path)
-                yield _shown_at(clock, i), turned.apply(_rgb(reformatter, frame))
+                yield _shown_at(opened.scan.clock, i), turned.apply(_rgb(reformatter, frame))
 
 
 def _shown_at(clock: Clock, i: int) -> float:
@@ -206,7 +204,7 @@ def _rgb(reformatter: VideoReformatter, frame: VideoFrame) -> Pixels:
 
 def _turned(container: InputContainer, stream: VideoStream, path: Path) -> Orientation:
     container.seek(0)
-    with closing(decode_frames(container, stream, path)) as decoding:
+    with closing(decode_frames(container.demux(stream), path)) as decoding:
         frame = next(decoding, None)
     return Orientation() if frame is None else orientation_of(frame, path)
 

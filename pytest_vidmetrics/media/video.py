@@ -19,12 +19,13 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
 from pytest_vidmetrics.media.arrays import ARRAY_SUFFIXES, read_array
-from pytest_vidmetrics.media.container import decode_frames, find_video, open_media, scan_video, video_stream
+from pytest_vidmetrics.media.container import decode_frames, find_video, open_media
 from pytest_vidmetrics.media.formats import IMAGE_SUFFIXES
 from pytest_vidmetrics.media.images import image_size, list_images, read_images
 from pytest_vidmetrics.media.orientation import Orientation, Pixels, orientation_of
 from pytest_vidmetrics.media.recipe import DECODER_ID, INTERPOLATION, PIXEL_FORMAT, RESCALE_THREADS
 from pytest_vidmetrics.media.scaling import Scaler
+from pytest_vidmetrics.media.scan import OpenClip, open_clip, scan_video
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 __all__ = ["DECODER_ID", "Clip", "ClipInfo", "probe", "read_clip"]
+
+_FLAGS = Interpolation[INTERPOLATION]
 
 UNSCALED_SUFFIXES = frozenset({".gif"})
 """Video files that come at their own size whatever a request says: upstream reads them as images."""
@@ -137,16 +140,16 @@ def read_clip(
         return Clip(read_images(paths, wanted), wanted, len(paths), None)
     if where.suffix.lower() in ARRAY_SUFFIXES:
         return _of_array(where, requests)
-    scan = scan_video(where)
-    total, clock = scan.frames, scan.clock
-    if where.suffix.lower() in UNSCALED_SUFFIXES:
+    unscaled = where.suffix.lower() in UNSCALED_SUFFIXES
+    if unscaled:
         requests = tuple(replace(one, size=None) for one in requests)
-    sizes = dict.fromkeys((None, *(one.size for one in requests)))
-    numbers = {size: _wanted([one for one in requests if one.size == size], total) for size in sizes}
-    read, shown = _decode(where, numbers, total)
+    with open_clip(where) as opened:
+        total, clock = opened.scan.frames, opened.scan.clock
+        sizes = dict.fromkeys((None, *(one.size for one in requests)))
+        numbers = {size: _wanted([one for one in requests if one.size == size], total) for size in sizes}
+        read, shown = _decode(opened, where, numbers)
     clips = {size: Clip(frames, numbers[size], total, clock.fps, clock.times) for size, frames in read.items()}
     scaled = {size: clip for size, clip in clips.items() if size is not None}
-    unscaled = where.suffix.lower() in UNSCALED_SUFFIXES
     return replace(clips[None], scaled=None if unscaled else scaled, shown=shown)
 
 
@@ -205,29 +208,27 @@ class _Rows:
 
 
 def _decode(
-    path: Path, wanted: Mapping[Size, tuple[int, ...]], total: int
+    clip: OpenClip, path: Path, wanted: Mapping[Size, tuple[int, ...]]
 ) -> tuple[dict[Size, torch.Tensor], tuple[int, int]]:
     """Return the wanted frames of each size, and ``(width, height)`` as displayed."""
     if not any(wanted.values()):
         raise ValueError("the request asks for no frames")
     orientation, shown = Orientation(), (0, 0)
-    number = 0
-    with open_media(path, checked=True) as container:
-        stream = video_stream(container, path)
-        rows: dict[Size, _Rows] = {}
-        # Closed explicitly: an abandoned generator would keep the file open until it is collected.
-        with closing(decode_frames(container, stream, path)) as decoding:
-            for number, frame in enumerate(decoding):
-                if number == 0:
-                    # The matrix is the stream's. Reading a frame's side data ties the two into a reference cycle,
-                    # so that every frame read would stay in memory until Python's collector runs.
-                    orientation = orientation_of(frame, path)
-                    shown = orientation.size(frame.width, frame.height)
-                    rows = {size: _Rows(path, wanted[size], _converter(stream, size, orientation)) for size in wanted}
-                for one in rows.values():
-                    one.offer(number, frame, orientation)
-                if all(one.complete for one in rows.values()) and number + 1 < total:
-                    break
+    number, total = 0, clip.scan.frames
+    rows: dict[Size, _Rows] = {}
+    # Closed explicitly: an abandoned generator would keep the file open until it is collected.
+    with closing(decode_frames(clip.packets, path)) as decoding:
+        for number, frame in enumerate(decoding):
+            if number == 0:
+                # The matrix is the stream's. Reading a frame's side data ties the two into a reference cycle,
+                # so that every frame read would stay in memory until Python's collector runs.
+                orientation = orientation_of(frame, path)
+                shown = orientation.size(frame.width, frame.height)
+                rows = {size: _Rows(path, wanted[size], _converter(clip.stream, size, orientation)) for size in wanted}
+            for one in rows.values():
+                one.offer(number, frame, orientation)
+            if all(one.complete for one in rows.values()) and number + 1 < total:
+                break
     if not rows or not all(one.complete for one in rows.values()):
         raise MediaError(f"{path}: truncated or damaged: {total} frames declared, {number + 1} can be decoded")
     return {size: one.tensor() for size, one in rows.items()}, shown
@@ -242,12 +243,13 @@ def _converter(stream: VideoStream, size: Size, orientation: Orientation) -> Cal
 
 
 def _to_rgb(reformatter: VideoReformatter, frame: VideoFrame) -> Pixels:
-    """Return one frame as a ``(3, H, W)`` uint8 view, as stored."""
-    rgb = reformatter.reformat(
-        frame, format=PIXEL_FORMAT, interpolation=Interpolation[INTERPOLATION], threads=RESCALE_THREADS
-    )
-    pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint8).transpose(2, 0, 1)
-    return pixels
+    """Return one frame as a ``(3, H, W)`` uint8 view of what swscale wrote, as stored."""
+    rgb = reformatter.reformat(frame, format=PIXEL_FORMAT, interpolation=_FLAGS, threads=RESCALE_THREADS)
+    if rgb is frame:  # as it was stored, which may be from the last row to the first
+        return np.asarray(rgb.to_ndarray(), dtype=np.uint8).transpose(2, 0, 1)
+    plane = rgb.planes[0]
+    rows: Pixels = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(rgb.height, plane.line_size)
+    return rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3).transpose(2, 0, 1)
 
 
 def probe(path: str | os.PathLike[str]) -> ClipInfo:
@@ -269,7 +271,7 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
         stream = find_video(container)
         if stream is None:
             return ClipInfo(None, None, None, None, has_video=False, has_audio=audio, duration=duration)
-        with closing(decode_frames(container, stream, where)) as decoding:
+        with closing(decode_frames(container.demux(stream), where)) as decoding:
             frame = next(decoding, None)
         if frame is None:
             raise MediaError(f"{where}: the video stream has no frames")
