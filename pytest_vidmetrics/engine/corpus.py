@@ -82,7 +82,7 @@ def rows_of(metric: SetMetric, samples: Sequence[Sample], worker: Scoring) -> di
 def _settled(
     metric: BaseMetric, corpus: Corpus, worker: Scoring, known: dict[str, Outcome] | None = None
 ) -> CorpusScore:
-    if isinstance(metric, SetMetric) and len(corpus.samples) > LARGE:
+    if isinstance(metric, SetMetric) and max(len(corpus.samples), len(corpus.references)) > LARGE:
         compared = some_of(metric, corpus)
         if len(compared.references) < len(corpus.references):
             metric = metric.of_part()

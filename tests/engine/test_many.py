@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,27 @@ from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine import corpus as module
 from pytest_vidmetrics.engine.corpus import score_corpus
+from pytest_vidmetrics.engine.store import MemoryStore
 from pytest_vidmetrics.engine.work import Outcome, Unit
+from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.stats import kernel_blocks
+from tests.support.clips import scene, write_clip
 
 
 class Stored:
-    """A worker whose store holds the features of every clip but some."""
+    """A worker whose store holds the features of every clip but some; counts how many are in memory at once."""
 
     digest = staticmethod(digest_file)
 
     def __init__(self, without: str = "", threads: int = 1, width: int = 37, not_finite: str = "") -> None:
         self.without, self.threads, self.width, self.not_finite = without, threads, width, not_finite
+        self.most = 0
+        self._held = 0
+
+    def _let_go(self) -> None:
+        self._held -= 1
 
     def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
         for unit in units:
@@ -38,7 +47,12 @@ class Stored:
             if path == self.not_finite:
                 rows[0, 3] = np.nan
             lost = Outcome(MetricResult.failed("", "not in the store"))
-            yield [lost if path == self.without else Outcome(rows=rows + (0.3 if "cand" in path else 0.0))]
+            if "cand" in path:
+                rows += 0.3
+            weakref.finalize(rows, self._let_go).atexit = False
+            self._held += 1
+            self.most = max(self.most, self._held)
+            yield [lost if path == self.without else Outcome(rows=rows)]
 
     def weights(self, metric: BaseMetric) -> dict[str, str]:
         return {}
@@ -72,9 +86,11 @@ def alike(streamed: CorpusScore, whole: CorpusScore, rel: float) -> None:
 
 def test_a_distance_from_moments_is_that_of_all_features(monkeypatch: pytest.MonkeyPatch) -> None:
     metric, clips = registry.get_metric("common.fvd", extractor="motion_energy"), corpus(1200, 700)
-    whole = score_corpus(metric, clips, Stored())
+    holds_all, holds_few = Stored(), Stored()
+    whole = score_corpus(metric, clips, holds_all)
     monkeypatch.setattr(module, "LARGE", 100)
-    streamed = score_corpus(metric, clips, Stored())
+    streamed = score_corpus(metric, clips, holds_few)
+    assert (holds_all.most, holds_few.most < 600) == (1900, True)
     assert (whole.details.get("reduction"), streamed.details["reduction"]) == (None, "moments")
     assert {"mean_term", "covariance_term", "se", "n_generated", "dimension"} <= streamed.details.keys()
     alike(streamed, whole, rel=1e-6)
@@ -84,7 +100,9 @@ def test_a_kernel_distance_by_blocks_is_that_of_all_features(monkeypatch: pytest
     metric, clips = registry.get_metric("common.kvd", extractor="motion_energy"), corpus(1200, 700)
     whole = score_corpus(metric, clips, Stored())
     monkeypatch.setattr(module, "LARGE", 100)
-    streamed, again = (score_corpus(metric, clips, Stored(threads=threads)) for threads in (1, 2))
+    workers = [Stored(threads=threads) for threads in (1, 2)]
+    streamed, again = (score_corpus(metric, clips, worker) for worker in workers)
+    assert max(worker.most for worker in workers) < 10
     assert (whole.details.get("reduction"), streamed.details["reduction"]) == (None, "blocks")
     assert {"se", "p_value", "n_generated", "dimension"} <= streamed.details.keys()
     alike(streamed, whole, rel=1e-9)
@@ -98,6 +116,23 @@ def test_the_distance_of_sounds_from_moments_is_that_of_all_features(monkeypatch
     streamed = score_corpus(metric, clips, Stored(width=768))
     assert streamed.details["reduction"] == "moments"
     assert whole.details.keys() - streamed.details.keys() == {"null_floor", "null_floor_n", "kad"}
+    alike(streamed, whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["common.fvd", "common.kvd"])
+def test_files_through_a_worker_are_scored_alike(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def samples(kind: str, seeds: range) -> tuple[Sample, ...]:
+        paths = [write_clip(tmp_path / kind / f"{seed}.mp4", scene(seed, height=32, width=32)) for seed in seeds]
+        return tuple(Sample(path.stem, {"video": str(path)}, kind) for path in paths)
+
+    metric, worker = registry.get_metric(name, extractor="motion_energy"), EvalWorker(MemoryStore(), "cpu")
+    clips = Corpus(samples("generated", range(4)), samples("reference", range(10, 16)))
+    whole = score_corpus(metric, clips, worker)
+    monkeypatch.setattr(module, "LARGE", 5)  # there are more references
+    streamed = score_corpus(metric, clips, worker)
+    assert (whole.details.get("reduction"), bool(streamed.details["reduction"])) == (None, True)
+    assert streamed.clips == whole.clips
+    assert streamed.clips
     alike(streamed, whole, rel=1e-6)
 
 
