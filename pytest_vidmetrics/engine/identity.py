@@ -171,11 +171,18 @@ def _source_digest(cls: type) -> str:
     return hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _version(top: str) -> str | None:
-    names = _distributions().get(top)
-    return importlib.metadata.version(names[0]) if names else None
-
-
 @functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    return importlib.metadata.packages_distributions()
+def _version(top: str) -> str | None:
+    """Return the version of the first distribution that says it has a module, or whose files lie beside it and do.
+
+    What :func:`importlib.metadata.packages_distributions` says, which reads the list of files of all that is installed.
+    """
+    file = getattr(sys.modules.get(top), "__file__", None)
+    beside = None if file is None else Path(file).parents[Path(file).stem == "__init__"]
+    for one in importlib.metadata.distributions():
+        declared = (one.read_text("top_level.txt") or "").split()
+        if not declared and (file is None or Path(str(one.locate_file(""))) == beside):
+            declared = [path.parts[0].partition(".")[0] for path in one.files or () if path.suffix == ".py"]
+        if top in declared:
+            return one.version
+    return None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.engine import ahead, loading
+from pytest_vidmetrics.engine import ahead, digest_index, loading
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.registry import register
 from tests.plugin.conftest import MANIFEST, PLAIN, Bench, verdicts
@@ -124,3 +124,46 @@ def test_ctrl_c_while_clips_are_read_ahead_leaves_no_thread(
     assert ended.ret == pytest.ExitCode.INTERRUPTED
     assert Probe.scored == 0
     assert set(threading.enumerate()) <= before
+
+
+def test_before_the_first_score_only_that_clip_and_the_next_ones_are_hashed_and_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many clips: the device begins after one, and not after all were hashed."""
+    names = [f"{number:02d}" for number in range(12)]
+    for path in (bench.root / "clips" / "candidate").iterdir():
+        path.unlink()
+    reference = bench.root / "clips" / "reference" / "a.mp4"
+    for name in names:  # other bytes, equal frames
+        bench.candidate(name).write_bytes(reference.read_bytes() + b"\x00\x00\x00\x0afree" + name.encode())
+    touched: dict[str, set[str]] = {"hashed": set(), "read": set()}
+    seen: list[dict[str, set[str]]] = []
+
+    def noted(module: Any, function: str, what: str) -> None:
+        real = getattr(module, function)
+
+        def note(value: Any, *rest: Any) -> Any:
+            touched[what].add(Path(value).stem)
+            return real(value, *rest)
+
+        monkeypatch.setattr(module, function, note)
+
+    class Probe(BaseMetric):
+        requires_reference = False
+
+        def compute(self, sample: Mapping[str, Any]) -> MetricResult:
+            seen.append({what: set(found) for what, found in touched.items()})
+            return MetricResult(self.name, 1.0)
+
+    register("probe.first")(Probe)
+    monkeypatch.setattr(ahead, "loaders", lambda processors: 1)
+    noted(loading, "read", "read")
+    noted(digest_index, "digest_file", "hashed")
+    one = MANIFEST.replace('reference = "clips/reference/*.mp4"\n', "")
+    bench.manifest(one.replace('"common.psnr", "vbench.temporal_flickering"', '"probe.first"'))
+    result = bench.run("--update-baselines", "-p", "no:xdist")
+    assert verdicts(result) == {"probe.first": "RECORDED"}
+    assert touched == {"hashed": set(names), "read": set(names)}
+    assert len(seen) == len(names)
+    for what, found in seen[0].items():
+        assert {"00"} <= found <= {"00", "01", "02"}, what
