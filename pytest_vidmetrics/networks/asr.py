@@ -56,9 +56,12 @@ def quiet_chunks(samples: Samples, longest_s: float = LONGEST_S) -> list[Samples
     longest, frame = int(longest_s * SAMPLE_RATE), int(_FRAME_S * SAMPLE_RATE)
     found = []
     while len(samples) > longest:
+        # A cut lies in the second half, however short a chunk may be.
         first = longest - int(min(_SEARCH_S, longest_s / 2) * SAMPLE_RATE)
+        # (frames of 20 ms, samples)
         frames = samples[first : first + (longest - first) // frame * frame].reshape(-1, frame)
         quietest = int(np.square(frames, dtype=np.float64).sum(axis=1).argmin())
+        # In the middle of the quietest frame.
         cut = first + quietest * frame + frame // 2
         found.append(samples[:cut])
         samples = samples[cut:]
@@ -94,6 +97,7 @@ class Whisper:
         if not getattr(self._settings, "is_multilingual", False):
             return {}
         code = _WHISPER_CODES.get(language or "", language)
+        # The library raises for a code that the network does not know.
         known = f"<|{code}|>" in (getattr(self._settings, "lang_to_id", None) or {})
         return {"task": "transcribe", **({"language": code} if code and known else {})}
 
@@ -116,6 +120,7 @@ class GlmAsr:
         inputs = self._processor.apply_transcription_request(samples).to(self._device)
         with torch.inference_mode():
             ids = self._model.generate(**inputs)
+        # The ids that were put in come back in front of those that were said.
         said = ids[0, inputs["input_ids"].shape[1] :]
         text = self._processor.tokenizer.decode(said, skip_special_tokens=True)
         return Heard(text.strip(), _cut(said, self._limit))
@@ -136,6 +141,7 @@ class SenseVoice:
                 model=str(folder),
                 vad_model=str(vad),
                 device=str(device),
+                # The library sets the number of threads: to what it is already.
                 ncpu=torch.get_num_threads(),
                 trust_remote_code=False,
                 disable_update=True,

@@ -103,6 +103,7 @@ class Audiobox:
 
     def _means(self, states: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return each axis' mix of the layers, averaged over time: one ``(width,)`` per axis."""
+        # (layers, width): averaging over time first lets every axis mix the same few vectors
         means = torch.stack([state.mean(dim=0) for state in states])
         return {axis: weights @ means for axis, weights in self._mix.items()}
 
@@ -110,6 +111,7 @@ class Audiobox:
         if self._settings.normalise:
             embedding = F.normalize(embedding, dim=0)
         mean, std = self._settings.scale[axis]
+        # The head predicts a standardised score.
         return float(self._heads[axis](embedding)) * std + mean
 
 
@@ -132,6 +134,7 @@ def _under(state: hf.State, prefix: str) -> dict[str, torch.Tensor]:
 def _head(state: hf.State, settings: Settings) -> nn.Module:
     """Return ``n - 1`` times (linear, norm, activation, dropout) and a linear, numbered as they were trained."""
     width = state["0.weight"].shape[1]
+    # On the meta device, so that no weight is drawn at random before it is replaced.
     with torch.device("meta"):
         layers: list[nn.Module] = []
         while len(layers) < hf.depth(state, "") - 1:
@@ -140,6 +143,7 @@ def _head(state: hf.State, settings: Settings) -> nn.Module:
                 layers.append(nn.LayerNorm(width))
             layers.append(_ACTIVATIONS[settings.activation]())
             if settings.dropout:
+                # The published numbering counts the dropout, which does nothing here.
                 layers.append(nn.Identity())
         head = nn.Sequential(*layers, nn.Linear(width, 1))
     return hf.assign(head, state)

@@ -15,6 +15,7 @@ def at_once(asked: int | None, count: int, each: int, device: torch.device | str
     many stay in the cache of a processor: there a larger chunk takes more time, not less.
     """
     device = torch.device(device)
+    # Free memory is asked each time: other networks may have been loaded meanwhile.
     most = on_processor if device.type == "cpu" else int(SHARE * free_bytes(device) // each)
     return max(1, min(count, most, most if asked is None else asked))
 

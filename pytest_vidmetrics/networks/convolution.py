@@ -19,6 +19,7 @@ def conv1d(
 
     ``x`` is ``(B, C, N)``, ``weight`` ``(D, C / groups, k)``; the result is ``(B, D, T)``.
     """
+    # `F.pad` copies even where there is nothing to add.
     padded = F.pad(x, (padding, padding)) if padding else x
     parts = [
         _columns(part, weight.shape[-1], stride) @ filters.flatten(1).T
@@ -30,6 +31,7 @@ def conv1d(
 
 def _columns(x: torch.Tensor, width: int, stride: int) -> torch.Tensor:
     """Return ``(B, T, C * width)``: what each output of a convolution sees."""
+    # (B, C, T, width) becomes (B, T, C * width)
     return x.unfold(-1, width, stride).permute(0, 2, 1, 3).flatten(2)
 
 
@@ -38,4 +40,5 @@ def conv2d(x: torch.Tensor, weight: torch.Tensor, *, stride: int) -> torch.Tenso
 
     ``x`` is ``(B, C, H, W)``, ``weight`` ``(D, C, h, w)``.
     """
+    # (B, C * h * w, T) becomes (B, T, C * h * w)
     return F.unfold(x, tuple(weight.shape[-2:]), stride=stride).transpose(1, 2) @ weight.flatten(1).T

@@ -62,6 +62,7 @@ class Network(Generic[N]):
         if self._attribute not in held:
             held[self._attribute] = self.load(metric)
         network = held[self._attribute]
+        # Wrapped each time: the network is shared with metrics of runs in another precision.
         return cast(N, _Rounded(network, metric.device) if self.bf16 and metric.run_precision == "bf16" else network)
 
     def __set__(self, metric: object, network: N) -> None:
@@ -108,6 +109,7 @@ class _Rounded:
 def networks_of(metric: type) -> Iterator[tuple[str, Network[Any]]]:
     """Yield the networks that a class declares or inherits, by attribute, in the order of declaration."""
     found: dict[str, Any] = {}
+    # Bases first, so that a class replaces what it inherits under the same name.
     for cls in reversed(metric.__mro__):
         found.update(vars(cls))
     yield from ((name, one) for name, one in found.items() if isinstance(one, Network))

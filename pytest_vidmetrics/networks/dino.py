@@ -45,9 +45,11 @@ def position_table(table: torch.Tensor, height: int, width: int) -> torch.Tensor
     side = round((table.shape[1] - 1) ** 0.5)
     if (height, width) == (side, side):
         return table
+    # (1, side * side, D) becomes (1, D, side, side)
     grid = table[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
     factors = ((height + _NUDGE) / side, (width + _NUDGE) / side)
     resized = F.interpolate(grid, scale_factor=factors, mode="bicubic", align_corners=False)
+    # Scale factors are rounded down to a size: one patch off would shift every token.
     if tuple(resized.shape[-2:]) != (height, width):
         raise ValueError(f"a position table of {tuple(resized.shape[-2:])} for a grid of {(height, width)}")
     return torch.cat([table[:, :1], resized.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)

@@ -114,8 +114,10 @@ class Slice:
 
     def __post_init__(self) -> None:
         numbers = (self.offset, *self.size, *self.stride)
+        # `type(n) is int` leaves out True, which is an int to Python.
         if not all(type(n) is int and 0 <= n < 1 << 62 for n in numbers) or len(self.size) != len(self.stride):
             raise WeightsFileError(f"a tensor has the size, stride and offset {reprlib.repr(numbers)}")
+        # The furthest number that the strides reach.
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
         if 0 not in self.size and (last + 1) * self.dtype.itemsize > self.storage.nbytes:
             raise WeightsFileError(f"a tensor of the shape {self.size} reaches beyond its storage")
@@ -123,6 +125,7 @@ class Slice:
     def tensor(self) -> torch.Tensor:
         """Return the tensor; those of one storage share memory."""
         flat = self.storage.flat()
+        # The tensor states a type of its own where its storage has none.
         if flat.dtype != self.dtype:
             flat = flat.view(self.dtype)
         return flat.as_strided(self.size, self.stride, self.offset)
@@ -145,6 +148,7 @@ class Storages:
         if not isinstance(pid, tuple) or len(pid) not in (5, 6) or not isinstance(pid[2], str):
             raise WeightsFileError(f"the persistent id {reprlib.repr(pid)} does not name a tensor")
         _, kind, key, _location, count, *view = pid
+        # The first tensor of a storage says its length for all.
         if key not in self.found:
             self.found[key] = Storage(dtype_of(kind), counted(count), self._read(key))
         if not view or view[0] is None:
@@ -170,11 +174,13 @@ def dtype_of(kind: Any) -> torch.dtype:
 
 def construct(name: str, args: tuple[Any, ...]) -> Any:
     """Return the tensor, dict or plain value that one of a few known names makes; ``NotImplemented`` for others."""
+    # Names are compared as text; nothing is imported.
     module, _, short = name.rpartition(".")
     if module == "torch._utils" and short in _PLAIN_TENSORS:
         return _slice(args, args[6] if short.endswith("v3") else None)
     if module == "torch._utils" and short in _PARAMETERS:
         return args[0]
+    # A tensor of a subclass: the function that makes the plain one, and its arguments.
     if name == "torch._tensor._rebuild_from_type_v2" and isinstance(args[0], Stub):
         return construct(args[0].kind, tuple(args[2]))
     if name == "collections.OrderedDict":

@@ -33,6 +33,7 @@ def load(
         with refusing(name, files, paths):
             return build(*paths, device=device, **options)
 
+    # Options are sorted, as they are part of a key.
     return shared.load(name, device, built, *map(str, paths), *sorted(options.items()))
 
 
@@ -43,6 +44,7 @@ def refusing(name: str, files: Sequence[Weights], paths: Sequence[Path]) -> Iter
     It names the files, what is wrong with them, and the command that fetches them again. Memory that runs out and
     faults of a device are not the files' and pass.
     """
+    # A file that is replaced while it is read would be half old and half new.
     before = [_state(path) for path in paths]
     try:
         yield

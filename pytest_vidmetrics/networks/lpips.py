@@ -43,12 +43,14 @@ class Network(nn.Module):
     def __init__(self, variant: Variant) -> None:
         super().__init__()
         self.taps = variant.taps
+        # The layers behind the last tap are never run.
         self.features = variant.build(weights=None).features[: variant.taps[-1] + 1]
         self.heads = nn.ModuleList([nn.Conv2d(c, 1, 1, bias=False) for c in variant.channels])
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return ``(N, layers)`` distances of two ``(N, 3, H, W)`` batches in [0, 1]; a frame's is their sum."""
         count = len(first)
+        # Both sides in one batch: each layer runs once.
         images = torch.cat([first, second]) * 2 - 1
         shift, scale = (shared.per_channel(values, images) for values in (_SHIFT, _SCALE))
         images = (images - shift) / scale
@@ -56,6 +58,7 @@ class Network(nn.Module):
         for index, layer in enumerate(self.features):
             images = layer(images)
             if index in self.taps:
+                # Every pixel's features have length 1, so that the heads weigh directions.
                 unit = images / (images.square().sum(dim=1, keepdim=True).sqrt() + _TINY)
                 gap = (unit[:count] - unit[count:]).square()
                 distances.append(self.heads[len(distances)](gap).mean(dim=(1, 2, 3)))
@@ -71,6 +74,7 @@ def build(net: Net, trunk: hf.State, heads: hf.State, device: torch.device | str
         network = Network(VARIANTS[net])
     last = VARIANTS[net].taps[-1]
     state = {key: value for key, value in hf.pick(trunk, ["features."]).items() if int(key.split(".")[1]) <= last}
+    # `lin3.model.1.weight` is head 3.
     state |= {f"heads.{key[3:].split('.')[0]}.weight": value for key, value in hf.pick(heads, ["lin"]).items()}
     hf.assign(network, state)
     return network.to(device)

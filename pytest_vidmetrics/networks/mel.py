@@ -46,6 +46,7 @@ def slaney_bank(bands: int, fft: int, rate: int, low_hz: float, high_hz: float) 
 
 def _triangles(edges: Floats, bins: Floats) -> Floats:
     """Return one row for each three neighbouring edges: up from the first to 1 at the second, down to the third."""
+    # (bands, 1) each, against (bins,)
     low, top, high = (edges[start : len(edges) - 2 + start, None] for start in range(3))
     return np.maximum(0.0, np.minimum((bins - low) / (top - low), (high - bins) / (high - top)))
 
@@ -55,6 +56,7 @@ def _kaldi_mel(hertz: float | Floats) -> Floats:
 
 
 def _slaney_mel(hertz: Floats) -> Floats:
+    # Both branches are computed: the maximum keeps the logarithm finite in the other one.
     above = _KNEE_MEL + np.log(np.maximum(hertz, _KNEE_HZ) / _KNEE_HZ) / _LOG_STEP
     return np.where(hertz < _KNEE_HZ, hertz / _LINEAR_STEP, above)
 

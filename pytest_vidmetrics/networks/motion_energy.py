@@ -91,15 +91,20 @@ def _log(energy: float) -> float:
 
 def _oriented_energy(luma: torch.Tensor) -> list[torch.Tensor]:
     """Return the mean energy of each orientation and temporal frequency."""
+    # (T, 1, 48, 64)
     small = F.interpolate(luma[:, None], size=_GRID, mode="area")
+    # Without its mean, so that brightness does not look like energy.
     small = small - small.mean(dim=(2, 3), keepdim=True)
     response = F.conv2d(small, shared.table("gabors", small.device, lambda: _gabors().to(small.dtype), small.dtype))
+    # (T, orientations, h, w) each
     even, odd = response[:, :_ORIENTATIONS], response[:, _ORIENTATIONS:]
     taps = shared.table("motion taps", small.device, lambda: _taps().to(small.dtype), small.dtype)
     energies: list[torch.Tensor] = []
     for orientation in range(_ORIENTATIONS):
+        # (T, pixels)
         a, b = even[:, orientation].flatten(1), odd[:, orientation].flatten(1)
         for cosine, sine in taps:
+            # A pair in quadrature on both axes: the energy does not depend on the phase of what moves.
             real = _along_time(a, cosine) + _along_time(b, sine)
             imaginary = _along_time(b, cosine) - _along_time(a, sine)
             energies.append((real.square() + imaginary.square()).mean())
@@ -134,6 +139,7 @@ def _gabors() -> torch.Tensor:
         for index in range(_ORIENTATIONS):
             angle = math.pi * index / _ORIENTATIONS
             kernel = envelope * wave(2 * math.pi / _PERIOD * (x * math.cos(angle) + y * math.sin(angle)))
+            # Without a mean they do not respond to plain areas.
             kernel = kernel - kernel.mean()
             kernels.append(kernel / kernel.norm())
     return torch.stack(kernels)[:, None]
@@ -159,6 +165,7 @@ def _spatial(luma: torch.Tensor) -> list[torch.Tensor]:
 def _grid_places(steps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return which of ``(W - 1,)`` steps cross a multiple of 8 pixels, and which do not; frames have 16 at least."""
     count = len(steps)
+    # Step 7 leads from pixel 7 to pixel 8.
     on = shared.table("grid", steps.device, lambda: torch.arange(7, count, 8), count)
     off = shared.table("beside the grid", steps.device, lambda: _beside_grid(count), count)
     return on, off
@@ -180,6 +187,7 @@ def _temporal(luma: torch.Tensor) -> list[torch.Tensor]:
     change = luma.diff(dim=0)
     per_pair = change.abs().mean(dim=(1, 2))
     lags = [(luma[lag:] - luma[:-lag]).square().mean() for lag in (1, 2, 4)]
+    # Relative to the clip's own mean, and above what coding noise leaves of nothing.
     still = (per_pair < 0.25 * per_pair.mean() + 1e-4).float().mean()
     spread = per_pair.std(correction=0) / (per_pair.mean() + 1e-3)
     return [*lags, still, change.diff(dim=0).square().mean(), change.square().mean(), spread]

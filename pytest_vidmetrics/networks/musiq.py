@@ -33,6 +33,7 @@ SCALES: tuple[tuple[int, int], ...] = ((224, 49), (384, 144))
 def same_padding(images: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
     """Return images zero-padded so that ``ceil(size / stride)`` windows fit, the odd pixel right and below."""
     pads: list[int] = []
+    # Width first, as `F.pad` wants the last axis first.
     for size in (images.shape[-1], images.shape[-2]):
         total = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
         pads += [total // 2, total - total // 2]
@@ -43,6 +44,7 @@ def spatial_index(rows: int, columns: int) -> torch.Tensor:
     """Return which cell of the 10 x 10 grid each of ``rows * columns`` patches uses (nearest neighbour)."""
 
     def nearest(count: int) -> torch.Tensor:
+        # What the grid's numbers become when they are stretched to the patches is which cell each takes.
         grid = torch.arange(GRID, dtype=torch.float32).view(1, 1, GRID)
         return F.interpolate(grid, size=count, mode="nearest").flatten()
 
@@ -167,6 +169,7 @@ class Musiq(nn.Module):
         padded = same_padding(images, PATCH, PATCH)
         rows, columns = padded.shape[-2] // PATCH, padded.shape[-1] // PATCH
         length = SCALES[scale][1] if scale < len(SCALES) else rows * columns
+        # (N, 3, rows, columns, 32, 32) becomes (N, rows * columns, 3, 32, 32)
         patches = padded.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH).permute(0, 2, 3, 1, 4, 5).flatten(1, 2)
         tokens = self._embed(patches[:, :length])
         key = (rows, columns, length, scale)

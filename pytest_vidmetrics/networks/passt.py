@@ -61,6 +61,7 @@ class Passt:
                 f"to {MAX_SAMPLES / SAMPLE_RATE:.2f} s at once"
             )
         with torch.inference_mode():
+            # (1, 1, bands, frames)
             mel = torch.from_numpy(passt_mel(samples))[None, None].to(self._device)
             logits, embedding = self._forward(mel)
         return Audio(logits[0].cpu().numpy(), embedding[0].cpu().numpy())
@@ -68,8 +69,10 @@ class Passt:
     def _forward(self, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         net = self._net
         patches = _project(mel, net.patch_embed.proj)
+        # (B, 768, f, t): the time positions are cut to the sound, those of frequency broadcast
         placed = patches + net.time_new_pos_embed[..., : patches.shape[-1]] + net.freq_new_pos_embed
         special = torch.cat([net.cls_token, net.dist_token], dim=1) + net.new_pos_embed
+        # Two tokens in front: of the class, and of the distillation.
         tokens = torch.cat([special.expand(len(mel), -1, -1), placed.flatten(2).transpose(1, 2)], dim=1)
         embedding = net.norm(net.blocks(tokens))[:, :2].mean(dim=1)
         return net.head(embedding), embedding

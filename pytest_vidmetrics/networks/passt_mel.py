@@ -33,6 +33,7 @@ def passt_mel(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     if exact.ndim != 1 or len(exact) < _FFT // 2 + 2:
         raise ValueError(f"the mel spectrogram needs at least {_FFT // 2 + 2} samples in one dimension: {exact.shape}")
     emphasised = np.pad(exact[1:] - _PREEMPHASIS * exact[:-1], _FFT // 2, mode="reflect")
+    # A view: frames overlap by two thirds, and are not copied.
     frames = np.lib.stride_tricks.sliding_window_view(emphasised, _FFT)[::_HOP]
     mel = np.empty((_BANDS, len(frames)))
     for start in range(0, len(frames), _AT_ONCE):
@@ -50,4 +51,5 @@ def _bank() -> Floats:
 @cache
 def _window() -> Floats:
     margin = (_FFT - _WINDOW) // 2
+    # A window of 800 in the middle of a frame of 1024.
     return np.pad(np.hanning(_WINDOW), margin)

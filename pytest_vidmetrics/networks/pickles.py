@@ -92,6 +92,7 @@ class _Machine:
 
     def pop(self) -> Any:
         """Return the top of the stack."""
+        # A mark shields what lies below it: a damaged pickle cannot reach over it.
         if self._marks and len(self._stack) <= self._marks[-1]:
             raise PickleError("damaged pickle (nothing on the stack)")
         return self._stack.pop()
@@ -126,6 +127,7 @@ class _Machine:
         self._marks.append(len(self._stack))
 
     def _on_pop(self, _: Any) -> None:
+        # The format lets POP take a mark.
         if self._marks and self._marks[-1] == len(self._stack):
             self._marks.pop()
         else:
@@ -143,6 +145,7 @@ class _Machine:
     _on_binput = _on_long_binput = _on_put
 
     def _on_memoize(self, _: Any) -> None:
+        # MEMOIZE numbers by how much is there, PUT by what it says.
         self._memo[len(self._memo)] = self._stack[-1]
 
     def _on_get(self, index: int) -> None:
@@ -172,6 +175,7 @@ class _Machine:
 
     def _extend(self, values: list[Any]) -> None:
         target = self._stack[-1]
+        # A list subclass is a stub: what is appended stays with it.
         if isinstance(target, Stub):
             target.elements.extend(values)
         elif isinstance(target, list):
@@ -206,6 +210,7 @@ class _Machine:
     # Names, and what a pickle makes of them.
 
     def _on_global(self, both: str) -> None:
+        # `module name` in one line, of old protocols.
         self._stack.append(Stub(both.replace(" ", ".", 1)))
 
     def _on_stack_global(self, _: Any) -> None:
@@ -226,6 +231,7 @@ class _Machine:
     _on_newobj = _on_reduce
 
     def _on_newobj_ex(self, _: Any) -> None:
+        # Keywords are thrown away: no class is called here.
         _keywords, args, maker = self.pop(), self.pop(), self.pop()
         self._stack.append(self._made(maker, args))
 
@@ -236,6 +242,7 @@ class _Machine:
 
     def _made(self, maker: Any, args: Any) -> Any:
         if not isinstance(maker, Stub):
+            # What is not a name cannot be called; the value is dropped, its type stays as a label.
             return Stub(type(maker).__name__, args)
         # Only a bare name is called: what was made by one is not a function of the caller's.
         if isinstance(args, tuple) and not maker.args and maker.state is None:
@@ -258,6 +265,7 @@ class _Machine:
 
 
 def _pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
+    # Strict: an odd number of values is a damaged pickle.
     return [(_key(key), value) for key, value in zip(flat[::2], flat[1::2], strict=True)]
 
 

@@ -64,6 +64,7 @@ def load(name: str, device: object, build: Callable[[], T], *variant: Hashable) 
     where = spelled(device)
     key = (name, where, *variant)
     with _guard:
+        # One lock for each network: two are built at the same time, one is never built twice.
         lock = _building.setdefault(key, threading.Lock())
     with lock:
         if key not in _instances:
@@ -86,7 +87,9 @@ def table(name: str, device: object, make: Callable[[], torch.Tensor], *variant:
 
     key = (name, str(device), *variant)
     if (found := _tables.get(key)) is None:
+        # Made in inference mode, it could not be used outside of it.
         with torch.inference_mode(False):
+            # Two threads may make it; both then use the one that came first.
             found = _tables.setdefault(key, make().to(torch.device(str(device))))
     made: torch.Tensor = found
     return made
@@ -128,6 +131,7 @@ def sample_scope(keeper: Keeper | None = None, company: Iterable[str] = ()) -> I
 
     ``keeper`` is what :func:`keeper` returns meanwhile, ``company`` what :func:`company` does.
     """
+    # Put back at the end: scopes may nest.
     outer = vars(_scope).copy()
     _scope.memory, _scope.keeper, _scope.company = {}, keeper, frozenset(company)
     try:

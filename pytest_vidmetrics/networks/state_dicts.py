@@ -135,6 +135,7 @@ def _quiet() -> Iterator[None]:
     """Keep the progress bar and the report of loading off the terminal, which is the test runner's."""
     from transformers.utils import logging
 
+    # Put back: the settings are those of the whole process.
     active, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -153,6 +154,7 @@ def assign(module: nn.Module, state: State) -> nn.Module:
     """
     check(type(module).__name__, state, _shapes(module.state_dict()))
     tensors = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    # `assign` takes the tensors as they are: a module on the meta device gets memory only now.
     module.load_state_dict(tensors, strict=True, assign=True)
     return frozen(module)
 
@@ -160,6 +162,7 @@ def assign(module: nn.Module, state: State) -> nn.Module:
 def check(network: str, state: State, wanted: Mapping[str, Shape]) -> None:
     """Raise :class:`MisfitError` unless ``state`` has exactly the tensors of these names and shapes."""
     held = _shapes(state)
+    # Compared before loading, so that the first fault is named with its shapes.
     missing = {name: shape for name, shape in wanted.items() if name not in held}
     unexpected = {name: shape for name, shape in held.items() if name not in wanted}
     reshaped = {name: (held[name], wanted[name]) for name in wanted if name in held and held[name] != wanted[name]}

@@ -69,6 +69,7 @@ def first_tensor(path: str | Path) -> str:
         shapes = {name: tuple(value.shape) for name, value in state.items()}
     else:
         tree = _read_tree(path)
+        # The top, or one level below it, where torch files usually hold the state dict.
         inside = [tree, *(one for one in _entries(tree).values() if _entries(one))]
         shapes = next(
             ({name: one.size for name, one in found.items()} for one in inside if (found := _slices(one))), {}
@@ -111,6 +112,7 @@ def _state_dict(tree: Any, containers: Sequence[str], prefixes: tuple[str, ...])
     if not slices:
         raise WeightsFileError(f"the file holds no state dict but {_described(tree)}")
     chosen = {name: one for name, one in slices.items() if name.startswith(prefixes)}
+    # Counted by storage: tensors that share memory go on sharing it.
     sharers = Counter(id(one.storage) for one in chosen.values())
     return {name: _compact(one, sharers[id(one.storage)]) for name, one in chosen.items()}
 
@@ -138,9 +140,11 @@ def _slices(root: Any) -> dict[str, Slice]:
             name = f"{prefix}.{key}" if prefix else str(key)
             if isinstance(value, Slice):
                 found[name] = value
+            # A module may hold itself.
             elif isinstance(value, Stub) and isinstance(node, Stub) and id(value) not in seen:
                 seen.add(id(value))
                 below.append((name, value))
+        # Reversed, as the stack gives back the last first: names stay in the order of the file.
         waiting += reversed(below)
     return found
 

@@ -36,6 +36,7 @@ def read_torch_file(path: Path, *, mapped: bool = False) -> Any:
         if not path.stat().st_size:
             raise WeightsFileError("the file is empty")
         with path.open("rb") as stream:
+            # A private mapping: what is written to a tensor never reaches the file.
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
         if data[: len(ZIP)] == ZIP:
             return _read_zip(path, data, mapped)
@@ -65,6 +66,7 @@ class _Archive:
         self._mapped = mapped
         with zipfile.ZipFile(path) as archive:
             self._records = {info.filename: info for info in archive.infolist()}
+            # The folder inside has any name.
             main = next((name for name in self._records if name.partition("/")[2] == "data.pkl"), None)
             if main is None:
                 raise WeightsFileError("a zip file without data.pkl is not a torch file")
@@ -88,12 +90,14 @@ class _Archive:
             header = self._data[record.header_offset : record.header_offset + 30]
             if header[: len(ZIP)] != ZIP:
                 raise WeightsFileError(f"{record.filename} has no header where the archive says")
+            # The header before the data has a name and an extra field of its own lengths, other than in the directory.
             return _numbers_at(
                 self._data,
                 record.header_offset + 30 + sum(struct.unpack_from("<HH", header, 26)),
                 storage,
                 self._mapped,
             )
+        # Compressed by another program: torch only stores.
         with zipfile.ZipFile(self._path) as archive:
             raw = bytearray(archive.read(record))
         return torch.frombuffer(raw, dtype=storage.dtype) if raw else torch.empty(0, dtype=storage.dtype)
@@ -121,6 +125,7 @@ def _read_legacy(data: mmap.mmap, mapped: bool) -> Any:
     storages = Storages(reader)
     found = read_pickle(data, construct, storages.find)
     keys = read_pickle(data, construct)
+    # Behind the last pickle the numbers begin.
     at = data.tell()
     for key in keys:
         storage = storages.found[key]

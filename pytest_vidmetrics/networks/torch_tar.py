@@ -24,6 +24,7 @@ def is_tar(data: Any) -> bool:
 
 def read_tar(path: Path) -> Any:
     """Return what the file holds, as :func:`~pytest_vidmetrics.networks.torch_files.read_torch_file` does."""
+    # With `r:` a compressed archive is refused: torch did not write one.
     with tarfile.open(path, "r:") as archive:
         parts = {name: _member(archive, name) for name in ("storages", "tensors", "pickle")}
     tensors = _tensors(_Front(parts["tensors"]), _storages(_Front(parts["storages"])))
@@ -71,8 +72,10 @@ def _storages(front: _Front) -> dict[int, Storage]:
         key, _location, kind = front.pickle()
         dtype = dtype_of(kind)
         (count,) = front.numbers("<q")
+        # A buffer that may be written to, as torch wants it.
         raw = bytearray(front.take(counted(count) * dtype.itemsize))
         found[counted(key)] = _held(torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype))
+    # Views of storages that come before them.
     for key, root, start, count in front.pickle():
         found[counted(key)] = found[counted(root)].part(counted(start), counted(count))
     return found

@@ -25,6 +25,7 @@ def sinusoid_table(width: int, frames: int = FRAMES) -> torch.Tensor:
     angles = torch.arange(count, dtype=torch.float64)[:, None] / torch.pow(10000.0, exponent)
     table = angles.sin()
     table[:, 1::2] = angles[:, 1::2].cos()
+    # (8, 196, width) becomes (196, width, 8): time last, to be stretched
     times = table.float().view(_TABLE_TIMES, -1, width).permute(1, 2, 0)
     stretched = F.interpolate(times, size=frames, mode="linear", align_corners=False)
     return stretched.permute(2, 0, 1).reshape(1, -1, width)
@@ -69,7 +70,9 @@ class Umt(nn.Module):
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, D)`` normalised mean of the tokens."""
         clips = pixels.shape[0]
+        # (clips * frames, 3, H, W): a flat kernel sees one frame at a time
         patches = F.conv2d(pixels.flatten(0, 1), self.patch, self.patch_embed_proj_bias, stride=self.patch.shape[-1])
+        # (clips, frames * patches, width)
         tokens = patches.flatten(2).transpose(1, 2).reshape(clips, -1, patches.shape[1]) + self.positions
         mean = self.encoder(tokens).mean(dim=1)
         return F.layer_norm(mean, mean.shape[-1:], self.fc_norm_weight, self.fc_norm_bias, eps=1e-6)

@@ -54,12 +54,14 @@ class VideoMae:
             raise IncompatibleSampleError(f"the clip has {len(frames)} frames, videomae reads exactly {FRAMES}")
         with torch.inference_mode():
             tokens = self._model(pixel_values=self._pixels(frames)[None]).last_hidden_state
+            # float64 from here on: the mean of 1568 tokens keeps its digits.
             return tokens[0].double().mean(dim=0).cpu()
 
     def _pixels(self, frames: torch.Tensor) -> torch.Tensor:
         """Squash to 224 x 224, bilinear without antialiasing, and normalise as for ImageNet."""
         size = (SIDE, SIDE)
         parts = [
+            # A few frames at a time: as floats they take four times their memory.
             F.interpolate(part.to(self._device).float() / 255, size=size, mode="bilinear", align_corners=False)
             for part in frames.split(4)
         ]

@@ -72,10 +72,11 @@ class WavLM:
         They are those of ``total`` samples of which only zeros are left out at the end; ``samples`` ends with the
         zeros that the last frame with sound sees.
         """
-        hidden = samples.to(self._device)[None, None]
+        hidden = samples.to(self._device)[None, None]  # (1, 1, N)
         for layer, stride in zip(self._model.feature_extractor.conv_layers, _STRIDES, strict=True):
             hidden = conv1d(hidden, layer.conv.weight, stride=stride)
             norm = getattr(layer, "layer_norm", None)
+            # Only the first layer normalises over time, so that it alone must know of zeros that were left out.
             hidden = F.gelu(hidden if norm is None else _normalised(hidden, norm, (total - _KERNELS[0]) // stride + 1))
         projected, _ = self._model.feature_projection(hidden.transpose(1, 2))
         return projected[0]
@@ -88,12 +89,15 @@ class WavLM:
         """
         weight, bias, groups = self._position
         kernel = weight.shape[-1]
+        # (1, width, T)
         positions = conv1d(frames.T[None], weight, bias, padding=kernel // 2, groups=groups)
+        # An even kernel gives one position too many.
         hidden = frames[None] + F.gelu(positions[..., : len(frames)]).transpose(1, 2)
         hidden = self._model.encoder.layer_norm(hidden)
         yield hidden[0]
         bias_of_positions = None
         for layer in self._model.encoder.layers:
+            # The first layer computes the bias of positions; the others take it over.
             hidden, bias_of_positions = layer(hidden, position_bias=bias_of_positions)
             yield hidden[0]
 
@@ -105,6 +109,7 @@ def _normalised(hidden: torch.Tensor, norm: torch.nn.GroupNorm, total: int) -> t
         found: torch.Tensor = norm(hidden)
         return found
     mean = hidden.sum(dim=-1, keepdim=True) / total
+    # The frames that were left out are zero: each adds the squared mean to the spread.
     spread = (hidden - mean).square().sum(dim=-1, keepdim=True) + (total - frames) * mean.square()
     scale = norm.weight[:, None] / (spread / total + norm.eps).sqrt()
     return (hidden - mean) * scale + norm.bias[:, None]

@@ -65,6 +65,7 @@ class Vocabulary:
         from tokenizers.pre_tokenizers import BertPreTokenizer
 
         ids = {piece: id for id, piece in enumerate(self.pieces)}
+        # A longer word is unknown, as in the tokeniser of BERT.
         made = Tokenizer(WordPiece(ids, unk_token=self.pieces[UNKNOWN], max_input_chars_per_word=100))
         made.normalizer, made.pre_tokenizer = BertNormalizer(lowercase=True), BertPreTokenizer()
         return made

@@ -40,6 +40,7 @@ def as_transformers(state: State) -> dict[str, torch.Tensor]:
             continue
         if ".attn.qkv." in name:
             stem, kind = _renamed(name).split(".attn.qkv.")
+            # Query, key and value are stacked in laion_clap.
             for part, piece in zip(("query", "key", "value"), value.chunk(3), strict=True):
                 found[f"{stem}.attention.self.{part}.{kind}"] = piece.contiguous()
         else:
@@ -48,6 +49,7 @@ def as_transformers(state: State) -> dict[str, torch.Tensor]:
 
 
 def _renamed(name: str) -> str:
+    # Layers 0 and 2 of a sequence, with an activation between them.
     name = _PROJECTION.sub(lambda m: f"{m[1]}_projection.linear{1 + int(m[2]) // 2}.", name)
     if name.startswith("text_branch."):
         return f"text_model.{name.removeprefix('text_branch.')}"

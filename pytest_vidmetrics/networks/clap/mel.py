@@ -92,6 +92,7 @@ def log_mel(samples: npt.NDArray[np.floating], scale: Scale = "htk") -> Floats:
     mel = np.empty((len(frames), BANDS))
     for start in range(0, len(frames), _CHUNK):
         spectrum = np.fft.rfft(frames[start : start + _CHUNK] * _window(), axis=1)
+        # (frames, 513) @ (513, 64)
         mel[start : start + _CHUNK] = (spectrum.real**2 + spectrum.imag**2) @ mel_bank(scale)
     return np.asarray(10.0 * np.log10(np.maximum(mel, _FLOOR)))
 
@@ -100,6 +101,7 @@ def log_mel(samples: npt.NDArray[np.floating], scale: Scale = "htk") -> Floats:
 def mel_bank(scale: Scale) -> Floats:
     """Return the ``(513, 64)`` triangles from 50 to 14000 Hz."""
     make = htk_bank if scale == "htk" else slaney_bank
+    # Laid out as it is multiplied.
     return np.ascontiguousarray(make(BANDS, _FFT, SAMPLE_RATE, _LOW_HZ, _HIGH_HZ).T)
 
 

@@ -47,6 +47,7 @@ class ClapAudio:
         ``longer`` lets a fusing network look at the three chunks beside the whole; the reference always does so
         for a single clip, however short.
         """
+        # (1, chunks, frames, bands)
         batch = torch.from_numpy(features)[None].to(self._device)
         flag = torch.tensor([[longer]], device=self._device) if self.fused else None
         with torch.inference_mode():
@@ -98,6 +99,7 @@ class ClapTokenizer:
         """Return the ids, and how many tokens of the text were left out."""
         ids = list(self._tokenizer.encode(text).ids)
         dropped = max(0, len(ids) - self.max_tokens)
+        # The end marker stays, the text is cut before it.
         return ([*ids[: self.max_tokens - 1], ids[-1]] if dropped else ids), dropped
 
 
@@ -122,6 +124,7 @@ def _stages(state: hf.State, prefix: str) -> tuple[list[int], list[int]]:
     stages = range(hf.depth(state, prefix))
     depths = [hf.depth(state, f"{prefix}{stage}.blocks.") for stage in stages]
     table = "blocks.0.attention.self.relative_position_bias_table"
+    # The number of heads is a side of the table of relative positions.
     return depths, [state[f"{prefix}{stage}.{table}"].shape[1] for stage in stages]
 
 
@@ -133,9 +136,11 @@ def _tables(state: hf.State) -> dict[str, torch.Tensor]:
         if key.endswith(".running_mean"):
             found[f"{stem}.num_batches_tracked"] = torch.tensor(0)
         elif key.endswith(".relative_position_bias_table"):
+            # A window of w has (2 w - 1)^2 offsets.
             found[f"{stem}.relative_position_index"] = _relative_positions((round(len(value) ** 0.5) + 1) // 2)
         elif key.endswith(".position_embeddings.weight"):
             where = stem.rsplit(".", 1)[0]
+            # The class lists constants of its embeddings among its tensors.
             found[f"{where}.position_ids"] = torch.arange(len(value))[None]
             found[f"{where}.token_type_ids"] = torch.zeros((1, len(value)), dtype=torch.long)
     return found
@@ -144,6 +149,7 @@ def _tables(state: hf.State) -> dict[str, torch.Tensor]:
 def _relative_positions(window: int) -> torch.Tensor:
     """Return, for each two places of a ``window x window`` square, the row of the bias table of their offset."""
     rows, columns = (axis.flatten() for axis in torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij"))
+    # Offsets from -(w - 1) to w - 1, shifted to start at 0.
     down = rows[:, None] - rows[None, :] + window - 1
     across = columns[:, None] - columns[None, :] + window - 1
     return down * (2 * window - 1) + across

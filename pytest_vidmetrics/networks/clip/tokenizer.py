@@ -40,10 +40,12 @@ def words(text: str) -> Iterator[str]:
         end = _unit_end(text, at)
         if end > at:
             yield text[at:end]
+        # A blank yields nothing, and is stepped over.
         at = max(end, at + 1)
 
 
 def _unit_end(text: str, at: int) -> int:
+    # Markers and contractions come before letters: `'s` is one unit.
     for unit in (*_SPECIALS, *_CONTRACTIONS):
         if text.startswith(unit, at):
             return at + len(unit)
@@ -66,6 +68,7 @@ def _byte_symbols() -> dict[int, str]:
     """Return the printable character that stands for each byte, in vocabulary order."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in set(printable)]
+    # Bytes that cannot be printed get the characters from 256 on.
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
@@ -77,6 +80,7 @@ class ClipTokenizer:
         self._bytes = _byte_symbols()
         symbols = list(self._bytes.values())
         self._ids = {symbol: i for i, symbol in enumerate([*symbols, *(s + "</w>" for s in symbols)])}
+        # 256 symbols, 256 with an end of word, then one for each merge.
         self._ids |= {left + right: 512 + rank for (left, right), rank in self._ranks.items()}
         self._word = functools.lru_cache(maxsize=4096)(self._encode_word)
 
@@ -85,6 +89,7 @@ class ClipTokenizer:
         """Read ``merges.txt`` or ``bpe_simple_vocab_16e6.txt.gz``: a title line, then one merge per line."""
         path = Path(path)
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        # The table lists more merges than the vocabulary has room for.
         lines = data.decode("utf-8").split("\n")[1 : _MERGES + 1]
         pairs = [tuple(line.split()) for line in lines if line.strip()]
         return cls({(pair[0], pair[1]): rank for rank, pair in enumerate(pairs)})

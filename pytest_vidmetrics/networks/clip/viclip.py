@@ -26,6 +26,7 @@ def clip_layers(state: hf.State, source: str, target: str) -> dict[str, torch.Te
     out: dict[str, torch.Tensor] = {}
     for i in range(hf.depth(state, source)):
         for kind in ("weight", "bias"):
+            # Query, key and value are stacked in the published file.
             parts = [f"{target}{i}.self_attn.{letter}_proj.{kind}" for letter in "qkv"]
             out |= hf.split_rows(state, f"{source}{i}.attn.in_proj_{kind}", parts)
             out |= {f"{target}{i}.{new}.{kind}": state[f"{source}{i}.{old}.{kind}"] for old, new in names.items()}
@@ -75,8 +76,10 @@ class ViClipVideo:
     def tokens(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, 1 + patches * 8, width)`` tokens: one class token, then all times of each patch."""
         clips, times = pixels.shape[:2]
+        # (clips * times, width, h, w): a kernel without depth, one frame at a time
         patches = F.conv2d(pixels.flatten(0, 1), self._patch, stride=self._patch.shape[-1])
         patches = patches.flatten(2).transpose(1, 2) + self._place[1:]
+        # (clips, patches, times, width): positions in time are added to each patch
         patches = patches.unflatten(0, (clips, times)).transpose(1, 2) + self._time
         first = (self._class + self._place[0]).expand(clips, 1, -1)
         return torch.cat([first, patches.flatten(1, 2)], dim=1)
@@ -93,6 +96,7 @@ class ViClipText:
         renamed["text_model.embeddings.position_embedding.weight"] = part["positional_embedding"]
         for kind in ("weight", "bias"):
             renamed[f"text_model.final_layer_norm.{kind}"] = part[f"ln_final.{kind}"]
+        # Published as (D, width), multiplied from the right.
         renamed["text_projection.weight"] = part["text_projection"].t().contiguous()
         self._text = ClipText(renamed, device)
 

@@ -24,6 +24,7 @@ def prepare(frames: torch.Tensor) -> torch.Tensor:
     """
     frames = frames.float()
     normal = (frames - frames.new_tensor(MEAN).view(3, 1, 1)) / frames.new_tensor(STD).view(3, 1, 1)
+    # `-size % 32` is what is missing to the next multiple.
     return F.pad(normal, (0, -frames.shape[-1] % DIVISOR, 0, -frames.shape[-2] % DIVISOR))
 
 
@@ -78,6 +79,7 @@ class Backbone(nn.Module):
 
     def pyramid(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the maps of the five strides from the transformer's output."""
+        # Strides 8, 16 and 32 of the one map of stride 16.
         sizes = (self.fpn_stride_16_8(features), features, F.max_pool2d(features, 2))
         maps = [self._lateral(stride, x) for stride, x in zip(STRIDES, sizes, strict=False)]
         p6 = self.top_block["p6"](maps[-1])
@@ -111,6 +113,7 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the normalised map."""
+        # (N, H, W, C) for the norm, and back
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -131,11 +134,14 @@ class Attention(nn.Module):
         """Return the ``(B, H, W, C)`` attended tokens in a tuple; scores are never given out."""
         del output_attentions
         batch, height, width, _ = tokens.shape
+        # (3, B * heads, H * W, d)
         split = self.qkv(tokens).view(batch, height * width, 3, HEADS, -1).permute(2, 0, 3, 1, 4).flatten(1, 2)
         rows, columns = relative(self.rel_pos_h, height), relative(self.rel_pos_w, width)
+        # Scores are the large part: (H * W)^2 for each head.
         most = max(1, SCORES_AT_ONCE.get(tokens.device.type, 1 << 23) // (height * width) ** 2)
         parts = zip(*(one.split(most) for one in split), strict=True)
         out = torch.cat([_attend(query, key, value, rows, columns) for query, key, value in parts])
+        # (B, H, W, heads * d)
         merged = out.view(batch, HEADS, height, width, -1).permute(0, 2, 3, 1, 4).flatten(3)
         return (self.proj(merged),)
 
@@ -144,10 +150,13 @@ def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
 ) -> torch.Tensor:
     """Return ``(B, N, d)`` attended values of as many heads; the terms of positions use the unscaled query."""
+    # (B, H, W, d)
     grid = query.unflatten(1, (rows.shape[0], columns.shape[0]))
     by_row = torch.einsum("bhwc,hkc->bhwk", grid, rows)
     by_column = torch.einsum("bhwc,wkc->bhwk", grid, columns)
+    # (B, H, W, H, W) becomes (B, H * W, H * W)
     bias = (by_row[..., None] + by_column[..., None, :]).flatten(3).flatten(1, 2)
+    # Bias and product in one call: the scores are held once.
     scores = torch.baddbmm(bias, query * query.shape[-1] ** -0.5, key.transpose(1, 2))
     return scores.softmax(dim=-1) @ value
 
@@ -160,4 +169,5 @@ def relative(table: torch.Tensor, side: int) -> torch.Tensor:
     if len(table) != 2 * side - 1:
         table = F.interpolate(table.T[None], size=2 * side - 1, mode="linear", align_corners=False)[0].T
     place = torch.arange(side, device=table.device)
+    # Offsets from -(side - 1) to side - 1, shifted to start at 0.
     return table[place[:, None] - place + side - 1]

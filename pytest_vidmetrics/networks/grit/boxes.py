@@ -43,8 +43,10 @@ class BoxHeads(nn.Module):
         proposal's score: above ``least``. Of those that overlap by more than 0.5 the best stays, at most 256.
         """
         scores = torch.cat([values for _, values in proposals])
+        # Boxes of all frames go through the heads together; this says whose each is.
         frame = torch.cat([values.new_full((len(values),), i) for i, (_, values) in enumerate(proposals)])
         stages = list(self.stages(maps, torch.cat([values for values, _ in proposals]), frame, size))
+        # Class 0 is the object.
         chance = sum((logits.softmax(dim=1)[:, 0] for logits, _, _ in stages), torch.zeros_like(scores)) / len(stages)
         boxes, total = stages[-1][2], (chance * scores).sqrt()
         return [_best(boxes[at], total[at], least) for at in (frame == i for i in range(len(proposals)))]
@@ -93,6 +95,7 @@ def pool(maps: Sequence[torch.Tensor], boxes: torch.Tensor, frame: torch.Tensor,
     out = boxes.new_empty((len(boxes), CHANNELS, side, side))
     for number, stride, features in zip(LEVELS, STRIDES, maps, strict=False):
         at = (level == number).nonzero()[:, 0]
+        # RoIAlign takes the number of the frame in front of each box.
         where = torch.cat([frame[at, None], boxes[at]], dim=1)
         out[at] = roi_align(features, where, side, spatial_scale=1 / stride, sampling_ratio=0, aligned=True)
     return out
@@ -101,6 +104,7 @@ def pool(maps: Sequence[torch.Tensor], boxes: torch.Tensor, frame: torch.Tensor,
 def levels(boxes: torch.Tensor) -> torch.Tensor:
     """Return which map, 3 to 5, each box looks at."""
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    # The canonical 224 pixels look at level 4; each halving is a level lower.
     level = (_USUAL_LEVEL + torch.log2(area.sqrt() / _USUAL_SIDE + 1e-8)).floor()
     return level.clamp(LEVELS[0], LEVELS[-1]).long()
 
@@ -109,6 +113,7 @@ def moved(boxes: torch.Tensor, changes: torch.Tensor, step: float) -> torch.Tens
     """Return boxes shifted by a share of their size and grown by a factor, as ``changes`` say."""
     size = boxes[:, 2:] - boxes[:, :2]
     centre = boxes[:, :2] + 0.5 * size
+    # Bounded, as an exponential of a wild growth would overflow.
     shift, growth = changes[:, :2] / step, (changes[:, 2:] / (step / 2)).clamp(max=LARGEST_GROWTH)
     centre, size = centre + shift * size, size * growth.exp()
     return torch.cat([centre - 0.5 * size, centre + 0.5 * size], dim=1)
@@ -122,6 +127,7 @@ def inside(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def _best(boxes: torch.Tensor, scores: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor]:
+    # Before suppression: a box that is not a number would suppress others.
     good = (scores > least) & scores.isfinite() & boxes.isfinite().all(dim=1)
     boxes, scores = boxes[good], scores[good]
     kept = nms(boxes, scores, OVERLAP)[:MOST]

@@ -54,6 +54,7 @@ def _look(
         where = _where(video.device)
         keys = {digest: digest_json([_KIND, _VERSION, resized_by, *where, digest]) for digest in digests}
         known = _read(keeper, keys)
+    # The first of equal frames alone.
     missing = [i for i, digest in enumerate(digests) if digest not in known and digests.index(digest) == i]
     for start in range(0, len(missing), chunk_size):  # a few frames as floats at a time, kept as soon as they are done
         part = missing[start : start + chunk_size]

@@ -68,6 +68,7 @@ class Grit(nn.Module):
             self.roi_heads.text_decoder = nn.ModuleDict({"textual": TextDecoder(layers)})
         _check(state, self)
         hf.assign(self, {_own_name(key): value for key, value in state.items()})
+        # Tied again, so that 94 MB are held once.
         if torch.equal(self.text.output.weight, self.text.embedding.words.weight):  # the file holds it twice
             self.text.output.weight = self.text.embedding.words.weight
         self.vocabulary, self.least = vocabulary, least
@@ -101,6 +102,7 @@ class Grit(nn.Module):
                 objects, features = self.look(part.to(device))
                 found += objects
                 waiting.append(features)
+                # Boxes of several frames fill a batch of the decoder.
                 if sum(map(len, waiting)) >= most:
                     texts += self._texts(torch.cat(waiting), most)
                     waiting.clear()
@@ -116,6 +118,7 @@ class Grit(nn.Module):
         objects = [_with_area(*one) for one in objects]
         boxes = torch.cat([values for values, _ in objects])
         frame = torch.cat([values.new_full((len(values),), i) for i, (_, values) in enumerate(objects)])
+        # (k, 256, 14, 14) becomes (k, 196, 256)
         return objects, pool(pyramid, boxes, frame, SIDE).flatten(2).transpose(1, 2)
 
     def _texts(self, features: torch.Tensor, most: int) -> Iterator[tuple[str, str]]:
@@ -142,7 +145,9 @@ def _with_area(boxes: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor,
 def _by_frame(found: Frames, texts: list[tuple[str, str]]) -> Iterator[FrameObjects]:
     rest = iter(texts)
     for boxes, _ in found:
+        # Whole pixels by cutting, not by rounding.
         whole = [tuple(int(side) for side in box) for box in boxes.tolist()]
+        # Texts come in the order of the boxes, frame by frame.
         mine = [next(rest) for _ in whole]
         yield FrameObjects(tuple(whole), tuple(label for label, _ in mine), tuple(caption for _, caption in mine))  # type: ignore[arg-type]
 
@@ -161,6 +166,7 @@ def _own_name(key: str) -> str:
 def _check(state: hf.State, network: nn.Module) -> None:
     """Raise ``ValueError`` for the first tensors that are missing, surplus or of another shape, by published names."""
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    # Messages use the published names; the network has those of transformers inside.
     given = {_own_name(key): (key, tuple(value.shape)) for key, value in state.items()}
     faults = {
         "missing": sorted(expected.keys() - given.keys()),

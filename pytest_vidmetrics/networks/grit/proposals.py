@@ -61,7 +61,9 @@ def best_cells(heat: torch.Tensor, sides: torch.Tensor, stride: int) -> tuple[to
     height, width = heat.shape[-2:]
     row = torch.arange(height, device=heat.device).repeat_interleave(width, output_size=height * width)
     column = torch.arange(width, device=heat.device).repeat(height)
+    # (h * w, 2): centres of the cells in pixels
     centres = (torch.stack([column, row], dim=-1) * stride + stride // 2).to(sides.dtype)
+    # (N, h * w, 2) each
     left_top, right_bottom = sides.flatten(2).transpose(1, 2).chunk(2, dim=-1)
     low = centres - left_top
     high = torch.maximum(centres + right_bottom, low + LEAST_SIDE)

@@ -45,6 +45,7 @@ def search(step: Step, rows: int, begin: int, end: int, device: torch.device | s
             return Texts(ids[:, 1:], total)
     else:
         length = max(ids.shape[1] for ids, _ in found)
+        # Shorter ones end in end tokens, which cost nothing.
         every = torch.stack([F.pad(ids, (0, length - ids.shape[1]), value=end) for ids, _ in found])
         total, best = torch.stack([total for _, total in found]).max(dim=0)
         ids = every[best, torch.arange(rows, device=device)]
@@ -57,11 +58,13 @@ def _follow(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return ``(rows, L)`` ids and ``(rows,)`` sums of log-probabilities of the texts that go on with ``word``."""
     ids, ended = [start, word], word == end
+    # The begin token and the first word are there.
     for position in range(1, LENGTH - 1):
         if bool(ended.all()):
             break
         logits = step(word, position).scatter(1, word[:, None], _NEVER)
         value, likeliest = logits.max(dim=-1)
+        # What has ended stays ended; its sum is not touched.
         word = torch.where(ended, end, likeliest)
         total = total + torch.where(ended, 0.0, value - logits.logsumexp(dim=-1))
         ids.append(word)

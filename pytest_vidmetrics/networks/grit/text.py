@@ -42,7 +42,7 @@ class TextDecoder(nn.Module):
 
     def look(self, features: torch.Tensor) -> Memory:
         """Return what a text about each box can see of ``(k, 196, 256)`` features."""
-        x = self.object_feature_projection(features)
+        x = self.object_feature_projection(features)  # (k, 196, 768)
         memory = Memory(len(self.layers), x)
         for index, layer in enumerate(self.layers):
             seen = memory.put(index, layer.key_value(x), 0)
@@ -72,6 +72,7 @@ class Memory:
 
     def __init__(self, layers: int, tokens: torch.Tensor) -> None:
         self.boxes, self.visual, width = tokens.shape
+        # Room for the longest text, allocated once.
         shape = (layers, 2, self.boxes, HEADS, self.visual + LENGTH, width // HEADS)
         self._held = tokens.new_empty(shape)
 
@@ -80,6 +81,7 @@ class Memory:
         key, value = new
         end = at + key.shape[2]
         keys, values = self._held[layer]
+        # The words of a text write over those of the one before; what boxes hold stays.
         keys[:, :, at:end], values[:, :, at:end] = key, value
         return keys[:, :, :end], values[:, :, :end]
 
@@ -131,4 +133,5 @@ def _sum(width: int) -> nn.ModuleDict:
 
 
 def _heads(x: torch.Tensor) -> torch.Tensor:
+    # (k, heads, n, d)
     return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)

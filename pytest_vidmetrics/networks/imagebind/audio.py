@@ -31,6 +31,7 @@ def starts(seconds: float, clips: int) -> list[Fraction]:
     All begin at 0 in a stream of 2 s or less. The rule of pytorchvideo's constant sampler at the commit that
     ImageBind pins; its last release spaces them closer.
     """
+    # In fractions, so that no start is lost to rounding.
     latest = max(Fraction(seconds) - CLIP_SECONDS, Fraction(0))
     return [latest * i / (clips - 1) for i in range(clips)]
 
@@ -69,6 +70,7 @@ def filter_bank(samples: Samples) -> npt.NDArray[np.float64]:
     before = np.concatenate([centred[:, :1], centred[:, :-1]], axis=1)
     shaped = (centred - _PREEMPHASIS * before) * _window()
     spectrum = np.fft.rfft(shaped.astype(np.float64), _FFT, axis=1)
+    # (bands, bins) @ (bins, frames)
     energies = _bank() @ (spectrum.real**2 + spectrum.imag**2).T
     return np.log(np.maximum(energies, _FLOOR))
 

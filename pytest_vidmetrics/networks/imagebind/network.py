@@ -58,6 +58,7 @@ class _Tower(nn.Module):
         tokens, width = state["stem.pos_embedding_helper.pos_embed"].shape[1:]
         self.stem = _Stem(modality, tokens, width, state)
         self.trunk = nn.Module()
+        # Only the vision tower has a norm before its blocks.
         before = [nn.LayerNorm(width, eps=_TRUNK_EPSILON)] if modality == "vision" else []
         self.trunk.pre_transformer_layer = nn.Sequential(*before)
         hidden = len(state["trunk.blocks.0.mlp.fc1.bias"])
@@ -65,6 +66,7 @@ class _Tower(nn.Module):
             *(_Block(width, hidden, modality) for _ in range(hf.depth(state, "trunk.blocks.")))
         )
         norm = nn.LayerNorm(width, eps=_TRUNK_EPSILON)
+        # The identity stands for a layer without tensors, so that the published numbers fit.
         self.head = nn.Sequential(norm, nn.Identity(), nn.Linear(width, DIMENSION, bias=False))
         self.post = nn.ModuleList([nn.Identity(), _Scale()] if modality == "audio" else [])
 
@@ -95,12 +97,14 @@ class _Stem(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         patches = self._project(inputs)
+        # (B, 1 + patches, width)
         tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         return tokens + self.pos_embedding_helper.pos_embed
 
     def _video(self, views: torch.Tensor) -> torch.Tensor:
         """Return ``(B, 256, width)``: both frames of a patch stacked in its channels."""
         weight = self.rgbt_stem.proj[1].weight
+        # (B, 3 * 2, H, W): a convolution over both frames at once is a flat one over six channels
         return conv2d(views.flatten(1, 2), weight.flatten(1, 2), stride=weight.shape[-1])
 
     def _sound(self, banks: torch.Tensor) -> torch.Tensor:
@@ -139,8 +143,10 @@ class _Attention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         query, key, value = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         if self._learned:
+            # (B, tokens + 1, width)
             key = torch.cat([key, self.bias_k.expand(len(x), -1, -1)], dim=1)
             value = torch.cat([value, self.bias_v.expand(len(x), -1, -1)], dim=1)
+        # (B, heads, tokens, width of a head)
         split = (part.unflatten(-1, (self._heads, -1)).transpose(1, 2) for part in (query, key, value))
         return self.out_proj(F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2))
 

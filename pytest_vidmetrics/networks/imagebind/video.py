@@ -48,6 +48,7 @@ def half_hertz_pairs(total: int, fps: float, seconds: float, times: Sequence[flo
 
     Sampled as FFmpeg's frame-rate filter does: the last frame before 1, 3, 5, ... s.
     """
+    # Moments in the middle of each period.
     moments = [_PERIOD * i + _PERIOD / 2 for i in range(math.floor(seconds / _PERIOD + _SLACK))]
     if times is not None:
         ends = [frames_before(times, moment) - 1 for moment in moments]
@@ -62,11 +63,13 @@ def views(frames: torch.Tensor, pairs: Pairs, *, antialias: bool = False) -> tor
     The shorter side becomes 224, bilinear without antialiasing (``antialias``: bicubic with it, on 256 levels).
     """
     numbers = sorted({number for pair in pairs for number in pair})
+    # Frames that several clips share are resized once.
     row = {number: i for i, number in enumerate(numbers)}
     sized = _resized_levels(frames[numbers]) if antialias else _resized(frames[numbers])
     mean, std = (sized.new_tensor(values).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     ready = (sized - mean) / std
     stacked = [
+        # (3, 2, 224, 224): colour before time
         ready[[row[first], row[last]], :, top : top + SIDE, left : left + SIDE].transpose(0, 1)
         for first, last in pairs
         for top, left in _corners(*ready.shape[2:])

@@ -129,6 +129,7 @@ class Said:
         return cls(
             tuple(piece.encode("latin-1") for piece in tree["pieces"]),
             bool(tree["ended"]),
+            # JSON has texts as keys only.
             {int(index): _with_infinity(step) for index, step in tree["steps"].items()},
             tree["gap"],
             tree["made"],
@@ -200,6 +201,7 @@ class Asker:
         return Said(
             tuple(pieces),
             answer.ended,
+            # Only steps that chose a watched word are kept.
             {index: answer.steps[index] for index, piece in enumerate(pieces) if piece in words},
             answer.gap if math.isfinite(answer.gap) else None,
             made_on(self.device),
@@ -227,6 +229,7 @@ def made_on(device: torch.device | str) -> dict[str, str]:
 
     where = torch.device(device)
     kind = torch.cuda.get_device_name(where) if where.type == "cuda" else where.type
+    # Without what follows a plus, such as cu128.
     return {"device": kind, "torch": torch.__version__.partition("+")[0], "transformers": transformers.__version__}
 
 

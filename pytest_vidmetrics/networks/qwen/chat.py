@@ -48,6 +48,7 @@ def message(parts: Sequence[Part], system: str | None) -> list[dict[str, Any]]:
             content.append({"type": "text", "text": part})
         else:
             kind = "image" if part.seconds is None else "video"
+            # A word stands in for the picture: the template asks only what kind it is.
             content.append({"type": kind, kind: "shown"})
     turns = [{"role": "system", "content": said}] if said else []
     return [*turns, {"role": "user", "content": content}]
@@ -86,6 +87,7 @@ def expanded(ids: Sequence[int], seen: Sequence[Seen], placeholders: Sequence[in
     shown = iter(seen)
     found: list[int] = []
     for id in ids:
+        # In order: the first placeholder is the first clip.
         found.extend([id] * next(shown).tokens if id in placeholders else [id])
     return tuple(found)
 
@@ -103,6 +105,7 @@ def piece(token: str | None, added: Mapping[str, Any]) -> bytes:
     if token is None:
         return b""
     letters = _bytes_of_letters()
+    # Letters beyond the table are no bytes: the token is text as it is.
     if token in added or any(letter not in letters for letter in token):
         return token.encode()
     return bytes(letters[letter] for letter in token)

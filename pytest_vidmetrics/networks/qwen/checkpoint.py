@@ -88,6 +88,7 @@ class Qwen:
         self.settings = read_settings(folder)
         thinker = config.get("thinker_config", config)
         self.per_second = int(
+            # The two families name it differently.
             _either(thinker, "position_id_per_seconds", thinker["vision_config"], "tokens_per_second")
         )
         video = _either(thinker, "video_token_id", thinker, "video_token_index")
@@ -104,6 +105,7 @@ class Qwen:
 
     def _check_vocabulary(self) -> None:
         for text, id in zip((self.signs.video, self.signs.image), self._placeholders, strict=True):
+            # A tokeniser of another family would read placeholders as words.
             if self._added.get(text) != id:
                 raise ValueError(f"its tokeniser has {text} as {self._added.get(text)}, its settings as {id}")
 
@@ -126,6 +128,7 @@ class Qwen:
 
         Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` for words that hold control tokens.
         """
+        # Before the template: afterwards its own signs could not be told from those of the prompt.
         chat.refuse_special([part for part in parts if isinstance(part, str)], self.special)
         seen = tuple(part for part in parts if isinstance(part, Seen))
         ids = self.encode(self.chat_text(parts, system))
@@ -183,6 +186,7 @@ class _Reading:
     def __call__(self, ids: Sequence[int]) -> torch.Tensor:
         """Return the ``(V,)`` logits after the given tokens, which follow those of the last call."""
         if self._past is not None:
+            # Pictures are read with the prompt only; each further token stands at one position on all three axes.
             self._inputs, self._where = {}, torch.full((3, 1, len(ids)), self._next)
             self._next += len(ids)
         out = self._model(
@@ -200,6 +204,7 @@ class _Reading:
 def _shown(pixels: str, grid: str, seen: Sequence[Seen]) -> dict[str, torch.Tensor]:
     if not seen:
         return {}
+    # Rows of all clips in one matrix; grids say where each ends.
     return {pixels: torch.cat([one.rows for one in seen]), grid: torch.tensor([one.grid for one in seen])}
 
 
@@ -239,6 +244,7 @@ def read_settings(folder: Path) -> Settings:
     found = read_json(path) if path.exists() else {}
     for name, neutral in _UNKNOWN_SETTINGS.items():
         if (value := found.get(name)) is not None and value not in neutral:
+            # A setting that is not supported would silently change every answer.
             raise ValueError(f"{path.name} asks for {name} = {value!r}, which is not supported")
     ends = found.get("eos_token_id")
     return Settings(
@@ -259,6 +265,7 @@ def check_pixels(folder: Path) -> None:
     for name in _PIXEL_FILES:
         path = folder / name
         tree = read_json(path) if path.exists() else {}
+        # Newer files nest the parts of a processor, older ones do not.
         for part in (tree, tree.get("video_processor") or {}, tree.get("image_processor") or {}):
             for key, wanted in _PIXELS.items():
                 if (value := part.get(key)) is not None and value != wanted:

@@ -78,12 +78,14 @@ def decode(
         if how.temperature is not None:
             logits = logits.cpu()  # sums along 152,064 logits differ between runs on some devices
         if known is None:
+            # (V,) flags, made once: which tokens the penalty applies to
             known = torch.zeros_like(logits, dtype=torch.bool)
         known[torch.as_tensor(given, device=known.device)] = True
         scores = _penalised(logits, known, how.penalty)
         if how.temperature is not None:
             scores = _limited(scores / how.temperature, how.top_k, how.top_p)
         best, second, first = _two_best(scores)
+        # A logit that is not a number sorts first, so that the best one tells.
         if math.isnan(best):
             raise FloatingPointError("the network gave logits that are not numbers")
         gap = min(gap, best - second)
@@ -91,6 +93,7 @@ def decode(
         if chosen in stops:
             return Answer(tuple(ids), True, _steps(kept, len(watched)), gap)
         if watched:
+            # Copied to the device once.
             places = torch.tensor(list(watched), device=logits.device) if places is None else places
             kept.append(_watch(logits, scores, places))
         ids.append(chosen)
@@ -111,7 +114,9 @@ def _limited(scores: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
         scores = scores.masked_fill(scores < least, -math.inf)
     if top_p < 1.0:
         ascending, order = scores.sort()
+        # Ascending: what is beyond the mass is at the front.
         beyond = ascending.softmax(-1).cumsum(-1) <= 1.0 - top_p
+        # One token is always left.
         beyond[-1] = False
         scores = scores.masked_fill(torch.zeros_like(beyond).scatter(0, order, beyond), -math.inf)
     return scores
@@ -121,6 +126,7 @@ def _two_best(scores: torch.Tensor) -> tuple[float, float, int]:
     """Return the two best scores and the smallest token that has the best one, in one read of the device."""
     values = scores.topk(2).values
     tokens = torch.arange(len(scores), device=scores.device)
+    # The smallest of equal ids: `argmax` promises none of them.
     first = tokens.where(scores == values[0], len(scores)).min()
     best, second, token = torch.cat([values.double(), first.double()[None]]).tolist()
     return best, second, int(token)
@@ -128,7 +134,9 @@ def _two_best(scores: torch.Tensor) -> tuple[float, float, int]:
 
 def _drawn(scores: torch.Tensor, name: str) -> int:
     """Return a token drawn by its probability, in float64."""
+    # 56 bits: as many as a float64 holds exactly.
     share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big") / 2**56
+    # Accumulated in float64: 152,064 small probabilities would not add up to 1 otherwise.
     mass = scores.double().softmax(-1).cumsum(-1)
     return min(int(torch.searchsorted(mass, share * mass[-1], right=True)), len(mass) - 1)
 

@@ -53,6 +53,7 @@ def fastvideo_rule(total: int, rate: float | None, fps: float = FPS) -> Chosen:
     wanted = FASTVIDEO_MOST if not rate else max(1, min(FASTVIDEO_MOST, round(total / rate * fps)))
     if wanted >= total:
         indices = tuple(range(total))
+    # The last one exactly: steps may fall short of it.
     elif wanted == 1:
         indices = (0,)
     else:

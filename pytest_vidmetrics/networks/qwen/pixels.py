@@ -68,6 +68,7 @@ def picture(image: torch.Tensor) -> Seen:
     """Return a ``(3, H, W)`` uint8 picture as the network sees it."""
     frames = image[None]
     frames = resized(frames, picture_size((int(frames.shape[-2]), int(frames.shape[-1]))))
+    # A still picture is a pair of equal frames to the network.
     return _seen(frames.repeat(PAIR, 1, 1, 1), None)
 
 
@@ -86,6 +87,7 @@ def even(frames: torch.Tensor) -> torch.Tensor:
 
 def _seen(frames: torch.Tensor, seconds: float | None) -> Seen:
     wide = frames.float()
+    # 255 times, as frames are not divided.
     mean, std = (255 * shared.per_channel(values, wide) for values in (CLIP_MEAN, CLIP_STD))
     t, h, w = len(frames) // PAIR, frames.shape[-2] // PATCH, frames.shape[-1] // PATCH
     values = ((wide - mean) / std).reshape(t, PAIR, 3, h // MERGE, MERGE, PATCH, w // MERGE, MERGE, PATCH)

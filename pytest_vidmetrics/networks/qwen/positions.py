@@ -31,9 +31,11 @@ def positions(ids: Sequence[int], seen: Sequence[Seen], placeholders: Sequence[i
     shown = iter(seen)
     parts: list[torch.Tensor] = []
     start = 0
+    # Consecutive placeholders of one kind are one clip; words between them separate two.
     for kind, group in itertools.groupby(ids, lambda id: id if id in placeholders else None):
         length = len(list(group))
         if kind is None:
+            # The three axes of text are the same.
             part = torch.arange(length).expand(3, -1)
         else:
             one = next(shown, None)
@@ -44,6 +46,7 @@ def positions(ids: Sequence[int], seen: Sequence[Seen], placeholders: Sequence[i
         start = int(parts[-1].max()) + 1
     if next(shown, None) is not None:
         raise ValueError("the prompt has fewer placeholders than clips")
+    # (3, 1, N)
     return Positions(torch.cat(parts, dim=1)[:, None], start)
 
 

@@ -56,6 +56,7 @@ def fitted(size: Size, limits: Limits, factor: int = FACTOR) -> Size:
             f"frames of {height} x {width}: one side is more than {_THINNEST} times the other, which no judge sees"
         )
     found = (max(factor, round(height / factor) * factor), max(factor, round(width / factor) * factor))
+    # Floors and ceilings instead of rounding: the limit holds after they are applied.
     if found[0] * found[1] > limits.most:
         shrink = math.sqrt(height * width / limits.most)
         found = (math.floor(height / shrink / factor) * factor, math.floor(width / shrink / factor) * factor)

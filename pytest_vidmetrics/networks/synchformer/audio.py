@@ -23,6 +23,7 @@ class _Patches(nn.Module):
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         """Return ``(S, 12 * 6, 768)`` tokens of ``(S, 128, 66)``, ordered by frequency, then time."""
         # A matrix product: GPUs round convolutions to TF32.
+        # (S, 256, 72) becomes (S, 72, 256)
         columns = F.unfold(mel[:, None], _PATCH, stride=_STRIDE).transpose(1, 2)
         return F.linear(columns, self.projection.weight.flatten(1), self.projection.bias)
 
@@ -103,5 +104,6 @@ class AudioTower(nn.Module):
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         """Return ``(S, 6, 768)`` for ``(S, 128, 66)`` float32 log-mel segments, one row per segment."""
+        # (S, 12, 6, 768) becomes (S, 6, 12, 768): one set of frequencies for each moment
         grid = self.ast(mel).unflatten(1, (_HIGH, _LONG)).transpose(1, 2)
         return self.freq_attn_agg(grid.flatten(0, 1)).unflatten(0, (len(mel), _LONG))

@@ -14,6 +14,7 @@ HEADS = 12
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int = HEADS) -> torch.Tensor:
     """Return softmax attention, ``(..., Q, D)``, of ``(..., Q, D)`` queries over ``(..., K, D)`` keys and values."""
     # Four dimensions: PyTorch's fused kernels take no more.
+    # (B, heads, tokens, width of a head)
     parts = (x.flatten(0, -3).unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     out = F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
     return out.unflatten(0, query.shape[:-2])
@@ -42,6 +43,7 @@ class _SelfAttention(nn.Module):
 
     def of_first(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``(B, 1, D)``: what the first of ``(B, N, D)`` tokens gathers from all of them."""
+        # The first third of the stacked matrix makes queries.
         query = F.linear(x[:, :1], self.in_proj_weight[:WIDTH], self.in_proj_bias[:WIDTH])
         rest = F.linear(x, self.in_proj_weight[WIDTH:], self.in_proj_bias[WIDTH:])
         return self.out_proj(attend(query, *rest.chunk(2, dim=-1)))

@@ -42,14 +42,17 @@ def log_mel(samples: npt.NDArray[np.floating]) -> Floats:
         return np.empty((0, _BANDS, 1 + SEGMENT // _HOP))
     used = exact[: (count - 1) * STEP + SEGMENT]
     # Segments overlap by half, on the grid of the frames: only the frames that reach over their ends differ.
+    # From the first frame that does not reach over the start of a segment.
     whole = _log_bands(np.lib.stride_tricks.sliding_window_view(used[_HOP * _EDGE - _REACH :], _WINDOW)[::_HOP])
     segments = np.lib.stride_tricks.sliding_window_view(used, SEGMENT)[::STEP]
     near = _HOP + _REACH + 1
     ends = (
         np.pad(segments[:, :near], ((0, 0), (_REACH, 0)), mode="reflect"),
+        # `[:, 1:]`: counted from the other end, frames start one sample later.
         np.pad(segments[:, -near:], ((0, 0), (0, _REACH)), mode="reflect")[:, 1:],
     )
     frames = [np.lib.stride_tricks.sliding_window_view(end, _WINDOW, axis=1)[:, ::_HOP][:, :_EDGE] for end in ends]
+    # (bands, segments, 4): the two frames at either end
     edges = _log_bands(np.concatenate(frames, axis=1).reshape(-1, _WINDOW)).reshape(_BANDS, count, 2 * _EDGE)
     inner = 1 + SEGMENT // _HOP - 2 * _EDGE
     out = np.empty((count, _BANDS, inner + 2 * _EDGE))

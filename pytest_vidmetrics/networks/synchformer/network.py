@@ -62,6 +62,7 @@ class _Comparison(nn.Module):
 
     def forward(self, video: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
         off, between = (token.expand(len(video), -1, -1) for token in (self.OFF_tok, self.MOD_tok))
+        # (B, 1 + 112 + 1 + 84, 768)
         x = torch.cat([off, self.vis_in_lnorm(video), between, self.aud_in_lnorm(audio)], dim=1)
         x = self.blocks(x + self.pos_emb_cfg.pos_emb)
         return self.off_head(self.ln_f(x[:, 0]))
@@ -101,7 +102,9 @@ class Synchformer(nn.Module):
             raise ValueError(f"{SEGMENTS} segments are compared, not {video.shape[1]} and {audio.shape[1]}")
         with torch.inference_mode():
             return self.transformer(
+                # (B, 14 * 8, 768)
                 F.linear(video.flatten(1, 2), self.vproj.weight, self.vproj.bias),
+                # (B, 14 * 6, 768)
                 F.linear(audio.flatten(1, 2), self.aproj.weight, self.aproj.bias),
             )
 

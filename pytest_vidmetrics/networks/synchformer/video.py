@@ -28,14 +28,17 @@ class _Attention(nn.Module):
     def forward(self, x: torch.Tensor, *, over_time: bool) -> torch.Tensor:
         """Return ``(S, 1 + 8 * 196, 768)``. A group is one place over time, or one time over all places."""
         query, key, value = self.qkv(x).chunk(3, dim=-1)
+        # The class token sees everything, whatever the groups.
         first = attend(query[:, :1], key, value)
         groups = (_grouped(part[:, 1:], over_time) for part in (query, key, value))
         own, keys, values = groups
         keys, values = (
+            # The class token stands in front of the keys of every group.
             torch.cat([whole[:, None, :1].expand(-1, part.shape[1], -1, -1), part], dim=2)
             for whole, part in ((key, keys), (value, values))
         )
         rest = attend(own, keys, values)
+        # Back to the order by time.
         rest = rest.transpose(1, 2) if over_time else rest
         return self.proj(torch.cat([first, rest.reshape(len(x), -1, WIDTH)], dim=1))
 
@@ -82,6 +85,7 @@ class _Patches(nn.Module):
         """Return ``(S, 8 * 196, 768)`` tokens of ``(S, 16, 3, 224, 224)`` frames, ordered by time, row, column."""
         # A matrix product: GPUs round convolutions to TF32.
         grid = frames.unflatten(1, (_TIMES, TUBE)).unflatten(-2, (_GRID, _PATCH)).unflatten(-1, (_GRID, _PATCH))
+        # (S, 8, 14, 14, 3, 2, 16, 16): time, row and column first, then what a kernel multiplies
         tubes = grid.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
         return F.linear(tubes, self.proj.weight.flatten(1), self.proj.bias)
 
@@ -103,10 +107,12 @@ class VideoTower(nn.Module):
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Return ``(S, 8, 768)`` for ``(S, 16, 3, 224, 224)`` float32 frames in [-1, 1], one row per segment."""
+        # Places repeat for each time, times for each place.
         places = self.pos_embed[:, 1:].repeat(1, _TIMES, 1) + self.temp_embed.repeat_interleave(_PLACES, dim=1)
         first = (self.cls_token + self.pos_embed[:, :1]).expand(len(frames), -1, -1)
         x = torch.cat([first, self.patch_embed_3d(frames) + places], dim=1)
         for block in self.blocks:
             x = block(x)
+        # (S * 8, 196, 768): each time is a set of its own
         tokens = self.norm(x[:, 1:]).reshape(-1, _PLACES, WIDTH)
         return self.spatial_attn_agg(tokens).unflatten(0, (len(frames), _TIMES))

@@ -55,6 +55,7 @@ class _Item:
 
     def finish(self, ids: tuple[int, ...], total: float) -> None:
         """Offer a finished sequence: the :data:`BEAMS` best stay, worst first; of equals the newest is the best."""
+        # The prompt counts, the end does not: as in transformers 4.33.
         score = total / len(ids)
         if len(self.finished) == BEAMS:
             if score <= self.finished[0][0]:
@@ -72,6 +73,7 @@ class _Item:
         beams, sums, parents, tokens = [], [], [], []
         for rank, (total, beam, token) in enumerate(choices):
             if token == end:
+                # Only among the best three: a worse end would not have been a beam.
                 if rank < BEAMS:
                     self.finish(self.beams[beam], total)
                 continue
@@ -83,6 +85,7 @@ class _Item:
                 break
         self.beams, self.sums = beams, sums
         best = max(total for total, _, _ in choices)
+        # No open beam can become better than the worst that is finished.
         self.done = len(self.finished) == BEAMS and self.finished[0][0] >= best / (length + 1)
         return parents, tokens
 
@@ -104,6 +107,7 @@ def search(model: NextToken, prompt: Sequence[int], end: int) -> list[Found]:
     items = [_Item(i, [tuple(prompt)] * BEAMS, [0.0] + [_UNUSED] * (BEAMS - 1)) for i in range(len(logits))]
     live = items
     # The three beams are still the same sequence, so one row stands for them.
+    # One row for three equal beams.
     width = 1
     for length in range(len(prompt), LONGEST):
         choices = _choices(logits, [item.sums[:width] for item in live], end, allow_end=length >= SHORTEST)
@@ -115,6 +119,7 @@ def search(model: NextToken, prompt: Sequence[int], end: int) -> list[Found]:
         parents = [offsets[i] + beam for i in kept for beam in moves[i][0]]
         tokens = [token for i in kept for token in moves[i][1]]
         logits = model.step(kept, parents, tokens)
+        # From the second token on every item has a row for each beam.
         live, width = [live[i] for i in kept], BEAMS
     return [item.best(end) for item in items]
 
@@ -127,8 +132,11 @@ def _choices(
     if not allow_end:
         scores[:, end] = -torch.inf
     vocabulary = scores.shape[1]
+    # (items, beams, vocabulary) plus (items, beams, 1)
     totals = scores.view(len(sums), -1, vocabulary) + scores.new_tensor(sums).unsqueeze(-1)
+    # Six, as three of them may be ends.
     values, places = totals.flatten(1).topk(2 * BEAMS)
+    # In float64 a token's number is exact, so that both travel in one read.
     both = torch.stack([values.double(), places.double()]).tolist()
     return [
         [(total, int(place) // vocabulary, int(place) % vocabulary) for total, place in zip(*row, strict=True)]

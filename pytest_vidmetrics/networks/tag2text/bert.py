@@ -81,6 +81,7 @@ class Attention(nn.Module):
 
 
 def _split(x: torch.Tensor, heads: int) -> torch.Tensor:
+    # (N, heads, L, width of a head)
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 

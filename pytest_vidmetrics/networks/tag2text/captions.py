@@ -36,6 +36,7 @@ def describe_frames(
         for digest, key in keys.items():
             if (found := keeper.get_json("tag2text", key)) is not None:
                 known[digest] = Described(str(found[0]), str(found[1]))
+    # Reversed: the first of equal pictures stays.
     first = {digest: i for i, digest in reversed(list(enumerate(digests))) if digest not in known}
     missing = sorted(first, key=first.__getitem__)
     for start in range(0, len(missing), chunk_size):

@@ -60,6 +60,7 @@ class CaptionDecoder(nn.Module):
     def read(self, ids: torch.Tensor, contexts: Sequence[KeysValues]) -> tuple[torch.Tensor, list[KeysValues]]:
         """Return the ``(N, L, width)`` states of a text from its start on, and each layer's keys and values of it."""
         x = self.bert.embeddings(ids)
+        # A word sees those before it, and itself.
         seen = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril()
         kept = []
         for layer, context in zip(self.bert.encoder.layers, contexts, strict=True):
@@ -94,11 +95,13 @@ class Captioning:
     def step(self, items: Sequence[int], parents: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
         """Return the logits behind one more token, :data:`~.beams.BEAMS` rows per frame that goes on."""
         if len(items) < len(self._contexts[0][0]):
+            # The contexts of frames whose captions are done are dropped.
             self._contexts = [_rows(pair, self._index(items)) for pair in self._contexts]
         chosen = self._index(parents)
         x = self._decoder.bert.embeddings(self._index(tokens)[:, None], self._length)
         kept = []
         for layer, context, before in zip(self._decoder.bert.encoder.layers, self._contexts, self._own, strict=True):
+            # (rows, heads, 1, width of a head): the new word alone
             new = layer.attention.keys_values(x, self._decoder.heads)
             own = tuple(torch.cat([old, add], 2) for old, add in zip(_rows(before, chosen), new, strict=True))
             kept.append((own[0], own[1]))
@@ -110,7 +113,7 @@ class Captioning:
         return self._decoder.logits(x[:, 0])
 
     def _index(self, values: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(list(values), device=self._device)
+        return torch.tensor(list(values), device=self._device)  # (rows, heads, length, width of a head)
 
 
 def _rows(pair: KeysValues, index: torch.Tensor) -> KeysValues:

@@ -51,6 +51,7 @@ class _GroupLinear(nn.Module):
         self.b = nn.Parameter(torch.zeros(1, tags))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # (N, tags, width) to (N, tags)
         return (self.W * x).sum(-1) + self.b
 
 
@@ -120,6 +121,7 @@ class Tag2Text(nn.Module):
         heads = self.text.text_decoder.heads
         x = self.text.tag_encoder.embeddings(ids)
         padding = torch.arange(ids.shape[1], device=ids.device) >= lengths[:, None]
+        # (N, 1, 1, L): broadcast over heads and queries
         mask = torch.zeros_like(padding, dtype=x.dtype).masked_fill(padding, _HIDDEN)[:, None, None]
         for layer in self.text.tag_encoder.encoder.layers:
             context = layer.crossattention.keys_values(features, heads)
@@ -133,6 +135,7 @@ class Tag2Text(nn.Module):
         return [self._vocabulary.decode(one.ids, skip=_SPECIALS)[len(PROMPT) :] for one in found]
 
     def _tag_ids(self, text: str) -> list[int]:
+        # Room for the two signs.
         return [ENCODE, *self._vocabulary.encode(text)[: TEXT_LENGTH - 2], wordpiece.END]
 
 

@@ -47,6 +47,7 @@ def build(state: hf.State) -> nn.Module:
         embed_dim=width,
         depths=[hf.depth(tensors, f"layers.{i}.blocks.") for i in stages],
         num_heads=[table.shape[1] for table in tables],
+        # A window of w has (2 w - 1)^2 relative positions.
         window_size=(math.isqrt(len(tables[0])) + 1) // 2,
         mlp_ratio=len(tensors["layers.0.blocks.0.mlp.fc1.weight"]) / width,
         layer_norm_eps=1e-5,
@@ -72,4 +73,4 @@ def renamed(tensors: hf.State) -> dict[str, torch.Tensor]:
 def features(swin: Any, pixels: torch.Tensor) -> torch.Tensor:
     """Return ``(N, 1 + P, D)`` of normalised ``(N, 3, 384, 384)`` pixels: the mean of the patches, then each."""
     tokens = cast("torch.Tensor", swin(pixels).last_hidden_state)
-    return torch.cat([tokens.mean(1, keepdim=True), tokens], 1)
+    return torch.cat([tokens.mean(1, keepdim=True), tokens], 1)  # (N, 1 + P, D)
