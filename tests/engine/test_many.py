@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,16 @@ def test_the_distance_of_sounds_from_moments_is_that_of_all_features(monkeypatch
     assert streamed.details["reduction"] == "moments"
     assert whole.details.keys() - streamed.details.keys() == {"null_floor", "null_floor_n", "kad"}
     alike(streamed, whole, rel=1e-6)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device without space is needed")
+@pytest.mark.parametrize("clips", [corpus(120, 110), corpus(1200, 3)], ids=["at the end", "meanwhile"])
+def test_a_full_disk_is_one_clear_error(clips: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGE", 100)
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "wb"))
+    found = score_corpus(registry.get_metric("common.kvd", extractor="motion_energy"), clips, Stored())
+    assert found.score is None
+    assert "No space left on device; TMPDIR names another folder" in found.problems[0].reason
 
 
 @pytest.mark.parametrize("name", ["common.fvd", "common.kvd"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_vidmetrics.core.errors import VidmetricsError
 from pytest_vidmetrics.metrics.sets.corpus import spread
 from pytest_vidmetrics.metrics.sets.features import Clips
 
@@ -69,7 +71,7 @@ def kernel_of_streams(
     ``kernel`` makes the kernel for the second set. Each set is read once into a file without a name in the folder for
     temporary files (8 bytes a number), and from there by blocks. ``p_value`` is that of groups of clips, see
     :func:`~pytest_vidmetrics.stats.kernel_blocks.mmd_of_blocks`. Raises ``ValueError`` as :func:`compared` does, and
-    for fewer than two rows on either side; ``OSError`` when the disk is full.
+    for fewer than two rows on either side; ``VidmetricsError`` when the disk is full.
     """
     from pytest_vidmetrics.stats.kernel_blocks import mmd_of_blocks
 
@@ -105,7 +107,7 @@ class RowFile:
     """The compared rows of a set in a file without a name, read by blocks of 1024: gone when it is closed."""
 
     def __init__(self, clips: Clips, layer: Layer) -> None:
-        """Read the clips into the file. Raises ``ValueError`` as :func:`compared` does, and ``OSError``."""
+        """Read the clips into the file. Raises ``ValueError`` as :func:`compared` does, and ``VidmetricsError``."""
         self.ids: list[str] = []
         self.width = self._rows = 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
@@ -114,11 +116,23 @@ class RowFile:
                 self.ids.append(id)
                 self.width = rows.shape[1]
                 self._rows += len(rows)
-                self._file.write(rows.tobytes())
-            self._file.flush()
+                self._write(rows.tobytes())
+            self._write(b"")
         except BaseException:
-            self._file.close()
+            with contextlib.suppress(OSError):  # closing writes what is left
+                self._file.close()
             raise
+
+    def _write(self, data: bytes) -> None:
+        """Write bytes; none to let all written ones reach the file."""
+        try:
+            if data:
+                self._file.write(data)
+            else:
+                self._file.flush()
+        except OSError as error:
+            where = f"{tempfile.gettempdir()}, where the features of clips are kept while they are compared"
+            raise VidmetricsError(f"{where}: {error.strerror}; TMPDIR names another folder") from error
 
     def __len__(self) -> int:
         """Return the number of blocks."""
