@@ -16,17 +16,17 @@ import stat
 import tempfile
 import threading
 import time
-from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_vidmetrics.core.errors import ContentError
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
+from pytest_vidmetrics.engine.names import SIZE, Names, short_name
 from pytest_vidmetrics.engine.store import Store
 from pytest_vidmetrics.engine.urls import State, fetch, is_url, state_of
 
 _KIND = "digests"
-_NAME, _RECORD = 16, 48
+_NAME, _RECORD = SIZE, SIZE + 32
 _SETTLED_NS = 2_000_000_000
 
 
@@ -41,7 +41,7 @@ class DigestIndex:
     def __init__(self, store: Store, *, trusted: bool, verify: float = 0.0) -> None:
         self._store, self._trusted, self._verify = store, trusted, verify
         self._guard = threading.Lock()
-        self._known: bytes | None = None
+        self._known: _Known | None = None
         self._seed = b""
         self._new: dict[bytes, bytes] = {}
         self.verified = 0
@@ -61,6 +61,26 @@ class DigestIndex:
             names = sorted(entry.name for entry in where.iterdir() if entry.is_file())
             return digest_json([[name, self.digest(where / name)] for name in names])
         return self._trusting(where, facts) if self._trusted else self._remembering(where, facts)
+
+    __call__ = digest
+
+    def known(self, paths: Sequence[str]) -> list[str | None]:
+        """Return the sha256 of those files that the index knows and that need not be read; ``None`` for the others.
+
+        The same as :meth:`digest` for these, for many at a time. The others are for :meth:`digest`, which says why.
+        """
+        if not self._trusted:
+            return [None] * len(paths)
+        names = [_name_of(path) for path in paths]
+        there = [i for i, name in enumerate(names) if name is not None]
+        with self._guard:
+            found = self._records().find([name for name in names if name is not None])
+        digests: list[str | None] = [None] * len(paths)
+        for i, digest in zip(there, found, strict=True):
+            name = names[i]
+            if digest is not None and name is not None and not self._chosen(name):
+                digests[i] = digest.hex()
+        return digests
 
     def _trusting(self, path: Path, facts: os.stat_result) -> str:
         return self._checked(_name(path, facts), str(path), lambda: digest_file(path))
@@ -119,32 +139,40 @@ class DigestIndex:
     def _find(self, name: bytes) -> bytes | None:
         """Return what the index says; nothing where two processes said different things."""
         with self._guard:
-            if self._known is None:
-                self._known = self._read()
-            known = self._known
+            return self._records().find([name])[0]
 
-        def name_at(i: int) -> bytes:
-            return known[i * _RECORD : i * _RECORD + _NAME]
-
-        # Records of one size in the order of their names: found by halves, without a table of a million objects.
-        first = bisect_left(range(len(known) // _RECORD), name, key=name_at)
-        found = known[first * _RECORD : (first + 1) * _RECORD]
-        return found[_NAME:] if found[:_NAME] == name and name_at(first + 1) != name else None
-
-    def _read(self) -> bytes:
-        """Return all entries in order, each once. A part that is torn, or has another layout, is none."""
-        records: set[bytes] = set()
-        seed = hashlib.sha256()
-        for part in self._store.parts(_KIND):
-            if len(part) % _RECORD == 0:
-                records.update(part[at : at + _RECORD] for at in range(0, len(part), _RECORD))
+    def _records(self) -> _Known:
+        """Return all entries. A part that is torn, or has another layout, is none."""
+        if self._known is None:
+            parts = [part for part in self._store.parts(_KIND) if len(part) % _RECORD == 0]
+            seed = hashlib.sha256()
+            for part in parts:
                 seed.update(hashlib.sha256(part).digest())
-        self._seed = seed.digest()
-        return b"".join(sorted(records))
+            self._seed, self._known = seed.digest(), _Known(b"".join(parts))
+        return self._known
 
     def _chosen(self, name: bytes) -> bool:
+        if not self._verify:
+            return False
         number = int.from_bytes(hashlib.sha256(self._seed + name).digest()[:8], "big")
         return number < self._verify * 2.0**64
+
+
+class _Known:
+    """Entries in columns, 72 bytes each."""
+
+    def __init__(self, records: bytes) -> None:
+        import numpy as np
+
+        table = np.unique(np.frombuffer(records, dtype=f"S{_RECORD}")).view(np.uint8).reshape(-1, _RECORD)
+        self._names = Names(table[:, :_NAME].tobytes())
+        self._digests = table[:, _NAME:].copy()
+
+    def find(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """Return what is known under each name; nothing where entries contradict each other."""
+        numbers, counts = self._names.find(names)
+        pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+        return [self._digests[at].tobytes() if count == 1 else None for at, count in pairs]
 
 
 @functools.lru_cache(4096)
@@ -154,10 +182,26 @@ def _folder(path: str) -> str:
 
 
 def _url_name(url: str, state: State) -> bytes:
-    return hashlib.sha256(repr((url, *state)).encode("utf-8", "surrogatepass")).digest()[:_NAME]
+    return short_name(repr((url, *state)))
 
 
 def _name(path: Path, facts: os.stat_result) -> bytes:
     """Return the name of an entry: everything that has to be the same."""
-    state = (_folder(str(path.parent)), path.name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
-    return hashlib.sha256(repr(state).encode("utf-8", "surrogatepass")).digest()[:_NAME]
+    return _state_name(str(path.parent), path.name, facts)
+
+
+def _name_of(path: str) -> bytes | None:
+    """Return the name of the entry of a file; ``None`` for a folder, and for what is not the name of a file there."""
+    folder, _, name = path.rpartition("/")
+    if not folder or name in ("", ".", "..") or is_url(path):
+        return None
+    try:
+        facts = os.stat(path)  # noqa: PTH116  # a Path would take as long again
+    except (OSError, ValueError):
+        return None
+    return None if stat.S_ISDIR(facts.st_mode) else _state_name(folder, name, facts)
+
+
+def _state_name(folder: str, name: str, facts: os.stat_result) -> bytes:
+    state = (_folder(folder), name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+    return short_name(repr(state))

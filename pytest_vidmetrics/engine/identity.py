@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 _PACKAGE = "pytest_vidmetrics"
+_INPUTS = '"inputs":{}'
 
 
 Digest = Callable[[str | os.PathLike[str]], str]
@@ -55,16 +56,38 @@ def key_of(metric: BaseMetric, weights: Mapping[str, str], contents: Mapping[str
     ``contents`` holds the :func:`content` of the sample values that the metric reads. Raises :class:`UnkeyedError`
     for parameters that JSON has no form for.
     """
+    try:
+        return digest_json(_keyed(metric, weights, contents))
+    except (TypeError, ValueError) as error:
+        raise UnkeyedError(str(error)) from error
+
+
+def _keyed(metric: BaseMetric, weights: Mapping[str, str], contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that a result depends on. In canonical JSON the decoder comes first, then the inputs."""
     from pytest_vidmetrics.media.recipe import DECODER_ID
 
     own = metric.feature_identity() if isinstance(metric, SetMetric) else metric.identity()
-    identity = {**own, **metric.rounding(), **_code_field(type(metric))}
-    try:
-        return digest_json(
-            {"metric": identity, "weights": dict(weights), "decoder": DECODER_ID, "inputs": dict(contents)}
-        )
-    except (TypeError, ValueError) as error:
-        raise UnkeyedError(str(error)) from error
+    identity = {**own, **_code_field(type(metric))}
+    return {"metric": identity, "weights": dict(weights), "decoder": DECODER_ID, "inputs": dict(contents)}
+
+
+class KeyMaker:
+    """Makes the keys of :func:`key_of` for many samples: what they have in common is spelled and hashed once."""
+
+    def __init__(self, metric: BaseMetric, weights: Mapping[str, str]) -> None:
+        head, _, tail = canonical_json(_keyed(metric, weights, {})).partition(_INPUTS)
+        self._begun = hashlib.sha256(_utf8(head + _INPUTS[:-2]))
+        self._tail = tail
+
+    def key(self, inputs: Sequence[str]) -> str:
+        """Return the key for the inputs, in the order of their names, each as in canonical JSON: ``"name":content``."""
+        sha = self._begun.copy()
+        sha.update(_utf8(f"{{{','.join(inputs)}}}{self._tail}"))
+        return sha.hexdigest()
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def weights_of(metric: BaseMetric) -> dict[str, str]:

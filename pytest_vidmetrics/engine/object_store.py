@@ -2,9 +2,6 @@
 
 Nothing is ever renamed or overwritten: an object appears whole, by a put that fails when its name is taken. The name
 of a segment is the hash of its content, so that two writers of equal entries write equal or harmless objects.
-
-A segment is ``VMSEG1``, the length of its index (8 bytes, little-endian), the index (JSON: name to offset and length),
-the sha256 of the index, then the entries one after the other. A reader takes the index without the entries.
 """
 
 from __future__ import annotations
@@ -12,22 +9,20 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
-import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError
+from pytest_vidmetrics.engine.segments import HEAD, Place, SegmentIndex, end_of_index, entries_of, sealed
 from pytest_vidmetrics.engine.store import FileStore, Store
 
 SCHEMES = ("file", "s3", "gs", "az", "memory")
-_MAGIC = b"VMSEG1"
-_HEAD = len(_MAGIC) + 8
 _SEGMENTS = "segments"
 _NEW_SECONDS = 20.0
 """How old the list of segments may be when an entry is looked for in vain."""
@@ -76,7 +71,7 @@ class ObjectStore(Store):
         self._guard = threading.RLock()
         self._open: dict[str, bytes] = {}
         self._open_bytes = self._written = 0
-        self._index: dict[str, tuple[str, int, int]] = {}
+        self._index = SegmentIndex()
         self._listed: set[str] = set()
         self._looked = float("-inf")
         self._segments: OrderedDict[str, bytes] = OrderedDict()
@@ -103,14 +98,27 @@ class ObjectStore(Store):
         with self._guard:
             if (data := self._open.get(entry)) is not None:
                 return data
-            if entry in self._index:
-                return self._from_segment(entry)
+            if (place := self._index.find(entry)) is not None:
+                return self._from_segment(place)
         if (data := self._get(_path(kind, name))) is not None:
             return data
         with self._guard:
             # Last, as listing costs more than asking for one object.
             self._look_for_segments()
-            return self._from_segment(entry) if entry in self._index else None
+            return None if (place := self._index.find(entry)) is None else self._from_segment(place)
+
+    def _read_all(self, kind: str, names: Sequence[str]) -> Iterator[tuple[int, bytes | None]]:
+        """Yield entries of segments, each segment read once; the others are for :meth:`_read`, one by one."""
+        with self._guard:
+            self._look_for_segments()
+            found = list(self._index.find_all(f"{kind}/{name}" for name in names))
+        left = bytearray(b"\1") * len(names)
+        for i, place in found:
+            left[i] = 0
+            with self._guard:
+                yield i, self._from_segment(place)
+        for i in filter(left.__getitem__, range(len(names))):
+            yield i, self._read(kind, names[i])
 
     def _write(self, kind: str, name: str, data: bytes) -> None:
         with self._guard:
@@ -131,8 +139,8 @@ class ObjectStore(Store):
     def _write_part(self, kind: str, name: str, data: bytes) -> None:
         self._create(_path(kind, name), data)
 
-    def _from_segment(self, entry: str) -> bytes | None:
-        segment, start, length = self._index[entry]
+    def _from_segment(self, place: Place) -> bytes | None:
+        segment, start, length = place
         data = self._segments.get(segment)
         if data is None:
             data = self._get(f"{_SEGMENTS}/{segment}")
@@ -163,17 +171,12 @@ class ObjectStore(Store):
 
     def _index_of(self, path: str, size: int) -> bytes:
         """Return a segment up to the end of its index; nothing for an object too small for what it says."""
-        head = self._get(path, 0, _HEAD) if size >= _HEAD else None
-        # Magic and length, the index, and its checksum of 32 bytes.
-        end = _HEAD + int.from_bytes((head or b"")[len(_MAGIC) :], "little") + 32
-        if head is None or not head.startswith(_MAGIC) or end > size:
-            return b""
-        return self._get(path, 0, end) or b""
+        end = end_of_index(self._get(path, 0, HEAD) or b"") if size >= HEAD else 0
+        return (self._get(path, 0, end) or b"") if 0 < end <= size else b""
 
     def _take_index(self, name: str, data: bytes) -> None:
         self._listed.add(name)
-        for entry, (start, length) in entries_of(data).items():
-            self._index.setdefault(entry, (name, start, length))
+        self._index.add(name, entries_of(data))
 
     def _get(self, path: str, start: int | None = None, end: int | None = None) -> bytes | None:
         with self._said("read"):
@@ -226,31 +229,6 @@ class ObjectStore(Store):
         # At the end of the process nobody is left to be told.
         with contextlib.suppress(StoreError):
             self.flush()
-
-
-def sealed(entries: dict[str, bytes]) -> bytes:
-    """Return a segment of entries, ``kind/name`` to bytes, the same for the same entries in any order."""
-    index, parts, at = {}, [], 0
-    for name in sorted(entries):
-        index[name] = [at, len(entries[name])]
-        parts.append(entries[name])
-        at += len(entries[name])
-    text = json.dumps(index, separators=(",", ":")).encode()
-    head = _MAGIC + len(text).to_bytes(8, "little")
-    return b"".join([head, text, hashlib.sha256(text).digest(), *parts])
-
-
-def entries_of(data: bytes) -> dict[str, tuple[int, int]]:
-    """Return where each entry of a segment starts and how long it is; nothing for a torn or foreign object.
-
-    ``data`` is a segment, or as much of it as its index.
-    """
-    size = int.from_bytes(data[len(_MAGIC) : _HEAD], "little")
-    text, checksum = data[_HEAD : _HEAD + size], data[_HEAD + size : _HEAD + size + 32]
-    if not data.startswith(_MAGIC) or hashlib.sha256(text).digest() != checksum:
-        return {}
-    base = _HEAD + size + 32
-    return {name: (base + start, length) for name, (start, length) in json.loads(text).items()}
 
 
 def _path(kind: str, name: str) -> str:

@@ -8,7 +8,7 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -44,6 +44,11 @@ class Store(ABC):
     @abstractmethod
     def _write(self, kind: str, name: str, data: bytes) -> None:
         """Keep an entry, whole or not at all. Raises :class:`~pytest_vidmetrics.core.errors.StoreError`."""
+
+    def _read_all(self, kind: str, names: Sequence[str]) -> Iterator[tuple[int, bytes | None]]:
+        """Yield entries with their numbers, each once, in the order that costs least."""
+        for i, name in enumerate(names):
+            yield i, self._read(kind, name)
 
     def check_writable(self) -> None:
         """Raise :class:`~pytest_vidmetrics.core.errors.StoreError` when nothing can be written."""
@@ -84,11 +89,13 @@ class Store(ABC):
 
     def get_scored(self, key: str) -> tuple[MetricResult, Clips] | None:
         """Return a result and the facts of the clips that it was scored from, or ``None``."""
-        body = self.get_json("results", key)
-        result = _result(body)
-        if result is None or (clips := _clips(body.get("clips"))) is None:
-            return None
-        return result, clips
+        return _scored(self.get_json("results", key))
+
+    def each_scored(self, keys: Sequence[str]) -> Iterator[tuple[int, tuple[MetricResult, Clips]]]:
+        """Yield what :meth:`get_scored` returns for the keys that have a result, with their numbers, in any order."""
+        for i, data in self._read_all("results", [f"{key}.json" for key in keys]):
+            if data is not None and (found := _scored(_body_of("results", keys[i], data))) is not None:
+                yield i, found
 
     def put_result(self, key: str, result: MetricResult, clips: Clips | None = None) -> None:
         """Keep a result that would come out the same again; its details are JSON values."""
@@ -236,6 +243,13 @@ def _clips(tree: Any) -> Clips | None:
         return {key: facts_from(facts) for key, facts in tree.items()}
     except (AttributeError, TypeError, ValueError):
         return None
+
+
+def _scored(body: Any) -> tuple[MetricResult, Clips] | None:
+    result = _result(body)
+    if result is None or (clips := _clips(body.get("clips"))) is None:
+        return None
+    return result, clips
 
 
 def _result(body: Any) -> MetricResult | None:

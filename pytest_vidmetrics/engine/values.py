@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 CLIP_KEYS = ("video", "reference", "reference_take2")
 """Sample keys whose value is a clip, given as a path, a tensor or a :class:`Video`."""
 
+IMPLIED = ("audio", "reference_audio", "reference_mask", "reference_take2_mask")
+"""Sample keys that clips imply where they are not given, see :func:`completed`."""
+
 _RECORDING, _MASK = "_testing-videos_", "_video-masks_"
 _FOLDERS = ("video-masks", "video_masks")
 

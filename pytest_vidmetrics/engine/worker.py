@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -23,6 +24,7 @@ from pytest_vidmetrics.engine.faults import checked_result, checked_rows, ends_r
 from pytest_vidmetrics.engine.given import GivenSample
 from pytest_vidmetrics.engine.handed import Handed
 from pytest_vidmetrics.engine.identity import Digest
+from pytest_vidmetrics.engine.kept import MANY, kept
 from pytest_vidmetrics.engine.loading import HeldClip
 from pytest_vidmetrics.engine.planning import changed_since, plan_unit, stored
 from pytest_vidmetrics.engine.pool import VideoPool
@@ -131,16 +133,25 @@ class EvalWorker:
 
     def stream(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
         """Yield the outcomes of units in order, loading the next ones meanwhile."""
-        jobs = (Job((unit,)) for unit in units)
         if not self.compute:
-            yield from (self.run(self.prepare(job))[0] for job in jobs)
+            yield from self._read(units)
             return
+        jobs = (Job((unit,)) for unit in units)
         with VideoPool(self.prepare, jobs, max_items=2, max_bytes=AHEAD_BYTES, in_order=True) as pool:
             while (item := pool.get()) is not None:
                 try:
                     yield self.run(item)[0]
                 finally:
                     pool.release(item)
+
+    def _read(self, units: Iterable[Unit]) -> Iterator[list[Outcome]]:
+        """Yield the outcomes of units that are only read, many at a time."""
+        left = iter(units)
+        while block := list(islice(left, MANY)):
+            for unit, outcome in zip(block, kept(block, self.store, self._weights_once, self.digest), strict=True):
+                if outcome is not None:
+                    self.counts.reused += 1
+                yield self.fill(unit.values, unit.metrics) if outcome is None else [outcome]
 
     def prepare(self, job: Job) -> Loaded:
         """Ask the store and read the clips of what is missing. Safe for several threads, beside :meth:`run` too."""

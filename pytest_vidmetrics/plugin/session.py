@@ -137,7 +137,7 @@ class Run:
                 self._device,
                 compute=not self.settings.judge,
                 precision=self.settings.precision,
-                digest=self.digests.digest,
+                digest=self.digests,
             )
         return self._worker
 

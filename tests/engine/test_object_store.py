@@ -15,7 +15,8 @@ from pytest_vidmetrics.core.errors import StoreError, UnavailableError
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.engine import object_store
 from pytest_vidmetrics.engine.evaluator import Evaluator
-from pytest_vidmetrics.engine.object_store import ObjectStore, entries_of, open_store, sealed
+from pytest_vidmetrics.engine.object_store import ObjectStore, open_store
+from pytest_vidmetrics.engine.segments import entries_of, sealed
 from pytest_vidmetrics.engine.store import FileStore
 from tests.support.clips import scene, write_clip
 from tests.support.s3 import Door
