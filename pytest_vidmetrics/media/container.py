@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import av
 
 from pytest_vidmetrics.core.errors import MediaError
-from pytest_vidmetrics.media.integrity import missing_bytes
+from pytest_vidmetrics.media.integrity import Contents, contents_of
 from pytest_vidmetrics.media.recipe import THREAD_COUNT, THREAD_TYPE
 
 if TYPE_CHECKING:
@@ -30,22 +30,32 @@ class Decodable(Protocol):
         """Return the frames that are complete with it."""
 
 
-@contextmanager
-def open_media(path: Path, *, checked: bool = False) -> Iterator[InputContainer]:
-    """Open a local file for reading. ``checked``: that it is whole was found out just now.
+def check_file(path: Path) -> Contents:
+    """Return what a local file says of itself.
 
-    Raises :class:`MediaError` when it is missing, empty, cut short, or not media.
+    Raises :class:`MediaError` when it is missing, empty, or cut short.
     """
     try:
         if not path.is_file():
             raise MediaError(f"{path}: a folder, not a media file" if path.is_dir() else f"{path}: no such file")
         if path.stat().st_size == 0:
             raise MediaError(f"{path}: the file is empty (0 bytes)")
-        missing = None if checked else missing_bytes(path)
+        contents = contents_of(path)
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if missing:
-        raise MediaError(f"{path}: {missing}")
+    if contents.damage:
+        raise MediaError(f"{path}: {contents.damage}")
+    return contents
+
+
+@contextmanager
+def open_media(path: Path, *, checked: bool = False) -> Iterator[InputContainer]:
+    """Open a local file for reading. ``checked``: :func:`check_file` was called just now.
+
+    Raises :class:`MediaError` as that does, and for a file that is not media.
+    """
+    if not checked:
+        check_file(path)
     try:
         # The prefix keeps names with a colon from being read as a protocol; playlists may not reach the network.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import BinaryIO
-
 _PICTURE, _EXTENSION, _TRAILER = b"\x2c", b"\x21", b"\x3b"
 _CONTROL = 0xF9
 _LABELS = frozenset({0x01, _CONTROL, 0xFE, 0xFF})
@@ -19,96 +16,90 @@ class _DamagedError(Exception):
     """What is wrong."""
 
 
-def damage(stream: BinaryIO, size: int) -> str | None:
-    """Return what is wrong with a GIF, or nothing."""
+def read_pictures(data: bytes) -> tuple[str | None, int]:
+    """Return what is wrong with a GIF, if anything is, and how many pictures a whole one holds."""
     try:
-        _pictures(stream, size)
+        return None, _pictures(data)
     except _DamagedError as error:
-        return str(error)
-    return None
+        return str(error), 0
 
 
-def picture_count(path: Path) -> int:
-    """Return how many pictures a whole GIF holds."""
-    with path.open("rb") as stream:
-        return _pictures(stream, path.stat().st_size)
-
-
-def _pictures(stream: BinaryIO, size: int) -> int:
+def _pictures(data: bytes) -> int:
     cut = _DamagedError("the file is truncated: the GIF ends before its trailer")
-    stream.seek(0)
-    header = stream.read(13)
-    if len(header) < 13:
+    if len(data) < 13:
         raise cut
-    _skip_palette(stream, header[10])
+    at = 13 + _palette(data[10])
     count = 0
-    while kind := stream.read(1):
-        where = stream.tell() - 1
+    while kind := data[at : at + 1]:
         if kind == _TRAILER:
-            # Bytes behind the trailer are harmless, unless they could be pictures that a damaged block cut off.
-            rest = stream.read(size)
+            rest = data[at + 1 :]
             if rest.strip(_PADDING) and (_PICTURE in rest or _EXTENSION in rest):
-                raise _DamagedError(f"the GIF is damaged: {len(rest)} bytes follow its trailer at byte {where}")
+                raise _DamagedError(f"the GIF is damaged: {len(rest)} bytes follow its trailer at byte {at}")
             return count
         if kind == _PICTURE:
-            _picture(stream, where)
+            at = _picture(data, at)
             count += 1
         elif kind == _EXTENSION:
-            _extension(stream, where)
+            at = _extension(data, at)
         else:
-            raise _DamagedError(f"the GIF is damaged: unknown block {kind[0]:#04x} at byte {where}")
+            raise _DamagedError(f"the GIF is damaged: unknown block {kind[0]:#04x} at byte {at}")
     raise cut
 
 
-def _picture(stream: BinaryIO, where: int) -> None:
-    head = stream.read(9)
+def _picture(data: bytes, where: int) -> int:
+    """Check the picture whose block begins at a byte, and return where it ends."""
+    head = data[where + 1 : where + 10]
     if len(head) < 9:
         raise _DamagedError("the file is truncated: the GIF ends before its trailer")
     if not int.from_bytes(head[4:6], "little") or not int.from_bytes(head[6:8], "little"):
         raise _DamagedError(f"the GIF is damaged: an empty picture at byte {where}")
-    _skip_palette(stream, head[8])
-    bits = stream.read(1)
+    start = where + 10 + _palette(head[8])
+    bits = data[start : start + 1]
     if bits and not 1 <= bits[0] <= 11:
-        raise _DamagedError(f"the GIF is damaged: codes of {bits[0]} bits at byte {stream.tell() - 1}")
-    start = stream.tell()
-    lengths = _blocks(stream)
+        raise _DamagedError(f"the GIF is damaged: codes of {bits[0]} bits at byte {start}")
+    start += len(bits)
+    lengths, end = _blocks(data, start)
     if not lengths:
         raise _DamagedError(f"the GIF is damaged: the picture at byte {where} has no data")
-    if any(length != lengths[0] for length in lengths[:-1]) or lengths[-1] > lengths[0]:
+    if lengths[-1] > lengths[0] or lengths[:-1].count(lengths[0]) < len(lengths) - 1:
         # Encoders fill their blocks. Where they did not, a length may be wrong and a picture lie inside another.
-        data = _joined(stream, start, lengths)
-        if (unused := len(data) - _codes_end(data, bits[0])) > _SPARE:
+        codes = _joined(data, start, lengths)
+        if (unused := len(codes) - _codes_end(codes, bits[0])) > _SPARE:
             raise _DamagedError(f"the GIF is damaged: {unused} bytes follow the codes of the picture at byte {where}")
+    return end
 
 
-def _extension(stream: BinaryIO, where: int) -> None:
-    label = stream.read(1)
+def _extension(data: bytes, where: int) -> int:
+    """Check the extension whose block begins at a byte, and return where it ends."""
+    label = data[where + 1 : where + 2]
     if label and label[0] not in _LABELS:
         raise _DamagedError(f"the GIF is damaged: unknown extension {label[0]:#04x} at byte {where}")
-    lengths = _blocks(stream)
-    if not label or not lengths:
-        return
-    # Only a comment may be of any length.
-    if lengths[0] != _SIZES.get(label[0], lengths[0]) or (label[0] == _CONTROL and len(lengths) > 1):
+    lengths, end = _blocks(data, where + 1 + len(label))
+    if (
+        label
+        and lengths
+        and (lengths[0] != _SIZES.get(label[0], lengths[0]) or (label[0] == _CONTROL and len(lengths) > 1))
+    ):
         raise _DamagedError(f"the GIF is damaged: an extension of {sum(lengths)} bytes at byte {where}")
+    return end
 
 
-def _blocks(stream: BinaryIO) -> list[int]:
-    """Skip the blocks of a picture or an extension, and return their lengths."""
+def _blocks(data: bytes, at: int) -> tuple[list[int], int]:
+    """Return the lengths of the blocks of a picture or an extension, and where the next part begins."""
     lengths = []
-    while (length := stream.read(1)) not in (b"\x00", b""):
-        # Seek, not read: the data of pictures is not looked at here.
-        stream.seek(length[0], 1)
-        lengths.append(length[0])
-    return lengths
+    size = len(data)
+    while at < size and (length := data[at]):
+        lengths.append(length)
+        at += length + 1
+    return lengths, at + 1
 
 
-def _joined(stream: BinaryIO, start: int, lengths: list[int]) -> bytes:
+def _joined(data: bytes, at: int, lengths: list[int]) -> bytes:
     """Return the data of a picture without the lengths of its blocks."""
-    end = stream.tell()
-    stream.seek(start)
-    parts = [stream.read(length + 1)[1:] for length in lengths]
-    stream.seek(end)
+    parts = []
+    for length in lengths:
+        parts.append(data[at + 1 : at + 1 + length])
+        at += length + 1
     return b"".join(parts)
 
 
@@ -142,7 +133,6 @@ def _code(data: bytes, position: int, width: int) -> int:
     return part >> (position & 7) & ((1 << width) - 1)
 
 
-def _skip_palette(stream: BinaryIO, flags: int) -> None:
-    if flags & 0x80:
-        # A palette has 2**(n+1) colours of three bytes.
-        stream.seek(3 << ((flags & 7) + 1), 1)
+def _palette(flags: int) -> int:
+    """Return how many bytes a palette takes."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0

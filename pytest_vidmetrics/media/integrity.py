@@ -10,75 +10,94 @@ fragmented MP4 that was cut between two frames or fragments looks whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from pytest_vidmetrics.media import flash, fragments, gif, matroska, mp3, ogg, riff, tables, transport, waves
 from pytest_vidmetrics.media.fragments import Box
-from pytest_vidmetrics.media.tables import Promise
+from pytest_vidmetrics.media.tables import Movie, Promise
 
 _EBML = matroska.EBML.to_bytes(4, "big")
 _BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx", b"mfra"}
 
 
-def missing_bytes(path: Path) -> str | None:
-    """Return what is wrong with a cut or damaged file; ``None`` for a whole one or a container without sizes."""
+def _unknown(track: int, number: int) -> Promise:
+    return Promise(0)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file says of itself.
+
+    ``damage`` says what is wrong with one that is cut or damaged; it is ``None`` for a whole one and for a container
+    without sizes. ``parts`` is of how many transport streams it was joined, 1 for every other file. ``held(track,
+    number)`` gives how many packets of video a whole file holds, 0 where its container does not say: ``track`` is the
+    number that the container gives to the stream (MP4, AVI, transport streams), ``number`` counts its video streams. A
+    packet of a transport stream that begins a frame counts as one.
+    """
+
+    damage: str | None = None
+    parts: int = 1
+    held: Callable[[int, int], Promise] = _unknown
+
+
+def contents_of(path: Path) -> Contents:
+    """Read what a file says of itself, each of its tables once."""
     size = path.stat().st_size
     with path.open("rb") as stream:
-        # 600 bytes: three packets of a transport stream.
         head = stream.read(600)
         stream.seek(0)
         if head[4:8] in _BOXES:
-            return _whole_boxes(stream, size)
+            return _boxed(stream, path, size)
         if head[:4] == _EBML:
-            return matroska.damage(stream, size)
+            wrong, blocks = matroska.read_blocks(stream, size)
+            return Contents(wrong, held=lambda _, number: Promise(blocks[number] if number < len(blocks) else 0))
         if head[:4] in (b"RIFF", b"RF64", b"BW64"):
-            return riff.damage(path) if head[8:12] == b"AVI " else waves.damage(stream, size)
-        if head[:6] in (b"GIF87a", b"GIF89a"):
-            return gif.damage(stream, size)
-        if head[:3] == b"FLV":
-            return flash.damage(stream, size)
-        if head[:4] == b"OggS":
-            return ogg.damage(stream, size)
-        if mp3.is_mp3(head):
-            return mp3.damage(stream, size)
-    return transport.read_transport(path).damage if transport.is_transport(head) else None
-
-
-def joined_parts(path: Path) -> int:
-    """Return of how many transport streams a file was joined; 1 for every other file."""
-    with path.open("rb") as stream:
-        head = stream.read(600)
-    return transport.read_transport(path).parts if transport.is_transport(head) else 1
-
-
-def packets_held(path: Path, track: int, number: int) -> Promise:
-    """Return how many packets of video a whole file holds, 0 where its container does not say.
-
-    ``track`` is the number that the container gives to the stream (MP4, AVI, transport streams), ``number`` counts
-    its video streams. A packet of a transport stream that begins a frame counts as one.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        head = stream.read(600)
-        if head[:4] == _EBML:
-            return Promise(matroska.block_count(path, number))
+            if head[8:12] != b"AVI ":
+                return Contents(waves.damage(stream, size))
+            held = (lambda track, _: Promise(riff.chunk_counts(path, track)[1])) if head[:4] == b"RIFF" else _unknown
+            return Contents(riff.damage(path), held=held)
         if head[:3] == b"GIF":
-            return Promise(gif.picture_count(path))
+            wrong, count = gif.read_pictures(stream.read())
+            return Contents(wrong if head[3:6] in (b"87a", b"89a") else None, held=lambda *_: Promise(count))
         if head[:3] == b"FLV":
-            return Promise(flash.picture_count(stream, size))
-        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-            return Promise(riff.chunk_counts(path, track)[1])
-        if head[4:8] in _BOXES:
-            return _promised(path, stream, size, track)
-    return Promise(transport.frame_count(path, track) if transport.is_transport(head) else 0)
+            return Contents(flash.damage(stream, size), held=lambda *_: Promise(_pictures(path, size)))
+        if head[:4] == b"OggS":
+            return Contents(ogg.damage(stream, size))
+        if mp3.is_mp3(head):
+            return Contents(mp3.damage(stream, size))
+    if not transport.is_transport(head):
+        return Contents()
+    read = transport.read_transport(path)
+    return Contents(read.damage, read.parts, lambda track, _: Promise(transport.frame_count(path, track)))
 
 
-def _promised(path: Path, stream: BinaryIO, size: int, track: int) -> Promise:
+def missing_bytes(path: Path) -> str | None:
+    """Return what is wrong with a cut or damaged file; ``None`` for a whole one or a container without sizes."""
+    return contents_of(path).damage
+
+
+def _pictures(path: Path, size: int) -> int:
+    with path.open("rb") as stream:
+        return flash.picture_count(stream, size)
+
+
+def _boxed(stream: BinaryIO, path: Path, size: int) -> Contents:
     boxes = _boxes(stream, size)
-    table = next((box for box in boxes if box.name == b"moov"), None)
-    listed = tables.promise(path, table.body, table.end, track) if table is not None else None
-    frames = fragments.sample_count(stream, boxes, track)
+    if (cut := _cut(boxes, size)) is not None:
+        return Contents(cut)
+    movies = [tables.read_movie(stream, box.body, box.end, size) for box in boxes if box.name == b"moov"]
+    wrong = next((movie.damage for movie in movies if movie.damage), None) or fragments.damage(stream, boxes, size)
+    return Contents(wrong, held=partial(_promised, path, boxes, movies))
+
+
+def _promised(path: Path, boxes: list[Box], movies: list[Movie], track: int, _: int) -> Promise:
+    listed = movies[0].promise(track) if movies else None
+    with path.open("rb") as stream:
+        frames = fragments.sample_count(stream, boxes, track)
     return Promise(frames + (listed.frames if listed else 0), listed.edits if listed else None)
 
 
@@ -100,8 +119,8 @@ def _boxes(stream: BinaryIO, size: int) -> list[Box]:
     return boxes
 
 
-def _whole_boxes(stream: BinaryIO, size: int) -> str | None:
-    boxes = _boxes(stream, size)
+def _cut(boxes: list[Box], size: int) -> str | None:
+    """Return which of the boxes is cut or missing, or nothing."""
     for box in boxes:
         # A name that is not known may be padding, whatever length it seems to say.
         if box.end > size and box.name in _BOXES:
@@ -114,5 +133,4 @@ def _whole_boxes(stream: BinaryIO, size: int) -> str | None:
     # A fragment's table comes before its data. Other files may end in a few bytes of padding.
     if names[-1] == b"moof" or (b"moof" in names and position < size < position + 8):
         return f"the file is truncated: the data of its last fragment is missing at byte {position}"
-    wrong = [tables.damage(stream, box.body, box.end, size) for box in boxes if box.name == b"moov"]
-    return next((one for one in wrong if one), None) or fragments.damage(stream, boxes, size)
+    return None

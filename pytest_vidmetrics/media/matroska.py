@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 EBML = 0x1A45DFA3
@@ -42,21 +41,16 @@ class _Contents:
     blocks: Counter[int] = field(default_factory=Counter)
 
 
-def damage(stream: BinaryIO, size: int) -> str | None:
-    """Return where the first damaged element of a file of ``size`` bytes is, or nothing."""
+def read_blocks(stream: BinaryIO, size: int) -> tuple[str | None, list[int]]:
+    """Return where the first damaged element of a file of ``size`` bytes is, if one is, and the blocks of its videos.
+
+    These are how many blocks each video track of a whole file has.
+    """
     try:
-        _read(stream, size)
+        contents = _read(stream, size)
     except _DamagedError as error:
-        return f"the file is truncated or damaged: no whole Matroska element at byte {error}"
-    return None
-
-
-def block_count(path: Path, number: int) -> int:
-    """Return how many blocks the video track ``number``, counted from 0, has; 0 when there is no such track."""
-    with path.open("rb") as stream:
-        contents = _read(stream, path.stat().st_size)
-    videos = [track for track, kind in contents.tracks.items() if kind == _VIDEO]
-    return contents.blocks[videos[number]] if number < len(videos) else 0
+        return f"the file is truncated or damaged: no whole Matroska element at byte {error}", []
+    return None, [contents.blocks[track] for track, kind in contents.tracks.items() if kind == _VIDEO]
 
 
 def _read(stream: BinaryIO, size: int) -> _Contents:

@@ -16,8 +16,8 @@ import av
 
 from pytest_vidmetrics.core.errors import MediaError
 from pytest_vidmetrics.media.clock import Clock, Stamp, clock_of
-from pytest_vidmetrics.media.container import Decodable, decode_frames, error_text, open_media, video_stream
-from pytest_vidmetrics.media.integrity import joined_parts, packets_held
+from pytest_vidmetrics.media.container import Decodable, check_file, decode_frames, error_text, open_media, video_stream
+from pytest_vidmetrics.media.integrity import Contents
 from pytest_vidmetrics.media.riff import chunk_counts
 
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ def open_clip(path: Path) -> Iterator[OpenClip]:
 
     Raises :class:`MediaError` when a packet is cut, fewer packets are present than declared, or there is none.
     """
-    with open_media(path) as container:
+    contents = check_file(path)
+    with open_media(path, checked=True) as container:
         stream = video_stream(container, path)
-        scan, held = _scanned(container, stream, path)
+        scan, held = _scanned(container, stream, path, contents)
         if held is not None:
             yield OpenClip(scan, stream, held)
             return
@@ -87,8 +88,9 @@ def open_clip(path: Path) -> Iterator[OpenClip]:
 
 def scan_video(path: Path) -> Scan:
     """Return how many frames the video stream shows and when; raises as :func:`open_clip` does."""
-    with open_media(path) as container:
-        return _scanned(container, video_stream(container, path), path)[0]
+    contents = check_file(path)
+    with open_media(path, checked=True) as container:
+        return _scanned(container, video_stream(container, path), path, contents)[0]
 
 
 @dataclass
@@ -103,11 +105,13 @@ class _Packets:
     """All packets, in order; ``None`` where they are too large to hold."""
 
 
-def _scanned(container: InputContainer, stream: VideoStream, path: Path) -> tuple[Scan, list[Decodable] | None]:
+def _scanned(
+    container: InputContainer, stream: VideoStream, path: Path, contents: Contents
+) -> tuple[Scan, list[Decodable] | None]:
     """Return what a stream shows, and what decodes to its frames; ``None`` where that is too large to hold."""
-    parts = joined_parts(path)
+    parts = contents.parts
     name = stream.codec_context.name
-    packets = _packets(container, stream, path, parts)
+    packets = _packets(container, stream, path, contents)
     unit = float(stream.time_base) if stream.time_base else 1.0
     rates = [float(rate) if rate else None for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate)]
     remarks = [f"{parts} transport streams, joined"] if parts > 1 else []
@@ -129,7 +133,7 @@ def _scanned(container: InputContainer, stream: VideoStream, path: Path) -> tupl
     return Scan(len(stamps), clock, tuple(remarks)), held
 
 
-def _packets(container: InputContainer, stream: VideoStream, path: Path, parts: int) -> _Packets:
+def _packets(container: InputContainer, stream: VideoStream, path: Path, contents: Contents) -> _Packets:
     found = _Packets()
     hidden = size = 0
     first: int | None = None
@@ -144,7 +148,7 @@ def _packets(container: InputContainer, stream: VideoStream, path: Path, parts: 
             if not length:
                 continue
             # Where transport streams were joined, FFmpeg takes the seam for a loss; their packets were counted.
-            if packet.is_corrupt and parts == 1:
+            if packet.is_corrupt and contents.parts == 1:
                 raise MediaError(f"{path}: the data of frame {len(found.shown)} is cut; the file is truncated")
             if packet.is_discard:
                 hidden += 1
@@ -159,7 +163,7 @@ def _packets(container: InputContainer, stream: VideoStream, path: Path, parts: 
     except av.error.FFmpegError as error:
         where = f"the data after frame {len(found.shown)} cannot be read"
         raise MediaError(f"{path}: {where} ({error_text(error)})") from error
-    _check_declared(container, stream, path, len(found.shown), hidden)
+    _check_declared(container, stream, path, contents, len(found.shown), hidden)
     return found
 
 
@@ -180,10 +184,12 @@ def _decoded(packets: Iterable[Decodable] | None, path: Path) -> tuple[list[Stam
     return stamps, held
 
 
-def _check_declared(container: InputContainer, stream: VideoStream, path: Path, shown: int, hidden: int) -> None:
+def _check_declared(
+    container: InputContainer, stream: VideoStream, path: Path, contents: Contents, shown: int, hidden: int
+) -> None:
     """Compare the packets that were read with those that the file holds, and with those that its header declares."""
     in_avi, in_mp4 = container.format.name == "avi", "mov" in container.format.name
-    held = packets_held(path, stream.index if in_avi else stream.id, container.streams.video.index(stream))
+    held = contents.held(stream.index if in_avi else stream.id, container.streams.video.index(stream))
     # An edit list hides frames, or drops them from the table. Without one, and with one that contradicts the rest
     # of the file, each of them is shown.
     present = shown if in_mp4 and held.edits is None else shown + hidden

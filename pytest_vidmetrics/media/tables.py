@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -56,29 +55,35 @@ class _Track:
     """Units from the start of the track to its first frame: storing frames out of order takes time."""
 
 
-def damage(stream: BinaryIO, start: int, end: int, size: int) -> str | None:
-    """Return what is wrong with the tables in the ``moov`` box between two bytes of a file of ``size`` bytes."""
+@dataclass(frozen=True)
+class Movie:
+    """The tables of a ``moov`` box, or what is wrong with them."""
+
+    scale: int
+    tracks: tuple[_Track, ...]
+    damage: str | None
+
+    def promise(self, number: int) -> Promise | None:
+        """Return what a whole file says of the track with an id; ``None`` for an unknown one."""
+        for track in self.tracks:
+            if track.number == number:
+                return Promise(int(track.counts.sum()), _sound(track, self.scale) if track.edits else None)
+        return None
+
+
+def read_movie(stream: BinaryIO, start: int, end: int, size: int) -> Movie:
+    """Read the ``moov`` box between two bytes of a file of ``size`` bytes."""
     stream.seek(start)
     data = stream.read(min(end - start, _LIMIT))
+    tracks: list[_Track] = []
     try:
-        for number, track in enumerate(_tracks(data), start=1):
+        for track in _tracks(data):
+            tracks.append(track)
             if problem := _disagreement(track, size):
-                return f"the file is damaged: the tables of track {number}: {problem}"
+                return Movie(0, (), f"the file is damaged: the tables of track {len(tracks)}: {problem}")
+        return Movie(_movie_scale(data), tuple(tracks), None)
     except _DamagedError as error:
-        return f"the file is damaged: {error}"
-    return None
-
-
-def promise(path: Path, start: int, end: int, number: int) -> Promise | None:
-    """Return what the ``moov`` box of a whole file says of the track with an id; ``None`` for an unknown one."""
-    with path.open("rb") as stream:
-        stream.seek(start)
-        data = stream.read(min(end - start, _LIMIT))
-    movie_scale = _movie_scale(data)
-    for track in _tracks(data):
-        if track.number == number:
-            return Promise(int(track.counts.sum()), _sound(track, movie_scale) if track.edits else None)
-    return None
+        return Movie(0, (), f"the file is damaged: {error}")
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
