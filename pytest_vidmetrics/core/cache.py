@@ -39,5 +39,6 @@ def is_cached(path: Path) -> bool:
     """Whether a file lies in this cache or in that of the hub, where files appear whole and are never changed."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    # Links are followed, as the hub's cache consists of them.
     where = path.resolve()
     return any(where.is_relative_to(Path(root).resolve()) for root in (get_cache_dir(), HF_HUB_CACHE))

@@ -46,6 +46,7 @@ class ClipFacts(Wire):
 def facts_from(tree: Any, where: str = "") -> ClipFacts:
     """Return :meth:`ClipFacts.from_wire` of a tree: one object for equal trees, as most clips of a corpus have."""
     try:
+        # Types count, as 1, 1.0 and True are equal keys.
         return _known(tuple((name, type(value), value) for name, value in tree.items()))
     except (AttributeError, TypeError, ValueError):
         return ClipFacts.from_wire(tree, where)

@@ -59,10 +59,12 @@ class Download:
         the target appears complete and checked or not at all. A partial file stays for the next try.
         Raises :class:`DownloadError`, and another ``OSError`` where the folder cannot be written.
         """
+        # Looked at without the lock first: most calls find the file.
         if good(target):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
+            # And with it again: another process may have fetched it meanwhile.
             if not good(target):
                 part = target.with_name(f"{target.name}.part")
                 self._fill(part)
@@ -78,6 +80,7 @@ class Download:
                 return
             except (OSError, http.client.HTTPException) as error:
                 if isinstance(error, urllib.error.HTTPError):
+                    # An error of HTTP is an open response.
                     error.close()
                     if error.code in _PERMANENT:
                         raise DownloadError(f"{self.url}: HTTP status {error.code} {error.reason}") from error
@@ -100,10 +103,12 @@ class Download:
 
     def _attempt(self, part: Path) -> None:
         start = part.stat().st_size if part.exists() else 0
+        # A compressed answer has no ranges of the file.
         request = urllib.request.Request(self.url, headers={"Accept-Encoding": "identity"})
         tag = _tag_file(part)
         if start:
             request.add_header("Range", f"bytes={start}-")
+            # If the file changed meanwhile, the server sends all of it.
             if tag.exists():
                 request.add_header("If-Range", tag.read_text("utf-8"))
         try:
@@ -116,6 +121,7 @@ class Download:
             self._check(part, start)
             return
         with response:
+            # The server sends the whole file: what was there is overwritten.
             if response.status != 206:
                 start = 0
             elif not str(response.headers.get("Content-Range", "")).startswith(f"bytes {start}-"):
@@ -123,6 +129,7 @@ class Download:
             length = response.headers.get("Content-Length")
             expected = start + int(length) if length is not None else None
             checksum = _stated_md5(response.headers.get_all("x-goog-hash") or [])
+            # Kept beside the part: the next attempt asks for the rest of this very file.
             if etag := response.headers.get("ETag"):
                 tag.write_text(etag, "utf-8")
             else:
@@ -132,11 +139,13 @@ class Download:
                 while block := response.read1(_CHUNK):
                     bar.update(stream.write(block))
                 stream.flush()
+                # Before it is checked and renamed: a crash must not leave a good name on a hole.
                 os.fsync(stream.fileno())
         self._check(part, expected, checksum)
 
     def _check(self, part: Path, expected: int | None, md5: str | None = None) -> None:
         got = part.stat().st_size
+        # Cut short: the part stays, and is continued.
         if expected is not None and got < expected:
             raise DownloadError(f"the connection ended after {got} of {expected} bytes")
         if self.size is not None and got != self.size:
@@ -162,6 +171,7 @@ def _tag_file(part: Path) -> Path:
 
 def _stated_md5(headers: list[str]) -> str | None:
     """Return the md5, as hexadecimal digits, that Google's storage states for the whole file."""
+    # Several values may stand in one header, or in several.
     for field in ",".join(headers).split(","):
         kind, _, value = field.strip().partition("=")
         if kind == "md5":

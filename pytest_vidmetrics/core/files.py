@@ -27,6 +27,7 @@ def read_whole(path: Path, largest: int = _LARGEST) -> bytes:
     ``largest`` bytes, and for a path that no file can have.
     """
     try:
+        # Opened before it is looked at: between a look and an open it could be replaced. Non-blocking, for pipes.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError as error:  # a NUL in the path
         raise OSError(errno.EINVAL, str(error), str(path)) from error
@@ -38,6 +39,7 @@ def read_whole(path: Path, largest: int = _LARGEST) -> bytes:
             raise OSError(errno.EINVAL, "not an ordinary file", str(path))
         if facts.st_size > largest:
             raise OSError(errno.EFBIG, f"{facts.st_size} bytes are too many", str(path))
+        # One byte more than it should have, so that a file that grows is noticed.
         return stream.read(min(largest, facts.st_size + 1))
 
 
@@ -79,6 +81,7 @@ def write_tracked(path: Path, data: bytes) -> None:
 def _clear(scratch: Path) -> None:
     """Remove the folder of temporary files and what killed writers left there, unless another writer is at work."""
     with contextlib.suppress(OSError):
+        # What cannot be removed is left: it is only rubbish.
         for entry in scratch.iterdir():
             if entry.suffix == ".tmp" and time.time() - entry.stat().st_mtime > _ABANDONED:
                 entry.unlink()
@@ -88,6 +91,7 @@ def _clear(scratch: Path) -> None:
 
 
 def _replace(path: Path, data: bytes | Callable[[BinaryIO], object], scratch: Path, *, durable: bool) -> None:
+    # On the same file system, as renaming across two is not atomic. Short: names have 255 bytes.
     handle, name = tempfile.mkstemp(dir=scratch, prefix=f".{path.name[:32]}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -98,6 +102,7 @@ def _replace(path: Path, data: bytes | Callable[[BinaryIO], object], scratch: Pa
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
+        # `mkstemp` makes files that nobody else can read.
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:
@@ -105,6 +110,7 @@ def _replace(path: Path, data: bytes | Callable[[BinaryIO], object], scratch: Pa
             Path(name).unlink()
         raise
     if durable:
+        # The name is durable only with its folder.
         _sync_folder(path.parent)
 
 
@@ -120,6 +126,7 @@ def _write_at_once(path: Path, data: bytes) -> None:
 
 
 def _link_unnamed(path: Path, data: bytes) -> None:
+    # The file has no name until it is complete.
     handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o644)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

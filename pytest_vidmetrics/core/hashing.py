@@ -30,6 +30,7 @@ def digest_list(values: Iterable[Any]) -> str:
     """Return :func:`digest_json` of a list that is never there as a whole."""
     sha, comma, left = hashlib.sha256(b"["), b"", iter(values)
     while some := list(islice(left, _SOME)):  # the encoder starts once for many
+        # The brackets of each piece are cut off: together they are the spelling of the whole list.
         sha.update(comma + canonical_json(some)[1:-1].encode("utf-8", "surrogatepass"))
         comma = b","
     sha.update(b"]")
@@ -47,6 +48,7 @@ def digest_file(path: str | os.PathLike[str]) -> str:
         names = sorted(entry.name for entry in where.iterdir() if entry.is_file())
         return digest_json([[name, digest_file(where / name)] for name in names])
     stat = where.stat()
+    # Links are followed: two names of one file are read once.
     key = (str(where.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
     if key not in _digests:
         _digests[key] = _read(where)

@@ -62,5 +62,6 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        # The hub's messages have several lines.
         text = " ".join(str(error).split()) or type(error).__name__
         raise (UnreachableError if isinstance(error, LocalEntryNotFoundError) else DownloadError)(text) from error

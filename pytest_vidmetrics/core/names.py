@@ -39,6 +39,7 @@ def name_fault(name: str, longest: int = 255) -> str:
         return "a name must not hold control characters or bytes that are not UTF-8"
     if name[-1] in ". ":
         return "a name must not end in a dot or a space: some systems drop it"
+    # Reserved with any suffix.
     if name.partition(".")[0].casefold() in _RESERVED:
         return "some systems reserve this name for a device"
     if len(name.encode()) > longest:

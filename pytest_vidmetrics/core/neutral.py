@@ -30,4 +30,5 @@ class NeutralShift(Wire):
         """Return the shift that the mean of ``n`` independent clips (or clusters of them) may show, ``n >= 1``."""
         if n < 1:
             raise ValueError(f"a mean needs at least one clip, got n={n}")
+        # Independent parts add up as squares.
         return math.hypot(self.clip / math.sqrt(n), self.common)

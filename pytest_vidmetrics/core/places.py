@@ -50,6 +50,7 @@ class Source:
         if self.where.startswith(("https://", "http://")):
             return "url"
         path = Path(self.where).expanduser()
+        # An existing file wins over a repository of that name.
         if path.is_absolute() or self.where.startswith(("./", "../", "~")) or path.is_file():
             return "path"
         if _REPOSITORY.fullmatch(self.where):
@@ -66,6 +67,7 @@ class Source:
             return hub.cached(self.where, self.filename, self.revision)
         if kind == "hub":
             known = _repositories.get(self)
+            # Removed meanwhile: looked up again.
             return known if known is not None and known.is_dir() else None
         return None
 
@@ -135,6 +137,7 @@ class Source:
             if offline:
                 return self._kept(ask())
             found = _unless_given_up(str(self), "hub", ask)
+            # Damaged in the cache: fetched over what is there.
             if self.filename and not good(found):
                 found = _unless_given_up(str(self), "hub", lambda: ask(again=True))
             return self._kept(found)
@@ -177,5 +180,6 @@ def _unless_given_up(file: str, server: str, fetch: Callable[[], Path]) -> Path:
     try:
         return fetch()
     except DownloadError as error:
+        # Of the server where nothing came at all, else of this file alone.
         _failed[server if isinstance(error, hub.UnreachableError) else file] = time.monotonic(), str(error)
         raise

@@ -51,6 +51,7 @@ def policy_fault(key: str, value: Any) -> str:
         good = isinstance(value, str) and value in get_args(Decide)
         return "" if good else f"decide must be one of {', '.join(get_args(Decide))}, got {shown(value)}"
     if key in ("min_n", "max_n"):
+        # `type(...) is int`: true would be 1.
         good = value is None or (type(value) is int and 1 <= value <= _MOST)
         return "" if good else f"{key} must be a whole number of at least 1, got {shown(value)}"
     if key == "reason":

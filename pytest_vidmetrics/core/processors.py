@@ -14,6 +14,7 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 def available(groups: Path = _GROUPS) -> int:
     """Return the number of processors: those this process may run on, or fewer where its container has a quota."""
+    # Affinity counts what this process may use; not every system has it.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(groups)
     return max(1, min(cores, int(quota))) if quota is not None else cores
@@ -29,6 +30,7 @@ def share(processes: int | None = None) -> int:
 def _quota(groups: Path) -> float | None:
     """Return the processor time per time that the container has, by version 2 or 1 of control groups."""
     try:
+        # Version 2: "max 100000", or quota and period in microseconds.
         limit, period = (groups / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
@@ -37,6 +39,7 @@ def _quota(groups: Path) -> float | None:
         except OSError:
             return None
     try:
+        # -1 is no limit in version 1.
         return float(limit) / float(period) if float(limit) > 0 else None
     except (ValueError, ZeroDivisionError):  # "max": no limit
         return None

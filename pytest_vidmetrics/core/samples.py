@@ -41,6 +41,7 @@ class Sample:
         """The file that names the sample in reports."""
         for key in ("video", "audio"):
             value = self.values.get(key)
+            # A clip in memory may still know its file.
             value = getattr(value, "source", value)
             if isinstance(value, str | os.PathLike):
                 return os.fspath(value)
@@ -73,6 +74,7 @@ class SampleTable(Sequence[Sample]):
         """Add a sample. A value that is ``None`` is none."""
         if only is not None:
             self._only[id] = only
+        # A key that first comes now: earlier samples do not have it.
         for key in values.keys() - self._columns.keys():
             self._columns[key] = [None] * len(self._ids)
         self._ids.append(id)
@@ -115,6 +117,7 @@ class Corpus:
 
     def of(self, metric: str) -> Corpus:
         """Return the samples that a metric scores, and all references."""
+        # The columns stay as they are: copying a million rows would undo what they save.
         if isinstance(self.samples, SampleTable) and self.samples.for_all:
             return self
         chosen = tuple(sample for sample in self.samples if sample.concerns(metric))

@@ -37,6 +37,7 @@ def read_text(path: Path) -> str:
     except ValueError as error:  # a NUL in the name
         raise TextError(f"{str(path)!r}: not the name of a file: {error}") from error
     try:
+        # "utf-8-sig" drops a byte order mark, and reads files without one.
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -65,6 +66,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
     The file is read a line at a time; what makes it no text is said before any line.
     """
+    # All of it is checked before the first line: half a listing must not be used.
     if not _is_text(path):
         read_text(path)  # says why
     with path.open("rb") as stream:
@@ -103,6 +105,7 @@ def json_items(path: Path) -> Iterable[tuple[int, Any]]:
 def _lines_of(rows: list[Any], text: str) -> list[int]:
     """Return the line on which each item of a list starts, found by parsing the list once more, item by item."""
     decoder = json.JSONDecoder()
+    # "data" may occur before the list: each place is tried.
     for start in _LIST.finditer(text):
         lines, end = [], start.end()
         for row in rows:
@@ -111,6 +114,7 @@ def _lines_of(rows: list[Any], text: str) -> list[int]:
                 value, end = decoder.raw_decode(text, begin)
             except ValueError:
                 break
+            # It parses, but is another list.
             if value != row:
                 break
             lines.append(text.count("\n", 0, begin) + 1)

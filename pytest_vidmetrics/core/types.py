@@ -32,6 +32,7 @@ PATH_KEYS = (
 def _number(score: Any) -> float | None:
     """Return what a metric gave as its score as a float, or ``None`` for what is no number."""
     if isinstance(score, (str, bytes)):
+        # `float("1.5")` would make a score of a text.
         return None
     try:
         return float(score)

@@ -50,6 +50,7 @@ class Verified:
     def remember(self, digest: str) -> None:
         """Note that the file, as it is, has this sha256. A cache that cannot be written remembers nothing."""
         size, mtime_ns = self._now()
+        # Nothing new: the record is not written again for each run.
         if (self.first, self._stat) == (digest, [size, mtime_ns]):
             return
         record = {"path": str(self._path), "sha256": digest, "size": size, "mtime_ns": mtime_ns}

@@ -109,6 +109,7 @@ def resolve(weights: Weights, metric: str | None = None, *, again: bool = False)
                 f"checkpoint {weights.name!r}: source {source.where!r} is neither an existing path, "
                 "nor a URL, nor a repository (org/name)"
             )
+        # Every place is looked into before anything is fetched.
         held = source.cached(weights.name, weights.pinned())
         if held is None:
             continue
@@ -171,6 +172,7 @@ def _fetched(weights: Weights, source: Source) -> Path:
         return path.exists() and not _fault(weights, path)
 
     pin = weights.pinned()
+    # The size belongs to the bytes of a sure pin.
     path = source.fetch(weights.name, pin, weights.size if pin else None, good)
     if source.kind() == "path":
         if weights.sha256 and (found := digest_file(path)) != weights.sha256.lower():
@@ -194,6 +196,7 @@ def _fault(weights: Weights, path: Path, *, fetched: bool = False, anew: bool = 
         if weights.confirmed:
             return f"sha256 of {path} is {found}, expected {weights.sha256}"
         _warn(weights, found)
+    # Changed in the cache: by hand, or by a disk that fails.
     if verified.first and verified.first != found and not fetched:
         return f"{path} changed since it was fetched: its sha256 was {verified.first} and is {found}"
     verified.remember(found)
@@ -221,6 +224,7 @@ def _warn(weights: Weights, found: str) -> None:
 def _discard(path: Path) -> None:
     """Remove a cached file, of the hub's cache also what its name points to."""
     if not path.is_dir():
+        # The hub's names are links to blobs: the blob goes too, or it would be linked again.
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 

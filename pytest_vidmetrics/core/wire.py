@@ -30,6 +30,7 @@ class Wire:
         if not isinstance(tree, Mapping):
             raise ValueError(f"{place} is {shown(tree)}, not an object")
         kinds = _fields_of(cls)
+        # An unknown field means another version: what it says must not be lost silently.
         if unknown := sorted(str(key) for key in tree.keys() - kinds.keys()):
             raise ValueError(f"{place} has a field {unknown[0]!r:.60}, which this version does not know")
         values = {}
@@ -67,6 +68,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, float):
+        # A float of numpy becomes one of Python.
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {encodable(str(key)): _plain(one) for key, one in value.items()}
@@ -83,6 +85,7 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
+        # A union has exactly one type beside None.
         (only,) = (one for one in inner if one is not type(None))
         return _typed(value, only, where)
     if origin is Literal:
@@ -97,8 +100,10 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
         return {key: _typed(one, inner[1], f"{where}[{key!r:.60}]") for key, one in value.items()}
     if isinstance(kind, type) and issubclass(kind, Wire):
         return kind.from_wire(value, where)
+    # A whole number stands where JSON wrote 1.0 as 1.
     if kind is float and type(value) in (int, float):
         return _number(value, where)
+    # Not `isinstance`: true is not a whole number, and a subclass could be anything.
     if type(value) is not kind:
         raise ValueError(f"{where} is {shown(value)}, not {_NAMES.get(kind, kind.__name__)}")
     return value

@@ -22,6 +22,7 @@ def printable(text: str, keep: str = "\n") -> str:
     Control characters other than ``keep``, escape sequences, marks of direction, line separators and what is not
     Unicode (bytes of file names that are not UTF-8) become ``\x1b`` and its like.
     """
+    # Nearly every text.
     if text.isascii() and text.isprintable():
         return text
     return "".join(sign if sign in keep or not _obeyed(sign) else _escape(sign) for sign in text)
@@ -76,6 +77,7 @@ def share(part: float | None, whole: float | None) -> str:
     percent = 100 * part / abs(whole)
     if abs(percent) < 0.00005:
         return "0%"
+    # Two digits that mean something.
     places = max(0, 1 - math.floor(math.log10(abs(percent))))
     text = f"{percent:+.{min(places, 4)}f}%"
     return text if len(text) <= 10 else f"{percent:+.1e}%"
@@ -117,12 +119,14 @@ def fitted(
     """
     clean = [[printable(cell, keep="") for cell in row] for row in rows]
     longest = max(len(row[0]) for row in clean)
+    # First as it is, then with long names apart, then without the columns that may go.
     for name in ("", "", *spare):
         if name in clean[0]:
             gone = clean[0].index(name)
             clean = [row[:gone] + row[gone + 1 :] for row in clean]
         widths = [max(map(len, column)) for column in zip(*clean, strict=True)]
         widths[0] = max(len(row[0]) for row in clean if len(row[0]) <= longest)
+        # Two spaces between columns.
         room = width - sum(widths[1:]) - 2 * (len(widths) - 1)
         if widths[0] <= room:
             break
