@@ -85,6 +85,7 @@ def pytest_collect_file(file_path: Path, parent: Collector) -> Any:
     if not file_path.name.endswith(_SUFFIXES):
         return None
     settings = parent.config.stash[SETTINGS]
+    # `isinitpath`: named itself on the command line, not found in a folder.
     if settings.selection is None and not parent.session.isinitpath(file_path):
         return None
     from pytest_vidmetrics.plugin.collect import ManifestFile
@@ -92,6 +93,7 @@ def pytest_collect_file(file_path: Path, parent: Collector) -> Any:
     return ManifestFile.from_parent(parent, path=file_path)
 
 
+# Last: other plugins may reorder, add and deselect before.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: Config, items: list[Item]) -> None:
     """Put gates behind everything else, and keep what may not be deselected."""

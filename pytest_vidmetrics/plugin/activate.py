@@ -35,11 +35,13 @@ def prepare(config: Config, settings: Settings) -> None:
     from pytest_vidmetrics.plugin.terminal import TerminalWriter
 
     if (variable := wait_passively(os.environ)) is not None:
+        # A process may run pytest again: that run must not take this for the user's choice.
         config.add_cleanup(functools.partial(os.environ.__delitem__, variable))
     settings = sharded(settings)
     try:
         config.hook.pytest_vidmetrics_register_metrics(registry=registry)
         choices = registry.selectable()
+    # `sys.exit()` in somebody's hook must not end pytest without a word.
     except (Exception, SystemExit) as error:
         text = error if isinstance(error, VidmetricsError) else f"{type(error).__name__}: {error}"
         raise pytest.UsageError(printable(f"the metrics cannot be registered: {text}")) from error
@@ -56,11 +58,13 @@ def prepare(config: Config, settings: Settings) -> None:
         from pytest_vidmetrics.plugin import xdist as workers
 
         config.pluginmanager.register(workers.EndsWithItsDevice(run), "vidmetrics-lost-device")
+        # A worker prints, writes and decides nothing.
         return
     controller = Controller(config, run, reports)
     config.pluginmanager.register(controller, "vidmetrics-controller")
     config.pluginmanager.register(TerminalWriter(controller), "vidmetrics-terminal")
     config.pluginmanager.register(Progress(config), "vidmetrics-progress")
+    # In the controller only: every worker would fail with the same words.
     check_store(settings)
     check_baselines(settings)
     if not config.option.collectonly:
@@ -103,6 +107,8 @@ def arrange(config: Config, items: list[Item]) -> None:
             return 3 if isinstance(item, RankItem) else 2
         return int(isinstance(item, ScoreItem) and item.clips is not None and item.clips.method.in_process)
 
+    # An item that was kept may be there already: -k did not hit it.
     present = set(items)
     kept = [item for item in run.kept if item not in present]
+    # Sorting is stable: within each kind items keep the order of their manifests.
     items[:] = kept + sorted(items, key=turn)

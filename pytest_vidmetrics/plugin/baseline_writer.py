@@ -25,6 +25,7 @@ class BaselineWriter:
         """Write the baselines that one gate or check alone claims; return how many."""
         written = 0
         for key, baseline in records:
+            # Two that claim one file: neither is written, and the clash is an error of its own.
             if len(claimed.get(key.casefold(), ())) > 1:
                 continue
             try:

@@ -96,8 +96,10 @@ class BaselineChecks:
         except VidmetricsError as error:
             pytest.fail(f"the check {shown(name)} has no place for its baseline: {error}", pytrace=False)
         own = self._label(name)
+        # Said before it comes to a verdict: the controller sees a clash also of checks that fail on the way.
         before = facts_so_far(self.item)
         say(self.item, replace(before, claims={**before.claims, own: seat.keys()[0]}))
+        # Folded: some file systems do not tell capitals from small letters.
         other = self.item.config.stash.setdefault(_CLAIMED, {}).setdefault(seat.keys()[0].casefold(), own)
         if other != own:
             root = self.item.config.rootpath

@@ -29,6 +29,7 @@ def score_items(
     """Yield the items of this run's part. ``clips`` are those of a method: a part scores what it generates."""
     if case.scoring == "engine":
         return
+    # A gate that decides one by one scores for itself.
     gates = _with_parts(case, tuple(gate for gate in gates if not run.looks_one_by_one(gate, case, clips)))
     sets = tuple(gate for gate in gates if registry.metric_class(gate.metric).is_set_metric)
     units = [(sample, tuple(g for g in gates if sample.concerns(g.metric))) for sample in corpus.samples]
@@ -36,6 +37,7 @@ def score_items(
     shards = {sample.id: clips.shard_of(i) for i, sample in enumerate(corpus.samples)} if clips is not None else {}
     units = [unit for unit in units if unit[1]]
     apart = case.pair == "set" or clips is not None
+    # References that belong to no sample are units of their own.
     if sets and apart:
         units += [(sample, sets) for sample in corpus.references]
     paired = {ref.id: ref for ref in corpus.references} if sets and not apart else {}
@@ -43,6 +45,7 @@ def score_items(
     chunks = [units[start : start + size] for start in range(0, len(units), size)]
     for number, chunk in enumerate(chunks):
         turn = shards.get(chunk[0][0].id, number) if chunk[0][0].role != "reference" else number
+        # In turn, so that parts differ by one chunk at most.
         if part is None or turn % part[1] == part[0] - 1:
             work = [part for unit in chunk for part in _with_reference(unit, paired, sets)]
             yield ScoreItem.make(node, case, _chunk_name(chunk), work, clips)
@@ -57,6 +60,7 @@ def _with_parts(case: Case, gates: tuple[MetricConfig, ...]) -> tuple[MetricConf
         if issubclass(cls, CompositeMetric):  # nothing is scored for a sum that this version cannot give
             parts = [] if absent_text(cls) else [case.part(name) for name in present(cls)]
         for one in parts:
+            # Gates of one metric with the same parameters share what is scored.
             found.setdefault((one.metric, repr(sorted(one.params.items()))), one)
     return tuple(found.values())
 

@@ -27,6 +27,7 @@ from pytest_vidmetrics.plugin.session import RUN, Run
 class ManifestFile(pytest.Module):
     """A manifest. A ``Module`` without a Python object, so that module-scoped fixtures find their scope."""
 
+    # `Module.obj` would import the manifest as Python.
     obj = None
 
     def collect(self) -> Iterable[Any]:
@@ -80,6 +81,7 @@ class CaseNode(pytest.Collector):
         except (Exception, pytest.skip.Exception, pytest.fail.Exception, SystemExit) as error:
             # A hook of the user: its fault is the case's, and other tests go on.
             corpus, problem = Corpus(()), f"listing the samples failed: {type(error).__name__}: {error}"
+        # Methods have gates of their own; the case itself has none.
         if self.case.methods:
             yield from self._methods(run, corpus, problem)
             return
@@ -91,6 +93,7 @@ class CaseNode(pytest.Collector):
     def _methods(self, run: Run, rows: Corpus, problem: str) -> Iterator[pytest.Item | pytest.Collector]:
         nodes = [MethodNode.make(self, method, rows, problem) for method in self.case.methods.values()]
         yield from nodes
+        # A ranking of one method says nothing.
         if len(nodes) > 1:
             for config in gates_of(self.case, run.selection):
                 yield RankItem.make(self, self.case, config, [node.clips for node in nodes if node.clips])
@@ -134,6 +137,7 @@ class MethodNode(pytest.Collector):
             if run.settings.generate and not clips.method.is_ready and not clips.method.in_process:
                 part = run.settings.part
                 for shard in range(len(clips.shards)):
+                    # By number, as scoring items are: the same part scores what it makes.
                     if part is None or shard % part[1] == part[0] - 1:
                         yield GenerateItem.make(self, clips, shard)
             yield from score_items(self, run, self.case, clips.corpus, gates, clips)

@@ -65,6 +65,7 @@ def _options(config: Config) -> list[str]:
     given = {dest: config.getoption(dest) for dest in _AGAIN}
     words = [f"{_AGAIN[dest]}={value}" for dest, value in given.items() if value is not None]
     words += [flag for dest, flag in _ALLOWANCES.items() if config.getoption(dest)]
+    # Options of an ini file given by -o count too.
     for override in option.override_ini or ():
         words += ["-o", override] if override.partition("=")[0] in (*_AGAIN, *_ALLOWANCES) else []
     words += ["-c", str(option.inifilename)] if option.inifilename else []
@@ -72,4 +73,5 @@ def _options(config: Config) -> list[str]:
 
 
 def _quoted(text: str) -> str:
+    # Double quotes read best around ids with brackets; what a shell would read inside needs single ones.
     return shlex.quote(text) if _UNSAFE.search(text) else f'"{text}"'

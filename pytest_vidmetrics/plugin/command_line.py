@@ -32,6 +32,7 @@ def asks(config: Config) -> bool:
 
 def collects_everything(config: Config) -> bool:
     """Whether pytest was left to find the tests of the whole project."""
+    # Without arguments, or with those of the ini file's testpaths.
     whole = config.args_source is not config.ArgsSource.ARGS
     return whole and config.invocation_params.dir == config.rootpath
 
@@ -59,5 +60,6 @@ def _typed(config: Config) -> list[str]:
 
 
 def _is_typed(flags: tuple[str, ...], typed: list[str]) -> bool:
+    # Short options may have their value attached, as -kname.
     short = tuple(flag for flag in flags if not flag.startswith("--"))
     return any(word.split("=")[0] in flags or (short and word.startswith(short)) for word in typed)

@@ -65,6 +65,7 @@ class Controller:
             self.failed.add(own)
             self.records.pop(own, None)
         elif report.when == "call" and report.passed:
+            # The check's file is asked of the recorder, so that both spell it alike.
             file = Recorder.of("check", self.config.rootpath / own[1], self.run.folder.path, "", "").file
             self.passed.add((file, own[0].partition("::")[2]))
         facts = facts_of(report)
@@ -80,9 +81,11 @@ class Controller:
         self.work += facts.work
         self.devices |= {facts.device} - {""}
         for gate, file in (*facts.claims.items(), *((outcome.gate, outcome.file) for outcome in facts.outcomes)):
+            # Folded: some file systems do not tell capitals from small letters.
             self.claims.setdefault(file.casefold(), set()).add(gate)
             self.files[file.casefold()] = file
         outcome = "failed" if own in self.failed else report.outcome
+        # The teardown repeats what the call said: the outcome of the call stands.
         known = {one.outcome.gate: one for one in self.judged.get(own, ()) if report.when == "teardown"}
         file, line = report.location[0], (report.location[1] or 0) + 1
         found = [
@@ -94,6 +97,7 @@ class Controller:
         if own not in self.failed and report.passed and records:
             self.records[own] = records
 
+    # After other plugins: what they make of the exit status is known then.
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write baselines, prune and report. What cannot be written makes the run fail and is named."""
@@ -112,12 +116,14 @@ class Controller:
             writer.name_unmade(unmade_checks(self.run.folder, self.passed, self.claims))
         self.lines += writer.lines
         problems += writer.problems
+        # In the order of ids, not of arrival: workers report as they finish.
         rankings = [self.rankings[own] for own in sorted(self.rankings)]
         said = tell(self.run, self.gates, self.work, self.devices, rankings)
         self.lines += said.lines
         self.annotations += said.annotations
         problems += said.problems
         self.lines += [f"ERROR: {problem}" for problem in problems]
+        # Only a green run is turned red: another status says more.
         if problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -138,6 +144,7 @@ class Controller:
 
     def _nothing_compared(self, session: pytest.Session) -> list[str]:
         """Return what is wrong when gates were asked for, by whatever option, and none was judged."""
+        # A shard judges nothing, and is right to.
         judged = self.settings.part or any(
             one.outcome.kind == "gate" and one.outcome.verdict.status != "SKIPPED" and one.report != "skipped"
             for one in self.gates
@@ -180,9 +187,11 @@ class Controller:
         if not _is_green(session) or self.config.option.collectonly or self.settings.part:
             return []
         known = self.collected
+        # A skip is told apart below: it is not lost.
         seen = {one.outcome.gate for one in self.gates} | self.unjudged.keys()
         lost = [gate for gate in known.gates if gate not in seen and gate not in known.left_out]
         problems = []
+        # Where none was seen at all, that nothing was compared is said already.
         if lost and seen:
             problems.append(
                 f"{counted(len(lost), 'gate')} collected and never judged, taken away by a plugin or conftest.py: "
@@ -248,6 +257,7 @@ class Controller:
         from pytest_vidmetrics.stats.multiplicity import holm
 
         ps = [float(p) for p in holm([one.outcome.verdict.p or 0.0 for one in tested])]
+        # By identity, as verdicts hold mappings and cannot be hashed.
         adjusted = {id(one): p for one, p in zip(tested, ps, strict=True)}
         for own, found in self.judged.items():
             self.judged[own] = [replace(one, p_holm=adjusted.get(id(one))) for one in found]

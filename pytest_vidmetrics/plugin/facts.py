@@ -80,6 +80,7 @@ def news_of(item: pytest.Item) -> ItemFacts | None:
         return None
     item.stash[_TOLD] = facts
     same_run = told is not None and told.work == facts.work
+    # What a teardown adds comes with the work that the call has reported already.
     return replace(facts, work=Work()) if same_run else facts
 
 

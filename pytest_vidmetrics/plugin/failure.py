@@ -30,6 +30,7 @@ def explain(label: str, verdict: Verdict, command: str, *, verbose: int = 0) -> 
         lines += ["", *(f"  - {note}" for note in verdict.notes)]
     if verdict.worst:
         lines += ["", "  clips that got worse, worst first:", *_clips(verdict, verbose)]
+    # A baseline below another root is to be compared with, not recorded anew.
     advice = _ADVICE.get(verdict.status, "Next:") if root_of_baseline(verdict) is None else _ELSEWHERE
     lines += ["", f"  {advice}", f"    {command}"]
     return "\n".join(map(printable, lines))
@@ -49,6 +50,7 @@ def _numbers(verdict: Verdict) -> list[str]:
         number(verdict.sees, 4),
         str(verdict.n),
     )
+    # The columns that a narrow terminal loses first.
     return [f"  {line}" for line in fitted([head, row], ("sees", "change"), width=WIDTH - 2)]
 
 

@@ -73,11 +73,14 @@ class GateItem(DataItem):
         if run.settings.part and not self.problem:
             k, n = run.settings.part
             pytest.skip(f"shard {k}/{n} only scores; judge the gates with --vidmetrics-judge when all shards are done")
+        # The difference is this gate's share in the work of the process.
         before = run.work
         settled = self._settled(run)
         verdict = settled.verdict
         self.say((self._outcome(run, settled),), run.work - before, run.device)
+        # For JUnit and other reporters, of gates that pass too.
         self.user_properties += properties(verdict)
+        # Skipped after its facts were said: the table and the record name it.
         if verdict.status == "SKIPPED" or (verdict.status == "UNAVAILABLE" and run.settings.allow_unavailable):
             pytest.skip(printable(f"{verdict.status}: {verdict.reason}"))
         if not verdict.passed:
@@ -111,6 +114,7 @@ class GateItem(DataItem):
         except VidmetricsError as error:
             return self._refused(Verdict("ERROR", str(error), metric=self.gate.metric))
         except (Exception, *OUTCOMES) as error:
+            # `pytest.exit()` ends the run, and is not the gate's.
             if isinstance(error, pytest.exit.Exception):
                 raise
             trace = "\n\n" + "".join(traceback.format_exception(error)).rstrip()
@@ -131,11 +135,13 @@ class GateItem(DataItem):
         try:
             devices = run.devices_behind(self.gate, self.case, lambda: seat.find().baseline)
             run.metric(self.gate, devices[0])
+        # A metric that only a group brought in may lack its weights, unless it has a baseline.
         except UnavailableError as error:
             optional = not self.gate.listed and gate.missing()
             return self._refused(Verdict("SKIPPED" if optional else "UNAVAILABLE", str(error), metric=self.gate.metric))
         if self.clips is not None:
             run.generate(self.clips)
+        # Read before scoring: it decides when enough clips were looked at.
         recorded = seat.find().baseline if run.looks_one_by_one(self.gate, self.case, self.clips) else None
         self.observed = most_complete(devices, lambda device: self._scored(run, recorded, device))
         return gate.settle(self.observed, run.wish, noise=self._noise(run), overrule=self._overruled)

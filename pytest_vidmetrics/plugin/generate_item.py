@@ -31,6 +31,7 @@ class GenerateItem(DataItem):
         self.say((), run.work - before, run.device)
         problems = [(one.request, one.problem) for one in found if one.problem]
         if problems:
+            # The first line of each; the log stands once, at the end.
             heads = [f"{one.sample} (seed {one.seed}): {text.partition(chr(10))[0]}" for one, text in problems]
             tail = problems[0][1].partition("\n")[2]
             lines = [f"{counted(len(problems), 'clip')} of {len(found)} were not generated", *heads[:12]]

@@ -45,6 +45,7 @@ def visible_devices(caller: Mapping[str, str], count: Callable[[], int] = driver
     SLURM writes into jobs without a GPU. ``count`` is asked where the variable is not set.
     """
     listed = caller.get(VISIBLE)
+    # Unset is all; set and empty is none.
     if listed is None:
         return [str(index) for index in range(count())]
     names: list[str] = []

@@ -31,6 +31,7 @@ class DataItem(pytest.Function):
     @classmethod
     def from_data(cls, parent: pytest.Collector, name: str, line: int) -> Self:
         """Return an item whose test calls :meth:`execute`; ``line`` is that of its case in the manifest."""
+        # The test is there before its item, and calls what is put here.
         holder: list[Callable[[], None]] = []
 
         def test() -> None:
@@ -48,6 +49,7 @@ class DataItem(pytest.Function):
     def say(self, outcomes: tuple[Outcome, ...], work: Work, device: str) -> None:
         """Let the item's report carry what it found, beside what its fixtures checked."""
         before = facts_so_far(self)
+        # A gate may have fixtures that make checks: their outcomes stay.
         checks = tuple(outcome for outcome in before.outcomes if outcome.kind == "check")
         say(self, replace(before, outcomes=(*outcomes, *checks), work=work, device=device))
 
@@ -57,6 +59,7 @@ class DataItem(pytest.Function):
         The title is not the end of the node id: pytest would print the dots of a gate's name as ``::``, which makes
         ids that nobody can paste.
         """
+        # pytest counts lines from 0.
         return self.path, self.line - 1, " :: ".join(self.nodeid.split("::")[1:])
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -24,4 +24,5 @@ class Judged:
     @property
     def is_dodged(self) -> bool:
         """Whether the verdict is red and the test did not fail for it."""
+        # "rerun" is a failure that pytest-rerunfailures tries again.
         return not self.outcome.verdict.passed and self.report not in ("failed", "rerun")

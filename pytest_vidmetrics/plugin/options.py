@@ -86,8 +86,10 @@ def add_options(parser: Parser) -> None:
     """Declare every option in a group of its own, each with an ini twin of its dest."""
     group = parser.getgroup("vidmetrics", "video and audio generation metrics")
     for flag, dest, metavar, text in TEXTS:
+        # `None` tells an option that was not given from an empty one.
         group.addoption(flag, dest=dest, metavar=metavar, default=None, help=text)
         parser.addini(dest, f"{text} (ini twin of {flag})", default=None)
     for flag, dest, text in SWITCHES:
+        # `None` again: False would hide the ini value.
         group.addoption(flag, dest=dest, action="store_true", default=None, help=text)
         parser.addini(dest, f"{text} (ini twin of {flag})", type="bool", default=False)

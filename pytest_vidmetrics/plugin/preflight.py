@@ -47,7 +47,9 @@ def _disk(clips: MethodClips) -> Iterator[str]:
     missing = len(clips.generations.wanted(clips.requests))
     shape = [clips.method.params.get(key) for key in ("frames", "width", "height")]
     raw = 3 * shape[0] * shape[1] * shape[2] if all(shape) else _LARGEST * _COMPRESSED  # type: ignore[operator]
+    # A compressed clip takes about a twentieth.
     needed = missing * (raw if clips.method.suffix in (".npz", ".mkv") else max(raw // _COMPRESSED, _LARGEST // 16))
+    # A folder that is to be made lies on the file system of its nearest parent.
     folder = clips.generations.root
     while not folder.exists():
         folder = folder.parent
@@ -78,6 +80,7 @@ def _dummy(run: Run, metric: BaseMetric, values: Mapping[str, Any], excused: boo
     if any("audio" in key for key in metric.required_keys()):
         run.worker.load(metric)  # the dummy makes no sound
         return
+    # A store in memory: the dummy must not be found again.
     outcome = run.worker.sibling(MemoryStore()).fill(values, [metric])[0]
     result = outcome.problem
     if result is None or result.is_unanswered or result.status == "skipped":

@@ -42,6 +42,7 @@ class Progress:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Say how far the scoring is, if that was not said for a while and there is more to do."""
+        # The last phase of an item: it is done.
         if report.when != "teardown" or _SCORES not in report.nodeid:
             return
         self._done += 1

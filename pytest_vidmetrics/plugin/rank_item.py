@@ -61,6 +61,7 @@ class RankItem(DataItem):
             report, absent = replace(report, reason=str(error)), str(error)
         except VidmetricsError as error:
             report = replace(report, reason=str(error))
+        # Said before it fails or is skipped: the record has rankings that were refused too.
         self.say((), run.work - before, run.device)
         say(self, replace(facts_so_far(self), ranking=report))
         if absent and (run.settings.allow_unavailable or not self.gate.listed):
@@ -78,6 +79,7 @@ class RankItem(DataItem):
             tried.append((sum(len(score.problems) for score in scores.values()), device, scores))
             if not tried[-1][0]:
                 break
+        # The device on which all methods are complete; else the one that lacks the least.
         _, device, scores = min(tried, key=lambda one: one[0])
         metric = run.metric(self.gate, device)
         for score in scores.values():
@@ -111,6 +113,7 @@ class RankItem(DataItem):
     def _score(self, run: Run, device: str, clips: MethodClips) -> CorpusScore:
         """Return a method's score with ids that all methods have in common: the row, and which of its seeds."""
         run.generate(clips)
+        # Seeds of a row are not independent of each other: rows are.
         cluster = self.case.cluster or ROW
         metric = run.metric(self.gate, device)
         members = run.members(metric, clips.case, device)

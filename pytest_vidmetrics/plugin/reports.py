@@ -57,6 +57,7 @@ class ItemReports:
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Remember which gates the user's own selection left out."""
+        # A hook of a plugin or conftest.py that deselects is not the user's own selection.
         if _caller(sys._getframe()).startswith(_SELECTING):
             self._left_out.update(shown_id(item) for item in items if isinstance(item, GateItem))
 

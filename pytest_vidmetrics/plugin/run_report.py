@@ -38,6 +38,7 @@ def tell(
     told, settings, root = Told(), run.settings, run.config.rootpath
     annotates = os.environ.get("GITHUB_ACTIONS") == "true" and bool(judged)
     told.lines += text(rankings)
+    # Nothing is put together where nobody reads it.
     if not tells(run.config) and not annotates and settings.ranking is None:
         return told
     try:
@@ -51,6 +52,7 @@ def tell(
             make()
         except (OSError, ValueError, TypeError, VidmetricsError) as error:
             faults.append(f"cannot write the {what} {path}: {getattr(error, 'strerror', None) or error}")
+        # Named only when it was written whole.
         else:
             told.lines.append(f"{what} written to {path.relative_to(root) if path.is_relative_to(root) else path}")
 
@@ -167,6 +169,7 @@ def device_fact(devices: Collection[str]) -> dict[str, str]:
 
 def commit_of(folder: Path) -> str:
     """Return the git commit of a folder, with ``-dirty`` where files were changed; nothing outside of git."""
+    # `--exclude=*` leaves tags out: the commit itself is named.
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)

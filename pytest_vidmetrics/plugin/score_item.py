@@ -49,6 +49,7 @@ class ScoreItem(DataItem):
         """What is done one after the other: known before the item runs, so that it can be loaded ahead."""
         groups: list[list[tuple[Sample, tuple[MetricConfig, ...]]]] = []
         for sample, configs in self.work:
+            # A reference directly behind its sample is loaded and freed with it.
             if groups and sample.role == "reference" and groups[-1][0][0].id == sample.id:
                 groups[-1].append((sample, configs))
             else:
@@ -77,8 +78,10 @@ class ScoreItem(DataItem):
                         absent.append(f"{result.name}: {result.reason}")
         self.say((), run.work - before, run.device)
         if failures:
+            # Metrics that fail for one reason are named together.
             lines = [f"{id}: {reason}\n  ({', '.join(names)})" for (id, reason), names in failures.items()]
             raise RefusalError("\n".join(lines))
+        # Nothing applied: a skip, and the gates say why.
         if not done:
             pytest.skip(printable("; ".join(dict.fromkeys(absent))))
 
@@ -110,6 +113,7 @@ class _Step:
             for config in configs:
                 try:
                     metrics.append(run.metric(config))
+                # One metric that cannot be made does not keep others from scoring.
                 except (Exception, *OUTCOMES) as error:
                     missing.append(fault(config.metric, error))
             units.append(Unit(sample.values, metrics))

@@ -88,6 +88,7 @@ class Run:
     def work(self) -> Work:
         """What this process did so far."""
         scored = Work(**asdict(self._worker.counts)) if self._worker is not None else Work()
+        # Without making it: a run that generates nothing has none.
         made = vars(self)["generations"].made if "generations" in vars(self) else Made()
         return replace(scored, generated=made.clips, commands=made.commands)
 
@@ -101,11 +102,13 @@ class Run:
         if not self.settings.generate or clips.method.is_ready:
             return
         wanted = [i for i, sample in enumerate(clips.corpus.samples) if ids is None or sample.id in ids]
+        # Each shard once, in the order of the clips.
         for shard in dict.fromkeys(map(clips.shard_of, wanted)):
             self.make(clips, shard)
 
     def make(self, clips: MethodClips, shard: int) -> list[Generated]:
         """Make the clips of a shard that are not there. Raises ``VidmetricsError`` when they could not be scored."""
+        # Only where something would be made: a run that finds all clips needs no rehearsal.
         if not clips.method.in_process and self.generations.wanted(clips.shards[shard]):
             if clips.case.name not in self._refused:
                 self._refused[clips.case.name] = _refusal(self, clips)
@@ -159,6 +162,7 @@ class Run:
             with contextlib.suppress(StoreError):  # it only saves reading
                 self.digests.flush()
 
+    # Called when something is computed for the first time.
     def _device(self) -> str:
         found = device_of(self.settings)
         self.device = described(found, in_effect(self.settings.precision, found))
@@ -244,6 +248,7 @@ class Run:
             self.folder.path, self.folder.root
         )[0]
         self._names.setdefault(manifest.stem.casefold(), set()).add(manifest.path)
+        # The first manifest to come keeps the place.
         other = self._homes.setdefault(place.casefold(), manifest.path)
         return other if other != manifest.path else None
 
@@ -260,6 +265,7 @@ _RUN_NAME: pytest.StashKey[str] = pytest.StashKey()
 
 def generations_of(config: Config) -> Generations:
     """Return the clips that methods generated. Workers of a run have one name: what fails is tried once."""
+    # xdist gives all workers of a run one id.
     unnamed = getattr(config, "workerinput", {}).get("testrunuid") or uuid.uuid4().hex
     name = config.stash.setdefault(_RUN_NAME, unnamed)
     return Generations((config.stash[SETTINGS].cache or get_cache_dir()) / "generated", name)
@@ -278,6 +284,7 @@ def _refusal(run: Run, clips: MethodClips) -> str:
 
 def tells(config: Config) -> bool:
     """Whether scores of single clips are reported: to a file, or to a hook."""
+    # A hook that nobody implements needs no data.
     return config.stash[SETTINGS].tells or bool(config.hook.pytest_vidmetrics_report.get_hookimpls())
 
 

@@ -111,6 +111,7 @@ def read_settings(config: Config) -> Settings:
     names = tuple(name.strip() for name in (text["vidmetrics"] or "").split(",") if name.strip())
     settings = Settings(
         selection=names or None,
+        # From the rootdir: baselines are committed with the code, wherever pytest is started.
         baseline_dir=config.rootpath / (_folder(text, "vidmetrics_baseline_dir") or "baselines"),
         checkpoint=text["vidmetrics_checkpoint"],
         device=text["vidmetrics_device"] or "auto",
@@ -119,6 +120,7 @@ def read_settings(config: Config) -> Settings:
         store=_store(config, text),
         verify_content=_share(text["vidmetrics_verify_content"]),
         cohort=text["vidmetrics_cohort"],
+        # A judge reads what all parts stored.
         shard=None if switch["vidmetrics_judge"] else _shard(text["vidmetrics_shard"]),
         shard_from="--vidmetrics-shard",
         report=_path(config, text, "vidmetrics_report"),
@@ -152,6 +154,7 @@ def cut(text: str) -> str:
 
 def _path(config: Config, texts: Mapping[str, str | None], dest: str) -> Path | None:
     path = _folder(texts, dest)
+    # From where pytest was started, as a shell completes it.
     return None if path is None else config.invocation_params.dir / path
 
 
@@ -211,6 +214,7 @@ def _calibration(text: str | None) -> tuple[str, ...] | int | None:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     number = whole_number(text)
     runs = len(names) if number is None else number
+    # A number of ten digits or more is not a checkpoint's name either.
     if runs < 2 or len(set(names)) < len(names) or (len(names) == 1 and text.strip().isdigit() and number is None):
         raise pytest.UsageError(
             f"--vidmetrics-calibrate={cut(text)}: expected a number of at least 2, or a list of different checkpoints"

@@ -25,6 +25,7 @@ def sharded(settings: Settings) -> Settings:
         return settings
     for index, first, total in _SHARD_VARIABLES:
         here, all_ = os.environ.get(index, ""), os.environ.get(total, "")
+        # A single task is not a part.
         if not here or not all_ or all_ == "1" or (index == "SLURM_PROCID" and not _in_srun(all_)):
             continue
         number, count = whole_number(here), whole_number(all_)

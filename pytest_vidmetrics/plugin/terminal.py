@@ -39,11 +39,13 @@ class TerminalWriter:
             return
         terminalreporter.section("video metrics")
         if gates:
+            # pytest's own width: no public name gives it.
             width, verbose = terminalreporter._tw.fullwidth, self.controller.config.option.verbose
             for row in lines_of(gates, max(WIDTH, width), verbose=verbose):
                 _write(terminalreporter, row)
             for line in self._about(gates):
                 terminalreporter.line(printable(line, keep=""))
+        # The next command last, where it is seen.
         for line in [*lines, self._next(gates), *self.controller.annotations]:
             if line:
                 terminalreporter.line(printable(line, keep=""))
@@ -85,6 +87,7 @@ class TerminalWriter:
         """Return the last line: what to type next."""
         words = {one.outcome.verdict.status for one in gates}
         writing = ("--update-baselines", "--extend-baselines", "--vidmetrics-calibrate")
+        # The command to copy must not record again.
         arguments = [a for a in self.controller.config.invocation_params.args if not str(a).startswith(writing)]
         command = shlex.join(["pytest", *map(str, arguments)])
         if self.controller.records and self.settings.writes:

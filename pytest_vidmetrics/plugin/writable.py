@@ -34,9 +34,11 @@ def check_baselines(settings: Settings) -> None:
     if not settings.writes:
         return
     folder = settings.baseline_dir
+    # The nearest parent that is there: the folder is made when the first baseline is.
     while not folder.exists():
         folder = folder.parent
     try:
+        # A file without a name, which the system removes.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -60,6 +60,7 @@ def auto_workers(settings: Settings) -> int | None:
 def devices_of(settings: Settings) -> list[str]:
     """Return the GPUs that this run may use: one, where ``--vidmetrics-device`` names one."""
     names = [] if settings.device == "cpu" else visible_devices(os.environ)
+    # `cuda:2` is the third of the visible ones.
     number = whole_number(settings.device.partition(":")[2])
     return names if number is None else names[number : number + 1]
 
@@ -68,7 +69,9 @@ def worker_environment(
     number: int, workers: int, devices: Sequence[str], caller: Mapping[str, str], cores: int
 ) -> dict[str, str]:
     """Return the variables of worker ``number``: one device of the caller's own list, and its share of the cores."""
+    # More workers than GPUs take turns on them.
     device = devices[number % len(devices)] if devices else ""
     settings = {VISIBLE: device, PINNED: device} if device else {}
     threads = str(max(1, cores // max(1, workers)))
+    # What the caller set stands.
     return {**settings, **{name: threads for name in THREADS if name not in caller}}
