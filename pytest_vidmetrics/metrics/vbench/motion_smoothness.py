@@ -58,9 +58,7 @@ class MotionSmoothness(VBenchMetric):
         size = self.chunk(len(truth), each, on_processor=memory.PAIRS_ON_PROCESSOR)
         for start in range(0, len(truth), size):
             stop = min(start + size, len(truth))
-            predicted = self._predict(ends[start:stop], ends[start + 1 : stop + 1])
-            gaps = (predicted.int() - truth[start:stop].int()).abs()
-            found.append(gaps.flatten(1).double().mean(dim=1))
+            found.append(_gaps(self._predict(ends[start : stop + 1]), truth[start:stop]))
         differences: list[float] = torch.cat(found).tolist()
         score = (255 - sum(differences) / len(differences)) / 255
         return MetricResult(self.name, score, {"pair_differences": differences})
@@ -82,12 +80,20 @@ class MotionSmoothness(VBenchMetric):
 
         check_memory(self.name, height, width, device, volumes=2)
 
-    def _predict(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the ``(N, 3, H, W)`` uint8 frames that the network puts between two."""
-        import torch
-
+    def _predict(self, ends: torch.Tensor) -> torch.Tensor:
+        """Return the ``(N - 1, 3, H, W)`` float32 frames in [0, 1] between each two of ``ends``, as predicted."""
         from pytest_vidmetrics.networks.amt.network import pad_to
 
-        padded, (rows, columns) = pad_to(torch.cat([first, second]).float() / 255)
-        middle = self._network(*padded.chunk(2))[..., rows, columns]
-        return (middle * 255).clamp(0, 255).to(torch.uint8)
+        padded, (rows, columns) = pad_to(ends.float().div_(255))
+        return self._network(padded)[..., rows, columns]
+
+
+def _gaps(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the ``(N,)`` mean absolute differences, in levels, of frames in [0, 1] and of uint8 frames.
+
+    The former are cut to levels, not rounded.
+    """
+    import torch
+
+    gaps = (predicted * 255).to(torch.uint8).short().sub_(truth).abs_()
+    return gaps.flatten(1).sum(dim=1).double() / truth[0].numel()

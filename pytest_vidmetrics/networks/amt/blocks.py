@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -24,17 +23,32 @@ def resize(images: torch.Tensor, factor: float) -> torch.Tensor:
     return F.interpolate(images, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
-def warp(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Return ``(N, C, H, W)`` images read where the ``(N, 2, H, W)`` flow in pixels (x, y) points; edges repeat."""
-    height, width = images.shape[-2:]
-    across = _even(width, flow.device) + flow[:, 0] / ((width - 1) / 2)
-    down = _even(height, flow.device)[:, None] + flow[:, 1] / ((height - 1) / 2)
-    grid = torch.stack([across, down], dim=-1)
+def warp(images: torch.Tensor, flow: torch.Tensor, start: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """Return ``(N, C, H, W)`` images read where the ``(N, 2, H, W)`` flow in pixels (x, y) points; edges repeat.
+
+    ``start`` and ``step`` are the :func:`lattice` of the images.
+    """
+    grid = torch.addcmul(start, flow.permute(0, 2, 3, 1), step)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def _even(count: int, device: torch.device) -> torch.Tensor:
-    return shared.table("even steps", device, lambda: torch.linspace(-1, 1, count), count)
+def lattice(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where the pixels of ``(N, C, H, W)`` images lie as ``grid_sample`` counts, and how far one pixel is.
+
+    The first is ``(H, W, 2)``, the second ``(2,)``: x and y.
+    """
+    height, width = images.shape[-2:]
+
+    def start() -> torch.Tensor:
+        across, down = torch.linspace(-1, 1, width), torch.linspace(-1, 1, height)
+        return torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1)
+
+    def step() -> torch.Tensor:
+        return torch.tensor([2 / (width - 1), 2 / (height - 1)])
+
+    tables = (("lattice", start), ("pixel", step))
+    found = [shared.table(name, images.device, make, height, width) for name, make in tables]
+    return found[0], found[1]
 
 
 def conv_prelu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -43,7 +57,11 @@ def conv_prelu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, each with an instance norm that has no parameters."""
+    """1x1, 3x3 and 1x1 convolutions, each with an instance norm that has no parameters.
+
+    The norms take away what a convolution adds to a whole map, so that its bias is not added. Images with a plain
+    shortcut are rectified already, and a sum of what is not negative need not be rectified again.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -57,9 +75,15 @@ class Bottleneck(nn.Module):
         """Return ``(N, outputs, H / stride, W / stride)``."""
         hidden = images
         for layer in (self.conv1, self.conv2, self.conv3):
-            hidden = F.relu(F.instance_norm(layer(hidden)))
-        shortcut = images if self.downsample is None else F.instance_norm(self.downsample(images))
-        return F.relu(shortcut + hidden)
+            hidden = F.relu_(_normalised(layer, hidden))
+        if self.downsample is None:
+            return hidden.add_(images)
+        (layer,) = self.downsample
+        return F.relu_(hidden.add_(_normalised(layer, images)))
+
+
+def _normalised(layer: nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
+    return F.instance_norm(F.conv2d(images, layer.weight, None, layer.stride, layer.padding))
 
 
 class FeatureEncoder(nn.Module):
@@ -75,7 +99,7 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``(N, outputs, H / 8, W / 8)``."""
-        hidden = F.relu(F.instance_norm(self.conv1(images)))
+        hidden = F.relu_(_normalised(self.conv1, images))
         return self.conv2(self.layer3(self.layer2(self.layer1(hidden))))
 
 
@@ -115,8 +139,8 @@ class ResidualBlock(nn.Module):
         hidden = images
         for whole, part in ((self.conv1, self.conv2), (self.conv3, self.conv4)):
             hidden = whole(hidden)
-            hidden = torch.cat([hidden[:, :-SIDE], part(hidden[:, -SIDE:])], dim=1)
-        return self.prelu(images + self.conv5(hidden))
+            hidden[:, -SIDE:] = part(hidden[:, -SIDE:])
+        return self.prelu(self.conv5(hidden).add_(images))
 
 
 class Decoder(nn.Module):
@@ -156,38 +180,26 @@ class UpdateBlock(nn.Module):
         )
 
     def forward(
-        self, feature: torch.Tensor, flows: torch.Tensor, correlation: torch.Tensor
+        self, feature: torch.Tensor, flows: torch.Tensor, correlations: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return both corrections at the size of ``feature``; flows and correlation are at the smaller size."""
-
-        def active(images: torch.Tensor) -> torch.Tensor:
-            return F.leaky_relu(images, 0.1)
-
+        """Return both corrections at the smaller size, which is that of flows and correlations."""
         small = feature if self.factor == 1 else resize(feature, 1 / self.factor)
-        seen = active(self.convc1(correlation))
-        moved = active(self.convf2(active(self.convf1(flows))))
-        hidden = active(self.conv(torch.cat([seen, moved], dim=1)))
+        moved = _active(self.convf2(_active(self.convf1(flows))))
+        hidden = _active(self.conv(torch.cat([self._seen(correlations), moved], dim=1)))
         hidden = self.gru(torch.cat([hidden, flows, small], dim=1))
-        more_feature, more_flows = self.feat_head(hidden), self.flow_head(hidden)
-        if self.factor == 1:
-            return more_feature, more_flows
-        return resize(more_feature, self.factor), self.factor * resize(more_flows, self.factor)
+        return self.feat_head(hidden), self.flow_head(hidden)
+
+    def _seen(self, correlations: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return what ``convc1`` makes of both correlations side by side, without laying them side by side."""
+        count, _, height, width = correlations[0].shape
+        cells = [one.permute(0, 2, 3, 1).flatten(0, 2) for one in correlations]
+        first, second = self.convc1.weight.flatten(1).t().chunk(2)
+        seen = torch.addmm(self.convc1.bias, cells[0], first).addmm_(cells[1], second)
+        return _active(seen).view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
-def correlation_pyramids(first: torch.Tensor, second: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Return all-pairs correlations first-to-second and second-to-first, each at four sizes.
-
-    Each level is ``(N * H * W, 1, h, w)``: for every position of the one, a map over the other.
-    """
-    height, width = first.shape[-2:]
-    product = first.flatten(2).transpose(1, 2) @ second.flatten(2) / math.sqrt(first.shape[1])
-    pyramids: list[list[torch.Tensor]] = []
-    for volume in (product, product.transpose(1, 2)):
-        levels = [volume.reshape(len(first) * height * width, 1, height, width)]
-        for _ in range(LEVELS - 1):
-            levels.append(F.avg_pool2d(levels[-1], 2))
-        pyramids.append(levels)
-    return pyramids[0], pyramids[1]
+def _active(images: torch.Tensor) -> torch.Tensor:
+    return F.leaky_relu(images, 0.1, inplace=True)
 
 
 def look_up(levels: Sequence[torch.Tensor], flow: torch.Tensor) -> torch.Tensor:

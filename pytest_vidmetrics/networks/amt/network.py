@@ -5,6 +5,7 @@ The published weights are for non-commercial use only (CC BY-NC 4.0).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,15 +14,17 @@ from torch import nn
 
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.amt.blocks import (
+    LEVELS,
     Decoder,
     FeatureEncoder,
     Pyramid,
     UpdateBlock,
-    correlation_pyramids,
+    lattice,
     look_up,
     resize,
     warp,
 )
+from pytest_vidmetrics.networks.flow.correlation import pyramid
 
 DIVISOR = 16
 SMALLEST = 128
@@ -50,30 +53,35 @@ class AmtS(nn.Module):
             nn.Conv2d(3 * FLOWS, 6 * FLOWS, 3, padding=1), nn.PReLU(6 * FLOWS), nn.Conv2d(6 * FLOWS, 3, 3, padding=1)
         )
 
-    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the ``(N, 3, H, W)`` middle frames in [0, 1] of float32 frames in [0, 1].
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the ``(T - 1, 3, H, W)`` frames in the middle of each two of float32 frames in [0, 1].
 
-        ``H`` and ``W`` are multiples of 16 and at least 128.
+        ``frames`` are ``(T, 3, H, W)``; ``H`` and ``W`` are multiples of 16 and at least 128.
         """
         with torch.inference_mode():
-            return self._interpolate(first, second)
+            return self._interpolate(frames)
 
-    def _interpolate(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        mean = torch.cat([first, second], dim=2).mean(dim=(1, 2, 3), keepdim=True)
-        first, second = first - mean, second - mean
-        forward, backward = self.feat_encoder(torch.cat([first, second])).chunk(2)
-        volumes = correlation_pyramids(forward, backward)
-        levels = [level.chunk(2) for level in self.encoder(torch.cat([first, second]))]
+    def _interpolate(self, frames: torch.Tensor) -> torch.Tensor:
+        first, second = frames[:-1], frames[1:]
+        both = _centred(first, second)
+        forward, backward = self.feat_encoder(both).chunk(2)
+        volumes = pyramid(forward, backward, LEVELS), pyramid(backward, forward, LEVELS)
+        levels = [level.chunk(2) for level in self.encoder(both)]
+        del both
         feature, flows = self._coarsest(*levels[3])
-        feature, flows = self._update(self.update4, volumes, feature, flows)
-        for decoder, update, level in (
-            (self.decoder3, self.update3, levels[2]),
-            (self.decoder2, self.update2, levels[1]),
+        for update, decoder, level in (
+            (self.update4, self.decoder3, levels[2]),
+            (self.update3, self.decoder2, levels[1]),
+            (self.update2, self.decoder1, levels[0]),
         ):
-            output, finer = self._decode(decoder, feature, level, flows)
-            feature, flows = self._update(update, volumes, output[:, 4:], output[:, :4] + finer)
-        output, finer = self._decode(self.decoder1, feature, levels[0], flows)
-        return self._merge(first, second, mean, output, finer)
+            more_feature, more_flows = self._corrections(update, volumes, feature, flows)
+            inputs, flows = _inputs(feature, more_feature, flows, more_flows, level[0], level[1], *lattice(feature))
+            output = decoder(inputs)
+            if decoder is not self.decoder1:
+                feature, flows = output[:, 4:], _finer(output[:, :4], flows)
+        del volumes
+        images = _candidates(first, second, output, flows, *lattice(first))
+        return _combined(images, self.comb_block(images))
 
     def _coarsest(self, left: torch.Tensor, right: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         time = left.new_full((len(left), 1, *left.shape[-2:]), _TIME)
@@ -81,61 +89,89 @@ class AmtS(nn.Module):
         return output[:, 4:], output[:, :4]
 
     @staticmethod
-    def _decode(
-        decoder: Decoder, feature: torch.Tensor, level: tuple[torch.Tensor, ...], flows: torch.Tensor
+    def _corrections(
+        block: UpdateBlock, volumes: Sequence[Sequence[torch.Tensor]], feature: torch.Tensor, flows: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the decoder's output and the flows at twice the size."""
-        warped = [warp(image, flow) for image, flow in zip(level, flows.chunk(2, dim=1), strict=True)]
-        output: torch.Tensor = decoder(torch.cat([feature, *warped, flows], dim=1))
-        return output, 2.0 * resize(flows, 2.0)
-
-    @staticmethod
-    def _update(
-        block: UpdateBlock, volumes: tuple[list[torch.Tensor], ...], feature: torch.Tensor, flows: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Correct a feature and its flows by what the correlation says where the flows point."""
+        """Return how to correct a feature and its flows by what the correlation says where the flows point."""
         coarse = flows if block.factor == 1 else resize(flows, 1 / block.factor) / block.factor
         # The flows lead from the middle to both ends: a whole step from one end to the other is twice as long.
         to_first, to_second = coarse.chunk(2, dim=1)
-        looked = [
-            look_up(volumes[0], to_second / _TIME),
-            look_up(volumes[1], to_first / (1 - _TIME)),
-        ]
-        more_feature, more_flows = block(feature, coarse, torch.cat(looked, dim=1))
-        return feature + more_feature, flows + more_flows
+        looked = look_up(volumes[0], to_second / _TIME), look_up(volumes[1], to_first / (1 - _TIME))
+        more_feature, more_flows = block(feature, coarse, looked)
+        return more_feature, block.factor * more_flows
 
-    def _merge(
-        self,
-        first: torch.Tensor,
-        second: torch.Tensor,
-        mean: torch.Tensor,
-        output: torch.Tensor,
-        flows: torch.Tensor,
-    ) -> torch.Tensor:
-        """Blend three warped candidates."""
-        ahead, back, mask, residual = output.split([2 * FLOWS, 2 * FLOWS, FLOWS, 3 * FLOWS], dim=1)
-        to_first, to_second = flows.chunk(2, dim=1)
-        batch = len(first)
 
-        def candidates(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.unflatten(1, (FLOWS, -1)).flatten(0, 1)
+def _centred(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return first frames and second frames, in this order, without the mean of their pair."""
+    mean = first.mean(dim=(1, 2, 3), keepdim=True).add_(second.mean(dim=(1, 2, 3), keepdim=True)).div_(2)
+    both = first.new_empty((2 * len(first), *first.shape[1:]))
+    for frames, out in zip((first, second), both.chunk(2), strict=True):
+        torch.sub(frames, mean, out=out)
+    return both
 
-        def ends(image: torch.Tensor, change: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-            total = candidates(change + flow.repeat(1, FLOWS, 1, 1))
-            return warp(image.repeat_interleave(FLOWS, dim=0), total)
 
-        weight = candidates(mask.sigmoid())
-        blended = weight * ends(first, ahead, to_first) + (1 - weight) * ends(second, back, to_second)
-        blended = blended + mean.repeat_interleave(FLOWS, dim=0) + candidates(residual)
-        images = blended.unflatten(0, (batch, FLOWS))
-        combined: torch.Tensor = images.mean(dim=1) + self.comb_block(images.flatten(1, 2))
-        return combined.clamp(0, 1)
+def _resized(images: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return images at the size of others, scaled bilinearly."""
+    size = like.shape[-2:]
+    return images if images.shape[-2:] == size else F.interpolate(images, size, mode="bilinear", align_corners=False)
+
+
+def _inputs(
+    feature: torch.Tensor,
+    more_feature: torch.Tensor,
+    flows: torch.Tensor,
+    more_flows: torch.Tensor,
+    first: torch.Tensor,
+    second: torch.Tensor,
+    start: torch.Tensor,
+    step: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what a decoder sees: the corrected feature, both ends warped to the middle, the corrected flows.
+
+    And those flows. ``start`` and ``step`` are the :func:`~.blocks.lattice` of the pixels.
+    """
+    flows = flows + _resized(more_flows, flows)
+    warped = [warp(end, flow, start, step) for end, flow in zip((first, second), flows.chunk(2, dim=1), strict=True)]
+    return torch.cat([feature + _resized(more_feature, feature), *warped, flows], dim=1), flows
+
+
+def _finer(change: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
+    """Return flows at twice the size, and as many pixels long, with a change."""
+    return torch.add(change, _resized(flows, change), alpha=2)
+
+
+def _candidates(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    output: torch.Tensor,
+    flows: torch.Tensor,
+    start: torch.Tensor,
+    step: torch.Tensor,
+) -> torch.Tensor:
+    """Return the ``(N, 9, H, W)`` middle frames that three pairs of flows make of both ends."""
+    ahead, back, mask, residual = output.split([2 * FLOWS, 2 * FLOWS, FLOWS, 3 * FLOWS], dim=1)
+    to_first, to_second = (2 * _resized(flows, output)).chunk(2, dim=1)
+    weights = mask.sigmoid()
+    found = []
+    for i in range(FLOWS):
+        places = slice(2 * i, 2 * i + 2)
+        one = warp(first, ahead[:, places] + to_first, start, step)
+        other = warp(second, back[:, places] + to_second, start, step)
+        found.append(torch.lerp(other, one, weights[:, i : i + 1]))
+    return torch.cat(found, dim=1).add_(residual)
+
+
+def _combined(images: torch.Tensor, correction: torch.Tensor) -> torch.Tensor:
+    """Return the mean of the candidates, corrected."""
+    return images.unflatten(1, (FLOWS, -1)).mean(dim=1).add_(correction).clamp_(0, 1)
 
 
 def pad_to(images: torch.Tensor, divisor: int = DIVISOR) -> tuple[torch.Tensor, tuple[slice, slice]]:
     """Return images padded by repeating edges to multiples of ``divisor``, and where the originals lie."""
     height, width = images.shape[-2:]
     below, right = -height % divisor, -width % divisor
+    if not below and not right:
+        return images, (slice(height), slice(width))
     top, left = below // 2, right // 2
     padded = F.pad(images, (left, right - left, top, below - top), mode="replicate")
     return padded, (slice(top, top + height), slice(left, left + width))
