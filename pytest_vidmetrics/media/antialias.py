@@ -46,8 +46,8 @@ def resize(frames: Tensor, size: tuple[int, int], filter: str) -> Tensor:
     """Return ``(T, C, *size)`` uint8 of ``(T, C, H, W)`` uint8, bit for bit what Pillow gives.
 
     ``filter`` is one of :data:`FILTERS`. Columns are resized first, then rows, and each is rounded to a byte; the
-    other way round where there are fewer rows and more columns, as Pillow 13 does. float64 holds every sum of whole
-    numbers exactly, so that matrix products do it.
+    other way round where there are fewer rows and more columns, as Pillow 13 does. float64 holds every sum of
+    multiples of 2**-22 exactly, so that matrix products do it.
     """
     height, width = frames.shape[-2:]
     rows_first = size[0] < height and size[1] > width
@@ -57,21 +57,25 @@ def resize(frames: Tensor, size: tuple[int, int], filter: str) -> Tensor:
         for of_rows in (rows_first, not rows_first):
             if of_rows and height != size[0]:
                 # (target rows, rows) @ (T, C, rows, columns)
-                done = _rounded(weights(height, size[0], filter, frames.device) @ done.double())
+                done = _rounded(weights(height, size[0], filter, frames.device) @ _exact(done))
             elif not of_rows and width != size[1]:
-                done = _rounded(done.double() @ weights(width, size[1], filter, frames.device).T)
+                done = _rounded(_exact(done) @ weights(width, size[1], filter, frames.device).T)
         parts.append(done)
     return torch.cat(parts)
 
 
+def _exact(frames: Tensor) -> Tensor:
+    return frames.to(torch.float64, memory_format=torch.contiguous_format)
+
+
 def _rounded(sums: Tensor) -> Tensor:
-    # Half a unit is added before the shift, as Pillow's integers are rounded.
-    return ((sums + 2.0 ** (_BITS - 1)) * 2.0**-_BITS).floor_().clamp_(0, 255).to(torch.uint8)
+    # Half is added before the rest is cut off, as Pillow's integers are rounded; what is negative becomes 0 either way.
+    return sums.add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 @lru_cache(maxsize=32)
 def weights(length: int, target: int, filter: str, device: torch.device) -> Tensor:
-    """Return the ``(target, length)`` weights of every source pixel, whole numbers of 2**-22, in float64."""
+    """Return the ``(target, length)`` weights of every source pixel, multiples of 2**-22, in float64."""
     kernel, reach = FILTERS[filter]
     scale = length / target
     # Shrinking stretches the filter over the source pixels that one target pixel covers.
@@ -89,7 +93,7 @@ def weights(length: int, target: int, filter: str, device: torch.device) -> Tens
         for place, value in enumerate(values, first):
             share = value / total if total else value
             # Away from zero, as Pillow rounds negative lobes too.
-            found[row, place] = math.trunc(share * (1 << _BITS) + math.copysign(0.5, share))
+            found[row, place] = math.trunc(share * (1 << _BITS) + math.copysign(0.5, share)) / (1 << _BITS)
     # The cache outlives the call: a tensor made in inference mode could not be used outside of it.
     with torch.inference_mode(False):
         return torch.from_numpy(found).to(device)
