@@ -203,7 +203,8 @@ class Gauge(TorchDispatchMode):
         if isinstance(call, tuple) and callable(call[0]):
             func, args, kwargs = call
             moved = _moved(name, args, kwargs, out)
-            plain = getattr(aten, name.removesuffix("_"), func.overloadpacket)  # as in place as not
+            own = func.overloadpacket
+            plain = getattr(aten, own.__name__.removesuffix("_"), own)  # in place it is as much work
             count = flop_registry.get(plain) or flop_registry.get(func)
             operations = int(count(*args, **kwargs, out_val=out)) if count is not None else 0
             kind = "product" if name.removesuffix("_") in _PRODUCTS else "convolution" if "convolution" in name else ""
