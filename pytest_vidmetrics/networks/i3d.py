@@ -85,17 +85,19 @@ class InceptionI3d:
     def features(self, clip: torch.Tensor) -> torch.Tensor:
         """Return ``(1024,)`` float64, the pooled map averaged over time, for ``(3, T, 224, 224)`` in [-1, 1].
 
-        Raises :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` below 9 frames.
+        Several clips of one length, ``(N, 3, T, 224, 224)``, give ``(N, 1024)`` in one forward. Raises
+        :class:`~pytest_vidmetrics.core.errors.IncompatibleSampleError` below 9 frames.
         """
-        if clip.shape[1] < MINIMUM_FRAMES:
-            raise IncompatibleSampleError(f"the clip has {clip.shape[1]} frames, i3d needs at least {MINIMUM_FRAMES}")
-        x = clip[None].float().contiguous(memory_format=torch.channels_last_3d)
+        frames = clip.shape[-3]
+        if frames < MINIMUM_FRAMES:
+            raise IncompatibleSampleError(f"the clip has {frames} frames, i3d needs at least {MINIMUM_FRAMES}")
+        x = clip.reshape(-1, *clip.shape[-4:]).float().contiguous(memory_format=torch.channels_last_3d)
         with torch.inference_mode():
             pooled = F.avg_pool3d(self._map(x), (2, 7, 7), stride=1)
-            return pooled.double().mean(dim=(0, 2, 3, 4)).cpu()
+            return pooled.double().mean(dim=(2, 3, 4)).reshape(*clip.shape[:-4], -1).cpu()
 
     def _map(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the ``(1, 1024, T', 7, 7)`` output of the last block."""
+        """Return the ``(N, 1024, T', 7, 7)`` output of the last block."""
         for layer in _LAYERS:
             if not isinstance(layer, str):
                 x = _pool(x, layer[:3], layer[3:])

@@ -56,6 +56,14 @@ def test_large_input_differs_strongly_between_clips(state: dict[str, torch.Tenso
     np.testing.assert_allclose(features, expected, atol=1e-5 * np.abs(expected).max(), rtol=0)
 
 
+def test_several_windows_of_one_length_go_through_together(state: dict[str, torch.Tensor]) -> None:
+    network, clips = InceptionI3d(state), [_input(10, seed) for seed in (0, 1)]
+    together = network.features(torch.stack(clips))
+    assert together.shape == (2, 1024)
+    for clip, row in zip(clips, together, strict=True):
+        np.testing.assert_allclose(row, network.features(clip), atol=2e-6, rtol=0)
+
+
 def test_nine_frames_are_enough_and_eight_are_not(state: dict[str, torch.Tensor]) -> None:
     network = InceptionI3d(state)
     assert network.features(_input(9, 0)).shape == (1024,)

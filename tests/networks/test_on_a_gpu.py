@@ -20,6 +20,7 @@ from pytest_vidmetrics.engine.worker import EvalWorker
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.composite import is_composite
+from pytest_vidmetrics.metrics.sets.extractors import I3dExtractor
 from pytest_vidmetrics.networks.flow import raft
 from pytest_vidmetrics.networks.grit import search, text
 from pytest_vidmetrics.networks.motion_energy import MotionEnergy
@@ -159,6 +160,28 @@ def test_motion_energy_reads_its_numbers_at_once(gpu: Gauge) -> None:
         gpu.zero()
         MotionEnergy().describe(clip)
     assert (gpu.reads.total(), gpu.uploads) == (1, []), gpu.places()
+
+
+def test_the_windows_of_a_clip_go_through_i3d_together(gpu: Gauge) -> None:
+    launches, at_peak = {}, {}
+    for windows in (1, 4):
+        rules = {"frames": 16, "clips": windows, "clip": "first", "aggregate": "each"}
+        metric = registry.get_metric("common.fvd", protocol=rules, cache_mode="off")
+        worker = EvalWorker(MemoryStore(), "cuda:0")
+        worker.load(metric)
+        video = frames(16 * windows, 136, 144)
+        gpu.zero()
+        gpu.peaks = True
+        (outcome,) = worker.fill({"video": video}, [metric])
+        assert outcome.rows is not None
+        assert outcome.rows.shape == (windows, 1424)
+        assert gpu.reads.total() == 1, gpu.places()
+        assert metric.chunk_used == windows
+        launches[windows], at_peak[windows] = gpu.launches, gpu.peak - video.nbytes
+    assert launches[4] <= launches[1] + 3 * 8  # what is left by window is resizing
+    said = I3dExtractor.window_bytes(16)
+    for windows, peak in at_peak.items():
+        assert peak <= windows * said <= 3 * peak
 
 
 def limits(gauge: Gauge, *, launches: int, seconds: float) -> None:

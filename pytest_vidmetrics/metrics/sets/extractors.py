@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,6 +49,18 @@ class Extractor:
         """Return ``(D,)`` float64 for one window of ``(T, 3, H, W)`` uint8 frames."""
         raise NotImplementedError
 
+    def extract_together(self, windows: Sequence[torch.Tensor]) -> np.ndarray:
+        """Return ``(N, D)`` for windows of one shape: one after the other, unless the network takes several."""
+        import numpy as np
+
+        return np.stack([self.extract(window) for window in windows])
+
+    @classmethod
+    def window_bytes(cls, frames: int) -> int:
+        """Return what a window of so many frames takes on a GPU at the peak; 0 where each goes by itself."""
+        del frames
+        return 0
+
     @classmethod
     def layer(cls, protocol: Protocol, rows: np.ndarray) -> np.ndarray:
         """Return the ``(N, D')`` that a protocol compares of ``(N, D)`` stored rows. Loads nothing."""
@@ -86,11 +99,22 @@ class I3dExtractor(Extractor):
 
     def extract(self, frames: torch.Tensor) -> np.ndarray:
         """Return ``(1424,)``: pooled features, then class scores. Raises ``IncompatibleSampleError`` below 9 frames."""
+        row: np.ndarray = self.extract_together([frames])[0]
+        return row
+
+    def extract_together(self, windows: Sequence[torch.Tensor]) -> np.ndarray:
+        """Return ``(N, 1424)``: all windows go through the network in one forward."""
         import torch
 
-        pooled = self._network.features(self._prepared(frames))
-        row: np.ndarray = torch.cat([pooled, self._network.logits(pooled)]).numpy()
-        return row
+        pooled = self._network.features(torch.stack([self._prepared(window) for window in windows]))
+        # One by one on the host: a product of several rows may round otherwise than that of one.
+        rows: np.ndarray = torch.stack([torch.cat([row, self._network.logits(row)]) for row in pooled]).numpy()
+        return rows
+
+    @classmethod
+    def window_bytes(cls, frames: int) -> int:
+        """Return the bytes of the frames as they are resized and put together, and of the first layers' maps."""
+        return 120 * frames * _SIDE**2
 
     @classmethod
     def layer(cls, protocol: Protocol, rows: np.ndarray) -> np.ndarray:

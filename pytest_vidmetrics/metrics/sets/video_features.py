@@ -131,7 +131,11 @@ class VideoSetMetric(CorpusMetric):
         extractor = self._loaded()
         windows = self.rules.windows(len(video))
         whole = list(range(len(video)))
-        rows = np.stack([extractor.extract(video if window == whole else video[window]) for window in windows])
+        frames = [video if window == whole else video[window] for window in windows]
+        each = extractor.window_bytes(len(windows[0]))
+        size = self.chunk(len(frames), each, 1) if each else 1  # on a CPU one by one, so that no window moves another
+        parts = [extractor.extract_together(frames[at : at + size]) for at in range(0, len(frames), size)]
+        rows = np.concatenate(parts)
         return rows if self.rules.aggregate == "each" else rows.mean(axis=0, keepdims=True)
 
     def compared(self, features: FeatureSet) -> np.ndarray:
