@@ -31,6 +31,8 @@ def accepted(folder: BaselineFolder, gate: GateRecord, environment: Mapping[str,
     old = None
     with contextlib.suppress(BaselineError):  # a damaged one is replaced
         old = folder.read(gate.file)
+    # Noise that was measured for the same metric stays true when its score changes.
     noise = old.noise if old is not None and old.scores.metric == gate.scores.metric else None
+    # A baseline does not change with the commit or the hour that it was recorded in.
     facts = {key: value for key, value in environment.items() if key not in RUN_FACTS}
     return Baseline.of(gate.scores, gate.recorded_by, facts, noise, gate.policy)

@@ -129,6 +129,7 @@ class Baseline(Wire):
             noise=noise,
             interval=None if ends is None else (digits(ends[0], floor), digits(ends[1], floor)),
             environment=dict(environment or {}),
+            # A reason speaks for one change: the next one needs its own.
             policy=None if policy is None else replace(policy, reason=None),
             order=seed_of(kept) if policy is not None and policy.decide == "sequential" else None,
         )
@@ -184,8 +185,10 @@ class Baseline(Wire):
         The environment and the interval, which follows from the rest, do not count.
         """
         mine, theirs = self.without_clips().to_json(), other.without_clips().to_json()
+        # The score is compared below with a tolerance, and the digest follows from the rest.
         free: dict[str, Any] = dict.fromkeys(("environment", "interval", "digest", "score"))
         floor = self.scores.noise_floor
+        # The influences of a set add up to its score: each may move by its share of the floor.
         share = floor / max(1, self.n) if self.scores.is_set else floor
         return (
             {**mine, **free} == {**theirs, **free}
@@ -230,6 +233,7 @@ def contradiction(recorded: Baseline, observed: CorpusScore) -> str:
         return ""
     mean = math.fsum(value / recorded.n for value in recorded.samples.values())
     largest = max(abs(recorded.score), *map(abs, recorded.samples.values()))
+    # Score and samples were rounded, half a step each; the rest is slack for sums of floats.
     if abs(mean - recorded.score) <= 1.5 * step(largest, observed.noise_floor):
         return ""
     return f"the baseline contradicts itself: its score is {recorded.score:.9g}, the mean of its samples {mean:.9g}"

@@ -49,6 +49,7 @@ def looks_like_baseline(data: bytes) -> bool:
     try:
         tree = json.loads(data)
     except (ValueError, RecursionError):
+        # A damaged baseline does not parse: cut off, all zeros after a crash, or with the marks of a merge.
         return not data.strip(b"\x00 \t\r\n") or b'"sample_ids"' in data or data.lstrip().startswith(b'{\n "score":')
     return isinstance(tree, dict) and {"schema", "metric", "samples"} <= tree.keys()
 
@@ -113,6 +114,7 @@ def _parse(tree: Any) -> Baseline:
     score = _finite(tree["score"], "score")
     samples = {str(id): _finite(value, f"the score of {id}") for id, value in tree["samples"].items()}
     table = None if tree.get("table") is None else Table.from_wire(tree["table"], "table")
+    # A large baseline has a table instead of its samples, and never both.
     if not (len(samples) if table is None else table.n) == tree["n"] >= 1 or (table is not None and samples):
         raise ValueError(f"it says n = {shown(tree['n'])} and holds {len(samples)} samples")
     if tree["direction"] not in ("higher", "lower"):

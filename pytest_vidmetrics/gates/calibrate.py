@@ -37,6 +37,7 @@ def scoring_noise(
         if metric.noise_between_processes:
             found = score_in_another(metric, corpus, worker)
         else:
+            # An empty store of its own: one that remembered the first run would make the noise zero.
             found = score_corpus(metric, corpus, worker.sibling(MemoryStore()), members=members)
         scores.append(_score(found, f"run {run + 1}"))
     return _noise(scores, "scoring")
@@ -57,6 +58,7 @@ def generation_noise(
     scores: list[float] = []
     expected: str | None = None
     for corpus in generations.values():
+        # Named by the first clip, which tells generations apart in a message.
         observed = score_corpus(metric, corpus, worker, members=members)
         first = corpus.samples[0].path if corpus.samples else "no clips"
         scores.append(_score(observed, first))
@@ -72,6 +74,7 @@ def _noise(scores: Sequence[float], kind: NoiseKind, facts: Sequence[Mapping[str
     found, sigma = two_modes(scores), statistics.stdev(scores)
     if found is None:
         return Noise(sigma, len(scores), kind)
+    # Real paths: one folder may be reached through several links.
     differ = separating(facts, *found.members) if facts else {}
     return Noise(sigma, len(scores), kind, (found.low, found.high), differ)
 

@@ -70,11 +70,13 @@ class Case:
     def policy(self, gate: str) -> Policy:
         """Return the policy of one gate, falling back to the case's ``default``."""
         chosen = self.policies.get(gate, self.policies.get("default", Policy()))
+        # What the gate allows replaces what the case allows.
         return chosen if chosen.allow else replace(chosen, allow=self.allow)
 
     def part(self, name: str) -> MetricConfig:
         """Return the metric ``name`` with the parameters that the case gives the gate of that name, if any."""
         used, params = self.configs.get(name, (name, {}))
+        # Parameters of another metric under this gate's name are not meant for it.
         return MetricConfig(name, name, params if used == name else {})
 
 

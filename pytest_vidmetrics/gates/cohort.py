@@ -49,6 +49,7 @@ def _read(path: Path) -> dict[str, str]:
 
 def chosen(known: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     """Return the facts that a cohort is keyed by. Raises ``VidmetricsError`` for one that is named and not known."""
+    # "auto" takes what is known, while a name that somebody wrote must be known.
     if tuple(names) != AUTO and (lost := [name for name in names if name not in known]):
         raise VidmetricsError(
             f"cohort: the fact {shown(lost[0])} is not known (known: {', '.join(sorted(known))}): write it into "
@@ -59,7 +60,9 @@ def chosen(known: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
 
 def name_of(facts: Mapping[str, str]) -> str:
     """Return the name of a cohort, as it stands in file names: its facts, with a digest where they do not fit."""
+    # Device names such as "NVIDIA H100 (SXM)" become readable words first.
     text = re.sub(r"[() ]+", "-", "-".join(facts.values()).casefold()).strip("-") or "unknown"
+    # A text with other signs, or a long one, is told apart by the digest of its facts.
     plain = re.sub(r"[^a-z0-9.-]+", "-", text)
     if plain == text and len(plain) <= _LONGEST:
         return plain
@@ -79,6 +82,7 @@ def separating(
     lows, highs = [facts[i] for i in low], [facts[i] for i in high]
     names = sorted(set[str]().union(*facts))
     found = {}
+    # A fact that some runs do not have counts as an empty one.
     for name in names:
         here, there = {one.get(name, "") for one in lows}, {one.get(name, "") for one in highs}
         if len(here) == len(there) == 1 and here != there:

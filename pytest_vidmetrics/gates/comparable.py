@@ -50,6 +50,7 @@ class _Unlike:
 def _unlike(observed: CorpusScore, others: Mapping[str, ClipFacts], side: Side, kinds: Iterable[Kind]) -> list[_Unlike]:
     """Return in which ways the scored clips differ from others, the most telling first."""
     wanted, found = tuple(kinds), dict[Kind, dict[str, tuple[str, str]]]()
+    # Only clips that were scored on both sides; metrics that do not say what their clips are have none.
     for id in observed.samples:
         if id in observed.clips and id in others:
             for kind, values in differences(observed.clips[id], others[id]).items():
@@ -80,6 +81,7 @@ def _refused(policy: Policy, found: list[_Unlike], observed: CorpusScore, others
     if not refused:
         return ""
     clips = {id for one in refused for id in one.clips}
+    # The hint repeats what is allowed already, so that it can be copied whole.
     names = ", ".join(f'"{kind}"' for kind in dict.fromkeys((*policy.allow, *(one.kind for one in refused))))
     return (
         f"{len(clips)} of {counted(observed.n, 'clip')} cannot be compared with {others}: "

@@ -43,6 +43,7 @@ def load_scores(path: Path) -> dict[str, Scores | str]:
         folder = BaselineFolder(path, path)
         for key in folder.all_keys():
             if (found := folder.read(key)) is not None:
+                # A run record holds these facts, a baseline file only the metric's name.
                 scores[key] = Scores(replace(found, scores=_with_class_facts(found.scores)))
     else:
         scores = scores_of(read_record(path))
@@ -60,6 +61,7 @@ def apart(one: Verdict) -> str:
     """Return whether a difference is told apart from none, ``yes`` or ``no``; ``-`` where nothing says so."""
     if one.interval is None:
         return "-"
+    # An interval that holds 0 does not tell the two apart.
     return "no" if one.interval[0] <= 0 <= one.interval[1] else "yes"
 
 
@@ -90,6 +92,7 @@ def _verdict(key: str, old: Scores | str | None, new: Scores | str | None, given
     config = MetricConfig(Path(key).stem, name, {}, replace(new.policy, **given))
     observed = new.baseline.scores
     if not observed.samples:
+        # A large baseline keeps its samples in a store, which is not read here.
         observed = replace(observed, problems=(Problem("corpus", "failed", "no sample was recorded"),))
     return judge(config, observed, old.baseline if old is not None else None, looked_for="the first side has none")
 

@@ -43,6 +43,7 @@ def harm_interval(observed: CorpusScore, baseline: Baseline, alpha: float) -> In
     if observed.is_set and not (any(observed.samples.values()) and any(baseline.samples.values())):
         return None  # a metric that does not say what each clip does to it
     harm = sign * (baseline.score - observed.score)
+    # Influences add up to the change of a set's score; the interval below is that of a mean.
     scale = len(ids) if observed.is_set else 1
     spread = paired_interval([scale * change for change in changes], clusters, alpha=alpha)
     return t_interval(harm, spread.se, spread.df, alpha=alpha, kind="paired influence" if observed.is_set else "paired")
@@ -62,6 +63,7 @@ def regression_p(observed: CorpusScore, baseline: Baseline, interval: Interval |
         return mcnemar_worse(won, lost)
     if interval is None:
         return None
+    # p_inferior asks how much better something is: the harm with its sign and its ends turned round.
     gain = replace(interval, estimate=-interval.estimate, low=-interval.high, high=-interval.low)
     return p_inferior(gain, margin)
 
@@ -82,6 +84,7 @@ def settling_size(interval: Interval, margin: float, n: int) -> int | None:
     """Return about how many samples would settle on which side of the margin the harm lies."""
     from pytest_vidmetrics.stats.power import samples_needed
 
+    # The standard deviation of one sample, from the error of the mean of n.
     gap, spread = abs(margin - interval.estimate), interval.se * math.sqrt(n)
     if gap == 0.0 or spread == 0.0:
         return None

@@ -66,6 +66,7 @@ def dataset_corpus(case: Case, checkpoint: str | None = None) -> Corpus:
 
 
 def _prompt_corpus(case: Case, folder: Path) -> Corpus:
+    # A metric made of others brings the clips of its parts.
     entries = case.metrics if case.metrics is not None else ["vbench"]
     listed = with_parts(registry.expand(case.configs.get(entry, (entry,))[0] for entry in entries))
     prompts = _prompts(case, {dimension_of(n) for n in listed if n.startswith(_FAMILY) and not is_composite(n)})
@@ -99,6 +100,7 @@ def _prompts(case: Case, dimensions: set[str]) -> list[_Prompt]:
     for row in dataset:
         text = str(row["text_prompt"])
         prompt = prompts.setdefault(text, _Prompt(text, dataset.filename(row, 0, "").removesuffix("-0")))
+        # The largest count: one prompt may be listed for several dimensions, and its clips serve all.
         prompt.count = max(prompt.count, int(row["n_samples"]))
         prompt.dimensions.update(row["dimensions"])
         prompt.info.update(row["auxiliary_info"])
@@ -115,6 +117,7 @@ def _assign(paths: Iterable[Path], prompts: list[_Prompt]) -> tuple[dict[tuple[s
     clips: dict[tuple[str, int], Path] = {}
     surplus: list[str] = []
     for path in paths:
+        # From the right: prompts hold "-" themselves.
         head, _, number = whole_name(path.stem).rpartition("-")
         prompt = stems.get(head)
         key = (prompt.stem, int(number)) if prompt is not None and number.isdecimal() else None
@@ -128,6 +131,7 @@ def _assign(paths: Iterable[Path], prompts: list[_Prompt]) -> tuple[dict[tuple[s
 def _ids(prompts: list[_Prompt]) -> dict[str, str]:
     """Return the id of each prompt by its text; those that differ in signs or case only hold a digest too."""
     plain = {prompt.text: clean_id(prompt.stem) for prompt in prompts}
+    # Ids of two prompts may be the same once signs and case are gone.
     taken = Counter(map(folded, plain.values()))
     return {text: id if taken[folded(id)] == 1 else f"{id}-{digest_json([text])[:6]}" for text, id in plain.items()}
 
@@ -141,6 +145,9 @@ def _sample(case: Case, prompt: _Prompt, id: str, path: Path, listed: list[str])
     }
     named = {config[0] for config in case.configs.values()}
     only = {
-        name for name in {*listed, *named} if not name.startswith(_FAMILY) or dimension_of(name) in prompt.dimensions
+        # A metric outside of VBench scores every clip.
+        name
+        for name in {*listed, *named}
+        if not name.startswith(_FAMILY) or dimension_of(name) in prompt.dimensions
     }
     return Sample(id, values, only=frozenset(only))

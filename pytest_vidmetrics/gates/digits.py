@@ -33,11 +33,13 @@ def digits(value: float, floor: float) -> float:
     if not math.isfinite(value):
         return value
     places = _places(floor)
+    # Through text, which rounds in decimal: the same digits on every processor.
     return float(f"{value if places >= _ALL else round(value, places):.{_MOST}g}")
 
 
 def step(value: float, floor: float) -> float:
     """Return the distance of two neighbouring numbers of this size that :func:`digits` can give."""
+    # The step of the last of ten significant digits.
     fine = 10.0 ** (math.floor(math.log10(abs(value))) + 1 - _MOST) if value else 0.0
     return max(fine, 10.0 ** -_places(floor))
 
@@ -46,11 +48,14 @@ def _places(floor: float) -> int:
     """Return how many places behind the point numbers with this noise floor keep."""
     if not (0.0 < floor < math.inf):
         return _ALL
+    # A thousandth of the floor: of 0.05 the exponent is -2, and 5 places stay.
     return min(_ALL, 3 - math.floor(math.log10(floor)))
 
 
 def close(old: Mapping[str, float], new: Mapping[str, float], floor: float) -> bool:
     """Whether two sets of rounded numbers are the same up to one step in the last digit of each."""
     return old.keys() == new.keys() and all(
-        abs(value - new[key]) <= 1.5 * step(max(abs(value), abs(new[key])), floor) for key, value in old.items()
+        # A value at the edge may be rounded to either side: one step, and half a step for the float itself.
+        abs(value - new[key]) <= 1.5 * step(max(abs(value), abs(new[key])), floor)
+        for key, value in old.items()
     )

@@ -21,6 +21,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KNOWN = ("checkpoint", "env:NAME")
 _LONG = 300
 """Characters of a pattern or path that a message repeats."""
+# A dot at the start of a name, but neither "." nor "..".
 _HIDDEN = re.compile(r"(?:^|/)\.(?!\.?(?:/|$))")
 
 
@@ -62,6 +63,7 @@ def fill_in(
         if name == "checkpoint" or name.startswith("env:"):
             return quote(_value(name, where, checkpoint))
         hint = closest(name, _KNOWN)
+        # A near miss of a placeholder is a typing error, not a part.
         if part is not None and _NAME.fullmatch(name) and not hint:
             return part(name)
         name = shortened(name)
@@ -101,6 +103,7 @@ def files_of(case: Case, key: str, patterns: Iterable[str], checkpoint: str | No
     whose named parts are read from the paths.
     """
     where = case.at(key)
+    # Patterns start from the manifest's folder, wherever pytest was started.
     base = case.where.path.parent
     kind: Literal["video", "audio"] = "audio" if "audio" in key else "video"
     found: list[Found] = []
@@ -128,6 +131,7 @@ def _listing(
         reader = PathReader.of(pattern, where, checkpoint)
         return matched, lambda path: reader.read(path, base) or {}
     text = fill_in(pattern, where, checkpoint)
+    # A file of that very name outranks its reading as a pattern: names with brackets are common.
     if _is_glob(_BRACES.sub("", pattern)) and not _exists(base / text, where):
         return _glob(base, fill_in(pattern, where, checkpoint, glob.escape), where, kind), nothing
     path = base / text
@@ -141,6 +145,7 @@ def _listing(
 
 def _exists(path: Path, where: Location) -> bool:
     try:
+        # Lstat says why a path cannot be looked at, where exists would say no.
         path.lstat()
         return path.exists()
     except FileNotFoundError:
@@ -157,8 +162,10 @@ def _glob(base: Path, pattern: str, where: Location, kind: Literal["video", "aud
         paths = list(root.glob(rest))
     except (ValueError, NotImplementedError, OSError) as error:
         raise where.error(f"{shown(pattern, _LONG)} is not a pattern of files: {error}") from error
+    # A pattern that names a hidden folder means it.
     if not _HIDDEN.search(rest):
         paths = [one for one in paths if not _HIDDEN.search(one.relative_to(root).as_posix())]
+    # A folder of frames is a clip as well; sound may lie in a video file.
     media = [one for one in paths if one.is_dir() or kind_of(one) in {kind, "video"}]
     taken = in_order(media or paths, lambda one: one.as_posix())
     # Of a glob that says no suffix, what is clearly no clip is left out, and said.
@@ -214,6 +221,7 @@ class PathReader:
 
         # Signs of patterns stay signs outside of what is filled in; parts are marked by NUL, which no path holds.
         text = fill_in(pattern, where, checkpoint, glob.escape, part)
+        # The paths of a glob never start with "./".
         text = text.removeprefix("./")
         return cls(re.compile(_regex(text, seen), re.DOTALL), text.count("/") + 1, Path(text).is_absolute())
 
@@ -225,6 +233,7 @@ class PathReader:
             tail = path.relative_to(base).as_posix()
         else:
             tail = "/".join(path.parts[-self.depth :])
+        # The pattern may say "{id}" for "{id}.mp4": without the clip's suffix first, then with it.
         bare = tail[: len(tail) - len(path.name) + len(clip_name(path))]
         match = self.regex.fullmatch(bare) or self.regex.fullmatch(tail)
         return dict(match.groupdict()) if match else None
@@ -234,9 +243,11 @@ def _regex(text: str, names: list[str]) -> str:
     """Return a glob as a regular expression; a number between NUL characters stands for a part of ``names``."""
     out: list[str] = []
     used: set[str] = set()
+    # In this order: the mark of a part, "**" before "*", a class whose first letter may be "]", any letter.
     for token in re.findall(r"\0\d+\0|\*\*/?|\*|\?|\[!?\]?[^\]]*\]|.", text, re.DOTALL):
         if token[0] == "\0":
             name = names[int(token[1:-1])]
+            # A part that stands twice must say the same both times.
             out.append(f"(?P={name})" if name in used else f"(?P<{name}>[^/]+?)")
             used.add(name)
         elif token.startswith("**"):
@@ -244,6 +255,7 @@ def _regex(text: str, names: list[str]) -> str:
         elif token in "*?":
             out.append("[^/]*" if token == "*" else "[^/]")
         elif token[0] == "[" and len(token) > 1:
+            # A "[" inside of a class is a plain letter in a glob, and a warning of re.
             inside = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
             out.append(f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]")
         else:

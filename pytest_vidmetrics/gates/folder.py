@@ -48,6 +48,7 @@ class BaselineFolder:
         """Whether there is anything under a key. Raises ``BaselineError`` where that cannot be told."""
         path = self.file(key)
         try:
+            # Lstat: a link that leads nowhere is something too.
             os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
@@ -84,6 +85,7 @@ class BaselineFolder:
             there = read_whole(target)
         except FileNotFoundError:
             there = b""
+            # A link out of the folder may lead to a baseline, and must not create one.
             if not target.is_relative_to(self.path.resolve()):
                 raise BaselineError(
                     f"cannot write the baseline {path}: it leads out of {self.path}, to {target}, "
@@ -102,6 +104,7 @@ class BaselineFolder:
     def delete(self, key: str) -> Path:
         """Delete a baseline, or the link to one, and return its path. Raises ``BaselineError``."""
         path = self.file(key)
+        # Of the folder alone: a link to a baseline goes, and what it leads to stays.
         self._target(path.parent, "delete")
         try:
             path.unlink()
@@ -119,6 +122,7 @@ class BaselineFolder:
             target, folder, root = path.resolve(), self.path.resolve(), self.repository.resolve()
         except (OSError, RuntimeError, ValueError) as error:
             raise BaselineError(f"cannot {doing} the baseline {path}: {_why(error)}") from error
+        # A link into .git could replace hooks or configuration, which git would run.
         if target.is_relative_to(folder) or (target.is_relative_to(root) and ".git" not in target.parts):
             return target
         raise BaselineError(
@@ -139,6 +143,7 @@ def _below(folder: Path, prefix: tuple[str, ...], deepest: int = 16) -> Iterator
     except OSError:  # not there, or not to be read
         return
     for entry in entries:
+        # Such a name cannot be part of a key; the depth bounds the recursion.
         if name_fault(entry.name) or len(prefix) > deepest:
             continue
         if entry.is_dir(follow_symlinks=False):

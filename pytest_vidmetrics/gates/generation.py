@@ -96,6 +96,7 @@ class Generations:
 
     def wanted(self, requests: Sequence[Request]) -> list[Request]:
         """Return those that have no clip and did not fail in this run, each key once."""
+        # Two samples with the same prompt, seed and parameters are one clip.
         found = {one.key: one for one in requests if self.provenance(one) is None}
         return [one for one in found.values() if not self.run or self._failed(one)[0] != self.run]
 
@@ -128,6 +129,7 @@ class Generations:
                 with FileLock(work.with_suffix(".lock")):
                     if self.provenance(one) is not None:  # another process was faster
                         continue
+                    # What a killed process left is thrown away: only the folders of commands are looked through.
                     shutil.rmtree(work, ignore_errors=True)
                     (work / "out").mkdir(parents=True)
                     started = time.monotonic()
@@ -150,6 +152,7 @@ class Generations:
     def _generate(self, method: Method, requests: Sequence[Request]) -> None:
         from filelock import FileLock
 
+        # The same requests find the folder of a run that was killed, whoever asks.
         name = digest_json([one.key for one in requests])[:32]
         work = self.root / "work" / name
         work.parent.mkdir(parents=True, exist_ok=True)
@@ -185,6 +188,7 @@ class Generations:
                 facts = check(found, method.params)
                 self._keep(method, one, found, {**facts, "seconds": seconds})
             except (MediaError, VidmetricsError) as error:
+                # The work folder is gone when the message is read.
                 problems[one.key] = str(error).replace(f"{work / 'out'}{os.sep}", "")
         return problems
 
@@ -207,8 +211,10 @@ class Generations:
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         target.parent.mkdir(parents=True, exist_ok=True)
+        # The clip before its row: a process killed in between leaves a clip that counts as not made.
         found.replace(target)
         write_atomic(target.with_suffix(".json"), canonical_json(row).encode(), durable=True)
+        # Last, so that a failure is forgotten only when the clip counts.
         self._note(request).unlink(missing_ok=True)
         self.made.clips += 1
 

@@ -27,6 +27,7 @@ def run_command(method: Method, requests: Sequence[Request], work: Path, attempt
     rows = [json.dumps(one.row(method.params, out), ensure_ascii=False) for one in requests]
     listed.write_text("\n".join(rows) + "\n", encoding="utf-8")
     known = {"{requests}": str(listed), "{output}": str(out), "{python}": sys.executable}
+    # One pass: a path that is filled in may itself hold "{output}".
     argv = [re.sub("|".join(map(re.escape, known)), lambda found: known[found[0]], word) for word in method.generate]
     with (work / "log.txt").open("wb") as log:
         log.write(f"$ {argv} (attempt {attempt + 1})\n".encode("utf-8", "replace"))
@@ -43,6 +44,7 @@ def run_command(method: Method, requests: Sequence[Request], work: Path, attempt
             )
         except (OSError, ValueError) as error:
             return f"the command cannot be started: {argv[0]}: {getattr(error, 'strerror', None) or error}"
+        # The session's leader has the number of its group: `end_orphan` ends the group by it.
         (work / "pid").write_text(str(process.pid))
         with _ended(process):
             try:
@@ -69,6 +71,7 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
     try:
         yield
     finally:
+        # Also after a normal end: children that the command left running may hold the GPU.
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, number)

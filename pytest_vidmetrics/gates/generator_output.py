@@ -18,12 +18,14 @@ _RATE_TOLERANCE = 0.01
 def output(folder: Path, request: Request) -> Path:
     """Return the one file that the command wrote for a request. Raises ``VidmetricsError`` for none or several."""
     stem = Path(request.output).stem
+    # By stem: a file with another suffix or a second one beside it shows in the message.
     found = sorted(folder.glob(f"{stem}*")) if folder.is_dir() else []
     if not found:
         raise VidmetricsError(f"the command wrote no {request.output}")
     if [path.name for path in found] != [request.output]:
         names = ", ".join(path.name for path in found[:4])
         raise VidmetricsError(f"the command wrote {names} for one request: expected {request.output} alone")
+    # The clip is moved away, and a link would be moved without what it leads to.
     if found[0].is_symlink() or not found[0].resolve().is_relative_to(folder.resolve()):
         raise VidmetricsError(
             f"{request.output} is a link: the command must write its clips into the folder {{output}}"

@@ -45,16 +45,20 @@ def of_baseline(path: Path) -> list[Point]:
 
     Raises :class:`~pytest_vidmetrics.core.errors.BaselineError` for a commit in which it is not a baseline.
     """
+    # AM: added or modified; a commit that deleted the file has nothing to show.
     log = _git(path.parent, "log", "--format=%H%x09%cI%x09%s", "--diff-filter=AM", "--", path.name)
     points = []
     for line in log.decode("utf-8", "replace").splitlines():
+        # The subject comes last, and may hold tabs.
         commit, time, subject = line.split("\t", 2)
+        # "./" is relative to the folder, wherever the repository starts.
         found = decode_baseline(_git(path.parent, "show", f"{commit}:./{path.name}"), f"{path} in commit {commit[:12]}")
         points.append(Point(_utc(time), BASELINE, found.score, found.interval, found.n, "", commit, subject))
     return points
 
 
 def _git(folder: Path, *words: str) -> bytes:
+    # A baseline that is gone may have left an empty place: git runs in the nearest folder that is there.
     while not folder.is_dir():
         folder = folder.parent
     try:
@@ -98,6 +102,7 @@ def of_records(records: Mapping[str, RunRecord], file: str) -> list[Point]:
             continue
         verdict = gate.verdict
         checkpoint, commit = facts.get("checkpoint", ""), facts.get("commit", "")
+        # Without the name: a page holds the same record as the file beside it.
         own = time, verdict.status, verdict.now, None, verdict.n, checkpoint, commit
         points.setdefault(own, Point(*own, name))
     return list(points.values())
@@ -119,6 +124,7 @@ def _utc(text: str) -> str:
         time = datetime.datetime.fromisoformat(text)
     except ValueError:
         return ""
+    # What says no zone is taken for UTC, as records are written.
     aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.UTC)
     return aware.astimezone(datetime.UTC).isoformat(timespec="seconds")
 

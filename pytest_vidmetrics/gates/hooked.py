@@ -28,6 +28,7 @@ def _plain(given: Any, usual: Verdict) -> Verdict:
     for key in ("reason", "metric", "margin_from", "decide"):
         if not isinstance(getattr(given, key), str):
             raise TypeError(f"{key} = {_short(getattr(given, key))}: expected text")
+    # Bool is an int.
     if isinstance(given.n, bool) or not isinstance(given.n, int):
         raise TypeError(f"n = {_short(given.n)}: expected a whole number")
     return replace(
@@ -79,6 +80,7 @@ def _clip(clip: Any) -> ClipChange:
 
 def _json(details: Any) -> dict[str, Any]:
     try:
+        # There and back: the record is JSON, and tuples or numbers of other types would differ after it.
         return dict(json.loads(json.dumps(dict(details), allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"details that are not JSON: {error}") from error

@@ -34,6 +34,7 @@ def judge(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None
     """
     if verdict := blocked(config, observed, has_baseline=baseline is not None):
         return verdict
+    # Rounded as the baseline was: otherwise an unchanged score would differ by the rounding.
     kept, baseline = answered(rounded(observed), baseline)
     whole = len(kept.samples) == len(observed.samples)
     # What is shown is the score as it was computed, unless some samples do not count.
@@ -60,6 +61,7 @@ _LARGEST = 1e150
 
 def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) -> Verdict | None:
     """Return the verdict of an observation that cannot be compared or recorded, or ``None``."""
+    # min_n in the manifest replaces the metric's own, upwards or downwards.
     floor = config.policy.min_n if config.policy.min_n is not None else observed.min_n
     by_status = {status: [p for p in observed.problems if p.status == status] for status in ("unavailable", "skipped")}
     facts: dict[str, Any] = {
@@ -68,12 +70,14 @@ def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) 
         "notes": _problem_notes(observed.problems),
         "details": dict(observed.details),
     }
+    # A metric that nobody listed and that no baseline asks for may be missing; a baseline makes it binding.
     optional = not config.listed and not has_baseline
     if unavailable := by_status["unavailable"]:
         status: Status = "SKIPPED" if optional else "UNAVAILABLE"
         return Verdict(status, unavailable[0].reason, **facts)
     if by_status["skipped"] and observed.n == 0 and optional:
         return Verdict("SKIPPED", f"does not apply here: {by_status['skipped'][0].reason}", **facts)
+    # The score would be the mean of other clips than the baseline's.
     if observed.problems:
         return Verdict("ERROR", _without_score(observed), **facts)
     if observed.score is None:
@@ -156,11 +160,13 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
     assert baseline is not None, "a gate without a baseline is MISSING"
     policy, seen = config.policy, None
     if policy.decide == "sequential":
+        # Before looking: a score of a set is not made of parts that could be looked at one by one.
         if fault := refusal(observed.is_mean, observed.chooses):
             return Verdict("ERROR", fault, metric=config.metric, baseline=baseline.score, now=observed.score)
         seen = look(policy, observed, baseline)
         observed, baseline = seen.observed, seen.recorded
     assert observed.score is not None, "an observation without a score is blocked"
+    # Harm is positive for worse, whichever way the metric counts.
     sign = 1.0 if observed.higher_is_better else -1.0
     harm = sign * (baseline.score - observed.score)
     chosen = seen.margin if seen is not None else margin_of(policy, observed, baseline)
@@ -194,9 +200,11 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
         return Verdict("ERROR", text, notes=notes, **facts)
     if seen is not None and status == "ERROR":
         return Verdict("ERROR", seen.undecided(harm), notes=notes, **facts)
+    # A regression needs no better sight to be believed; a pass does.
     if status != "REGRESSED" and (fault := _less_sight(policy, observed, baseline, chosen, limit)):
         return Verdict("ERROR", fault, notes=notes, **facts)
     if status == "IMPROVED":
+        # A gain by frozen or shorter clips is not a gain.
         why, wrong = no_improvement(observed, baseline)
         better = f"better by {number(-harm)}, which is not an improvement: {why}"
         if why:
@@ -253,6 +261,7 @@ def _notes(
 
 def _decide(rule: str, harm: float, margin: float, interval: Interval | None) -> Status:
     """Return the status by the policy's rule: the estimate, or the end of the interval that the rule looks at."""
+    # Strict and lenient were refused without an interval; of sequential the status is replaced by what it saw.
     tested = harm
     if interval is not None:
         tested = {"point": harm, "strict": interval.high, "lenient": interval.low}[rule]
@@ -260,6 +269,7 @@ def _decide(rule: str, harm: float, margin: float, interval: Interval | None) ->
 
 
 def _sentence(status: Status, harm: float, margin: float, source: str, found: Interval | None) -> str:
+    # "strict" fails a harm within the margin whose upper end is beyond it.
     if status == "REGRESSED" and harm <= margin and found is not None:
         most, limit = _apart(found.high, margin)
         return f"not shown to be within the margin of {limit} ({source}): it may be worse by {most}"
@@ -273,6 +283,7 @@ def _sentence(status: Status, harm: float, margin: float, source: str, found: In
 
 def _apart(one: float, other: float) -> tuple[str, str]:
     """Return two numbers as tables show them, with more digits where they would look alike and are not."""
+    # 17 digits tell any two floats apart.
     digits = next((d for d in range(5, 17) if one == other or number(one, d) != number(other, d)), 17)
     return number(one, digits), number(other, digits)
 

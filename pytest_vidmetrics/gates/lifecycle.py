@@ -71,9 +71,11 @@ class Gate:
         self, observed: CorpusScore, wish: Wish, noise: Callable[[], Noise] | None, overrule: Overrule | None
     ) -> Settled:
         found = self._whole(self.seat.find())
+        # A damaged baseline is there all the same: its gate is binding.
         there = found.baseline is not None or bool(found.fault)
         if verdict := blocked(self.config, observed, has_baseline=there):
             return Settled(verdict, found.key, found.cohort, baseline=found.baseline)
+        # Only an update may replace what cannot be read.
         if found.fault and wish != "update":
             verdict = Verdict("ERROR", found.fault, metric=self.config.metric, now=observed.score, n=observed.n)
             return Settled(verdict, found.key, found.cohort)
@@ -84,6 +86,7 @@ class Gate:
             verdict = _further_up(verdict, above)
         if wish == "extend" and verdict.status == "STALE" and found.baseline is not None:
             return self._extend(observed, found, found.baseline, verdict)
+        # The noise of a score that cannot be compared says nothing about this baseline.
         if noise is not None and found.baseline is not None and verdict.status not in ("MISSING", "STALE", "ERROR"):
             return self._calibrate(found, found.baseline, noise(), observed)
         if overrule is not None and verdict.status in ("PASS", "IMPROVED", "REGRESSED"):
@@ -119,6 +122,7 @@ class Gate:
         """Record the observation, and keep the noise that was measured for the same metric."""
         target = self.seat.target(self.seat.cohort)
         old = found.baseline
+        # Noise measured for the same metric stays true when its score changes.
         measured = old.noise if old is not None and old.scores.metric == observed.metric else None
         if noise is not None:
             measured = noise()
@@ -129,6 +133,7 @@ class Gate:
             return Settled(verdict, found.key, found.cohort, baseline=old)
         new = Baseline.of(observed, self.seat.owner, self.environment, measured, policy)
         verdict = recorded(observed, new, old)
+        # A cohort that the common baseline judged gets one of its own, even with the same numbers.
         if verdict.status == "UNCHANGED" and target == found.key:
             return Settled(verdict, target, found.cohort, baseline=old)
         if noise is not None:
@@ -155,6 +160,7 @@ class Gate:
         new = Baseline.of(
             replace(old.scores, noise_floor=observed.noise_floor), self.seat.owner, old.environment, noise, old.policy
         )
+        # `of` rounds the noise by the metric's floor, and the score too: that one stays to the last digit.
         new = replace(new, scores=old.scores, interval=old.interval, order=old.order)
         verdict = Verdict(
             "CALIBRATED",

@@ -46,6 +46,7 @@ def resolve_samples(case: Case, checkpoint: str | None = None) -> Corpus:
         return in_columns(case, chosen)
     files = {key: files_of(case, key, patterns, chosen) for key, patterns in case.media.items()}
     named = {key: _by_name(case, key, found) for key, found in files.items()}
+    # The first kind of media names the samples; other files are attached to them.
     primary = next((key for key in _PRIMARY if key in named), None)
     others = {part for clips in named.values() for clip in clips.values() for part in clip.parts}
     rows, remarks = _rows(case, chosen, named.get(primary or "", {}), others)
@@ -76,6 +77,7 @@ def _of_dataset(case: Case, checkpoint: str | None) -> Corpus:
     if not others:
         return corpus
     chosen = checkpoint if checkpoint is not None else case.checkpoint
+    # Pairs go by the name of the clip's file: a dataset may name its samples otherwise.
     owner = {whole_name(clip_name(Path(str(sample.values["video"])))): sample for sample in corpus.samples}
     values = {name: dict(sample.values) for name, sample in owner.items()}
     references: tuple[Sample, ...] | None = None
@@ -106,6 +108,7 @@ def _by_name(case: Case, key: str, files: Files) -> dict[str, _Clip]:
             raise case.at(key).error(f"{str(path)!r}: {problem}; rename it")
         other = clips.get(spelled.get(folded(name), name))
         if other is not None and os.path.normpath(other.path) == os.path.normpath(path):
+            # Two patterns may name one file.
             continue
         if other is not None:
             kind = "the same id" if name in clips else "ids that differ in case only"
@@ -128,7 +131,9 @@ def _read_parts(case: Case, key: str, found: Iterable[Found]) -> Iterable[Found]
         folders = case.pair.split("/")
         last = next(i for i, part in enumerate(folders) if has_parts(part))
         readers.append(PathReader.of("/".join([*folders[:last], "{id}"]), where))
+    # One reader for all files: two ways of naming side by side would be a guess.
     for reader in readers:
+        # Parts that a file's own pattern names outrank those of pair.
         parts = [one.parts or reader.read(one.path) for one in listed]
         if all(parts):
             return [Found(one.path, part) for one, part in zip(listed, parts, strict=True) if part]
@@ -168,6 +173,7 @@ def _rows(
     spelled: dict[str, Row] = {}
     for row in rows:
         name = row.name
+        # A list says "id" and "category" in columns, a clip has both in its path: the row's name is put together alike.
         if len(parts) > 1 and name not in clips and all(key == "id" or key in row.values for key in parts):
             name = whole_name("/".join(name if key == "id" else str(row.values[key]) for key in parts))
         if (other := spelled.setdefault(folded(name), row)) is not row:
@@ -187,6 +193,7 @@ def _joined(
     values: dict[str, dict[str, Any]] = {}
     for name, clip in clips.items():
         row = rows.get(name)
+        # One of the two would be dropped without a word.
         if row is not None and primary in row.values:
             raise row.where.error(f"the row and the case both name its {primary}; leave one of them out")
         parts = {key: text for key, text in clip.parts.items() if key != "id"}
@@ -213,6 +220,7 @@ def _attach(
     rows = {name: {**values[name], "id": name} for name in values}
     owners = {name: _shared_name(name, clips[name].parts if name in clips else rows[name], paths) for name in values}
     missing = in_order(name for name, owner in owners.items() if owner not in paths)
+    # A file that no sample takes is an error too: it is most often a name with a typing error.
     surplus = in_order(paths.keys() - set(owners.values()))
     if missing or surplus:
         whose = primary or "rows"
@@ -247,6 +255,7 @@ def _paired(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     found: dict[tuple[str, ...], Sample] = {}
     for sample in samples:
         if media := media_of_reference(sample.values):
+            # A reference of several samples is one sample of the set.
             found.setdefault(tuple(media.values()), Sample(sample.id, media, "reference"))
     return tuple(found.values())
 

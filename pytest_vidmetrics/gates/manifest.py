@@ -128,6 +128,7 @@ def _case(name: str, body: Any, lines: Lines, path: Path) -> Case:
         scoring=check.choice(body, "scoring", ("items", "engine"), "items"),
         checkpoint=check.string(body, "checkpoint"),
         cohort=_cohort(body, check),
+        # VBench has several clips of one prompt: they are not independent.
         cluster=check.string(body, "cluster") or ("text_prompt" if body.get("dataset") == "vbench" else None),
         allow=_allow(body, check),
         dataset=_dataset(body, check),
@@ -168,6 +169,7 @@ def _dataset(body: Mapping[str, Any], check: TypedTable) -> str | None:
 
 def _broadcast(body: Mapping[str, Any], check: TypedTable, keys: Collection[str]) -> dict[str, Any]:
     """Return the sample values that hold for every clip of the case."""
+    # A key such as video is both a sample key and a key of the case: it is not a value for all.
     values = {key: body[key] for key in body if key in keys and key not in _CASE_KEYS}
     for key, value in values.items():
         if problem := fault(key, value):
@@ -197,6 +199,7 @@ def _rename(body: Mapping[str, Any], check: TypedTable, known: Collection[str]) 
         raise check.at("rename").error(f'rename must be a table of texts, {{their_key = "our_key"}}, got {table!r:.60}')
     if table and "samples" not in body:
         raise check.at("rename").error("rename is for the rows of samples, and the case has none")
+    # A column may be there for the clusters alone.
     allowed = {*known, str(body.get("cluster", "id"))}
     for theirs, ours in table.items():
         if ours not in allowed:
@@ -218,6 +221,7 @@ def _configs(body: Mapping[str, Any], check: TypedTable) -> dict[str, tuple[str,
         if not isinstance(metric, str) or metric not in registry.list_metrics():
             raise where.error(f"unknown metric {shown(metric)}{registry.hint(str(metric), registry.list_metrics())}")
         try:
+            # Made once here, so that a wrong parameter is an error of collection with its line.
             registry.get_metric(metric, **params)
         except UnavailableError:
             pass  # a missing library is the gate's verdict, not a fault of the manifest

@@ -41,6 +41,7 @@ def read_tree(path: Path) -> tuple[dict[str, Any], Lines]:
     if not isinstance(tree, dict):
         raise ManifestError(f"{path}:1: expected a table with 'schema' and 'case', got {type(tree).__name__}")
     for keys, fault in _faults(tree):
+        # A value in a list has no line of its own: that of the nearest key around it.
         line = next((lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), 1)
         raise ManifestError(f"{path}:{line}: {'.'.join(map(printable, keys)) or 'the manifest'} {fault}")
     return tree, lines
@@ -140,6 +141,7 @@ def _toml_lines(text: str) -> Lines:
 
 
 def _remember(lines: Lines, key: KeyPath, number: int) -> None:
+    # A dotted key also stands for the tables above it.
     for end in range(1, min(len(key), _DEEPEST) + 1):
         lines.setdefault(key[:end], number)
 
@@ -164,6 +166,7 @@ _TOKEN = re.compile(r'\n|"(?:[^"\\\n]|\\.)*"(\s*:)?')
 
 def _json_keys(text: str) -> Iterator[int]:
     """Yield the line of each key of a JSON text, in their order."""
+    # The parser knows no lines; a string before a colon is a key, and keys come in the same order there.
     line = 1
     for token in _TOKEN.finditer(text):
         if token.group(1) is not None:
@@ -214,6 +217,7 @@ def _yaml_tree(loader: Any, path: Path) -> tuple[Any, Lines]:
 
     def build(node: Any, at: KeyPath) -> Any:
         nonlocal built
+        # Aliases are built each time anew: counting here, not nodes of the text, sees a bomb of them.
         built += 1
         line = node.start_mark.line + 1
         if built > _MOST_VALUES:

@@ -32,6 +32,7 @@ class TypedTable:
 
     def at(self, *keys: str) -> Location:
         """Return where a key stands; for one that is not there, where its table does."""
+        # The nearest table around a key that is not there.
         for end in range(len(keys), -1, -1):
             if (line := self.lines.get((*self.base, *keys[:end]))) is not None:
                 return Location(self.path, line)

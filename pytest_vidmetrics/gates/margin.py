@@ -47,6 +47,7 @@ def margin_of(policy: Policy, observed: CorpusScore, baseline: Baseline) -> Marg
 
         allowed = allowed_share(baseline.score, observed.n, alpha=policy.alpha)
         choices[f"the exact binomial bound of a share of {number(baseline.score)}"] = allowed - baseline.score
+    # Nothing was given or measured beside the floor, which every metric has.
     if len(choices) == 1:
         choices |= _by_default(observed, baseline)
     # The last of equal ones: what somebody gave or measured is named rather than a floor of the same size.
@@ -92,6 +93,7 @@ def widened(policy: Policy, observed: CorpusScore, baseline: Baseline) -> str:
     if was is None:
         return ""
     before, now = margin_of(was, observed, baseline).value, margin_of(policy, observed, baseline).value
+    # The same policy gives the same margin up to rounding.
     if now > before * (1 + 1e-9):
         return f"the margin was {number(before)} when the baseline was recorded and is {number(now)} now"
     if _STRICTNESS[policy.decide] < _STRICTNESS[was.decide]:
@@ -99,6 +101,7 @@ def widened(policy: Policy, observed: CorpusScore, baseline: Baseline) -> str:
     if was.sees is not None and (policy.sees is None or policy.sees > was.sees):
         now_sees = "is not given" if policy.sees is None else f"is {policy.sees:g}"
         return f"sees was {was.sees:g} when the baseline was recorded and {now_sees} now"
+    # A min_n that was taken out counts as lowered.
     if was.min_n is not None and (policy.min_n or 0) < was.min_n:
         return f"min_n was {was.min_n} when the baseline was recorded and is {policy.min_n or 'not given'} now"
     return ""
@@ -107,6 +110,7 @@ def widened(policy: Policy, observed: CorpusScore, baseline: Baseline) -> str:
 def modes_text(modes: tuple[float, float], facts: Mapping[str, tuple[str, str]]) -> str:
     """Return what scores in two groups mean for a margin: one smaller than their distance fails now and then."""
     low, high = modes
+    # As many digits as it takes to tell the two apart.
     places = next((places for places in (3, 5) if number(low, places) != number(high, places)), 9)
     text = f"two modes, {number(high, places)} and {number(low, places)}; a margin between them cannot hold: "
     if facts:

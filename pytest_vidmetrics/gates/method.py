@@ -32,6 +32,7 @@ KEYS = (
 )
 _SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".npz")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+# A command without one of these cannot know what to make, or where.
 _NEEDED = ("requests", "output")
 _KNOWN = (*_NEEDED, "python")
 IMAGE_DIGEST = "frame_sha256"
@@ -94,6 +95,7 @@ class Method:
             "identity": self.identity,
             "suffix": self.suffix,
         }
+        # Only where asked for: else a key would change with every shell.
         return found | ({"env": {name: os.environ.get(name) for name in self.env}} if self.key_environment else {})
 
 
@@ -111,6 +113,7 @@ class Request:
     @property
     def output(self) -> str:
         """The file name in the output folder: from the key alone, never from a prompt or an id."""
+        # 24 letters of a hash: short enough for every file system, and no two are alike.
         return f"{self.key[:24]}{self.suffix}"
 
     def row(self, params: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -137,9 +140,11 @@ def requests_of(method: Method, samples: Sequence[tuple[str, Mapping[str, Any]]]
     for id, values in samples:
         prompt, image = str(values.get("text_prompt") or ""), values.get("image_path")
         try:
+            # By content: the same picture under another name is the same request.
             content = digest_file(image) if image else None
         except OSError as error:
             raise method.where.error(f"{id}: cannot read the image {image}: {error.strerror or error}") from error
+        # A picture that was replaced since its row was written would be scored against the wrong frame.
         if content is not None and values.get(IMAGE_DIGEST, content) != content:
             raise method.where.error(f"{id}: the image {image} is not the one that its row names by {IMAGE_DIGEST}")
         for seed in method.seeds:
@@ -219,6 +224,7 @@ def _check_params(params: Mapping[str, Any], where: Location) -> None:
         if not number or (key != "fps" and not isinstance(value, int)):
             kind = "a number" if key == "fps" else "a whole number"
             raise where.error(f"params.{key} must be {kind} above 0, got {value!r}")
+    # Params are hashed into the key and written as JSON.
     try:
         digest_json(params)
     except (TypeError, ValueError) as error:
@@ -227,6 +233,7 @@ def _check_params(params: Mapping[str, Any], where: Location) -> None:
 
 def _texts(table: Mapping[str, Any], key: str, where: Location) -> tuple[str, ...]:
     value = table[key]
+    # A single text is a command to a shell, which is not run; one word names the method in-process.
     listed = [value] if isinstance(value, str) and (key != "generate" or value == IN_PROCESS) else value
     if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one for one in listed):
         raise where.error(f"{key} must be a list of texts that are not empty, got {value!r}")

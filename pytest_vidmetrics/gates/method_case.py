@@ -29,6 +29,7 @@ ROW = "row"
 
 def method_case(case: Case, method: Method) -> Case:
     """Return the case of one method: ``CASE/METHOD``, whose baselines lie in a folder below those of the case."""
+    # Seeds of one prompt are not independent.
     cluster = case.cluster or (ROW if len(method.seeds) > 1 else None)
     return replace(case, name=f"{case.name}/{method.name}", methods={}, cluster=cluster)
 
@@ -84,6 +85,7 @@ class MethodClips:
     @property
     def places(self) -> dict[str, str]:
         """The ids that the samples of all methods have in common: the row, and which of its seeds it is."""
+        # By turn, not by seed: methods may have other seeds and as many.
         turns = {seed: turn for turn, seed in enumerate(self.method.seeds)}
         return {one.id: f"{one.values[ROW]}#{turns[one.values['seed']]}" for one in self.corpus.samples}
 
@@ -91,6 +93,7 @@ class MethodClips:
         """Return length, size and rate of the clips: what the params say, else what all clips have in common."""
         known = {key: self.method.params[key] for key in CLIP_FACTS if key in self.method.params}
         made = (self.generations.provenance(one) for one in self.requests)
+        # Ready clips have no provenance, so that their files are asked.
         rows = [row for row in made if row is not None] if self.requests else _probed(self.corpus.samples)
         for key in CLIP_FACTS:
             values = sorted({str(row[key]) for row in rows if row.get(key) is not None})
@@ -101,6 +104,7 @@ class MethodClips:
     def ensure(self, shard: int) -> list[Generated]:
         """Make the clips of a shard that are not there; see :meth:`.generation.Generations.ensure`."""
         if self.method.in_process:
+            # The test function makes them: what it did not make is missing.
             return self.generations.look(self.method, self.shards[shard])
         return self.generations.ensure(self.method, self.shards[shard])
 
@@ -109,6 +113,7 @@ class MethodClips:
         asked = None if samples is None else {sample.id for sample in samples}
         pairs = [
             (sample, request)
+            # Ready clips have no requests, and an empty zip.
             for sample, request in zip(self.corpus.samples, self.requests, strict=bool(self.requests))
             if asked is None or sample.id in asked
         ]
@@ -127,9 +132,11 @@ class MethodClips:
 def _sample(method: Method, row: Sample, seed: int, path: str) -> Sample:
     """Return the sample of one clip. Its rate is its own: that of a row is the rate of what the row was made from."""
     values = {**row.values, "video": path, "seed": seed, ROW: row.id}
+    # The rate of a generated clip is what its file says.
     rate = values.pop("fps", None)
     if path.endswith(_RATELESS) and "fps" in method.params:
         values["fps"] = method.params["fps"]
+    # The row's rate was that of the reference, which cannot say it itself.
     if rate is not None and str(values.get("reference", "")).endswith(_RATELESS):
         values.setdefault("reference_fps", rate)
     return Sample(f"{row.id}.s{seed}", values, only=row.only)
@@ -161,6 +168,7 @@ def _check_injective(method: Method, requests: Sequence[Request]) -> None:
 def _ready(case: Case, method: Method, rows: Sequence[Sample], checkpoint: str | None) -> Iterable[Sample]:
     """Yield the samples of clips that are there already; one that is missing stays a sample, without a file."""
     where, seeds = method.where, method.seeds
+    # An error in a pattern names the line of the method, not that of the case's video.
     lines = {**case.lines, ("case", case.name, "video"): where.line}
     listed = files_of(replace(case, lines=lines), "video", method.video, checkpoint or case.checkpoint)
     known = {row.id: row for row in rows}
@@ -176,6 +184,7 @@ def _ready(case: Case, method: Method, rows: Sequence[Sample], checkpoint: str |
         raise where.error(f"the method {method.name}: {len(stray)} clips belong to no row: {some(stray, 3)}")
     for row in rows:
         for seed in seeds:
+            # The path is for the message only: the clip is missing.
             absent = case.where.path.parent / f"{method.video[0].replace('{id}', row.id).replace('{seed}', str(seed))}"
             yield _sample(method, row, seed, str(found.get((row.id, seed), absent)))
 
@@ -183,8 +192,10 @@ def _ready(case: Case, method: Method, rows: Sequence[Sample], checkpoint: str |
 def _place(one: Found, rows: Mapping[str, Sample], seeds: Sequence[int]) -> tuple[str, int] | None:
     """Return the row and the seed of a clip, by its name and the parts of its path."""
     parts = dict(one.parts)
+    # A pattern without {seed} is that of the first one.
     id, seed = clean_id(whole_name(parts.pop("id", clip_name(one.path)))), parts.pop("seed", str(seeds[0]))
     row = rows.get(id)
     if row is None or not seed.isdecimal() or int(seed) not in seeds:
         return None
+    # Further parts of the pattern must be what the row says.
     return (id, int(seed)) if all(str(row.values.get(key)) == text for key, text in parts.items()) else None

@@ -21,6 +21,7 @@ def shuffled(seed: str, ids: Iterable[str], clusters: Mapping[str, str]) -> list
     The place of a group is the hash of the seed and its name, so that it does not depend on the other samples.
     """
     groups: dict[str, list[str]] = {}
+    # Sorted: within a group the order must not depend on how the samples were listed.
     for id in sorted(ids):
         groups.setdefault(clusters.get(id, id), []).append(id)
     return [groups[name] for name in sorted(groups, key=lambda name: digest_json([seed, name]))]
@@ -34,6 +35,7 @@ def first(groups: Sequence[list[str]], most: int | None) -> list[list[str]]:
     for group in groups:
         held += len(group)
         if held > most:
+            # Not the next group that would fit: small ones would be drawn more often.
             break
         kept.append(group)
     return kept

@@ -27,6 +27,7 @@ def own_corpus(case: Case, folder: Path) -> Corpus:
     where = case.at("dataset")
     try:
         found, missing = _clips(case, folder)
+    # A user's code may call sys.exit, which must not end pytest.
     except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}"
         raise where.error(f"the dataset {case.dataset!r} cannot be mapped to {folder}: {said}") from error
@@ -39,6 +40,7 @@ def own_corpus(case: Case, folder: Path) -> Corpus:
         id = clean_id(path.stem)
         if (other := seen.setdefault(folded(id), path)) != path:
             raise where.error(f"{other} and {path} have the same id ({id!r}); rename one of them")
+        # Paths of the dataset are its own: the clip is the one found in the folder.
         values = {key: value for key, value in row.items() if key in known and key not in PATH_KEYS}
         for key, value in values.items():
             if problem := fault(key, value):
@@ -61,6 +63,7 @@ def _clips(case: Case, folder: Path) -> tuple[list[tuple[Path, Mapping[str, Any]
         wanted = row.get("n_samples", 1)
         if type(wanted) is not int or wanted < 1:
             raise ValueError(f"n_samples must be a whole number of at least 1, got {shown(wanted)}")
+        # Without a suffix: the dataset says what the files are called, not what they are.
         missing += [dataset.filename(row, number, "") for number in range(len(clips), wanted)]
         found += [(path, row) for path in clips[:wanted]]
     if not found and not missing:

@@ -71,7 +71,9 @@ def recorders(folder: BaselineFolder) -> dict[str, Recorder]:
 
 def _is_surplus(folder: BaselineFolder, owner: Recorder, used: Used) -> bool:
     if not owner.exists(folder.path):
+        # Nobody can read it again.
         return True
     if owner.kind == "manifest":
+        # Its keys in use were taken out before: what is left has no gate.
         return owner.file in used.manifests
     return owner.file in used.tests and owner.node not in used.tests[owner.file]

@@ -53,12 +53,14 @@ def features_of(
         raise VidmetricsError(f"{metric.name} needs references to rank methods by their distance to them")
 
     def statistic(one: np.ndarray, two: np.ndarray) -> float:
+        # Numbers of fixed width: their order as text is the order of the rows.
         sides = (FeatureSet(rows, tuple(f"{i:08}" for i in range(len(rows)))) for rows in (one, two))
         score = metric.bare(*sides)
         if score is None:
             raise VidmetricsError(f"{metric.name} gives no score for a half of the samples: it is not ranked")
         return score
 
+    # The number of features is the same for all methods.
     dimension = metric.dimension(FeatureSet.join(next(iter(methods.values()))))
     return Features(methods, reference, statistic, dimension, metric.uses_covariance)
 
@@ -112,6 +114,7 @@ def rank(
         if score.score is None:
             raise VidmetricsError(f"{method}: no sample was scored")
     one = next(iter(scores.values()))
+    # A difference between methods would be one between metrics.
     differing = [name for name, score in scores.items() if score.metric != one.metric]
     if differing:
         raise VidmetricsError(f"{differing[0]} was scored with another metric, version, weights or decoder")
@@ -166,6 +169,7 @@ def _check_dimension(gate: str, features: Features, min_n: int | None) -> tuple[
     """Refuse sets that are too small for a covariance: their distance grows with their size alone."""
     rows, dimension = next(iter(features.methods.values())), features.dimension
     count = sum(len(block) for block in rows.values())
+    # With no more rows than features the covariance is singular.
     if not features.by_covariance or count > dimension:
         return ()
     found = f"{count} rows of {dimension} features"
@@ -186,6 +190,7 @@ def table(ranked: RankedGate) -> list[tuple[str, ...]]:
         found = next((d for d in ranking.differences if {d.first, d.second} == {best, place.method}), None)
         behind = ""
         if found is not None:
+            # Differences are stored for one order of the two methods.
             low, high = (found.low, found.high) if found.first == best else (-found.high, -found.low)
             worse = found.better if found.first == best else -found.better
             behind = f"{worse:.4g} [{low:.4g}, {high:.4g}]" + ("" if found.apart else ", not told apart")

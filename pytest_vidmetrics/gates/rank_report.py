@@ -72,6 +72,7 @@ def markdown(reports: Sequence[RankReport]) -> str:
 
 def _cell(words: str) -> str:
     """Return text that cannot leave its cell or become markup."""
+    # The backslash first, or the signs below would be escaped twice.
     plain = " ".join(words.split()).replace("\\", "\\\\")
     return plain.replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
 
@@ -98,6 +99,7 @@ def write(folder: Path, reports: Sequence[RankReport], facts: Mapping[str, Any],
     write_atomic(written[1], markdown(reports).encode())
     guides = [report for report in reports if report.guide]
     for report in guides:
+        # One distance has the folder to itself, as the guide's readers expect.
         place = folder if len(guides) == 1 else folder / report.case.rpartition("::")[2] / report.gate
         written += write_guide_files(
             place,

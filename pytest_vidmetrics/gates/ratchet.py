@@ -52,6 +52,7 @@ def offered(runs: Sequence[GateRecord]) -> Offer | None:
         return None
     last, harms = runs[-1], dict[float | None, float]()
     for one in reversed(runs):
+        # The first run that is not green, or was against another baseline, ends the row.
         if one.verdict.status not in _GREEN or one.verdict.harm is None or _against(one) != _against(last):
             break
         harms.setdefault(one.verdict.now, one.verdict.harm)
@@ -61,6 +62,7 @@ def offered(runs: Sequence[GateRecord]) -> Offer | None:
     values = list(harms.values())
     bound = statistics.fmean(values) + tolerance_factor(len(values)) * statistics.stdev(values)
     floor = last.scores.noise_floor if last.scores is not None else 0.0
+    # Never below a harm that was green, nor below what the metric itself calls noise.
     held = _up(max(bound, floor, *values))
     return Offer(held, margin, len(values), max(values)) if 0.0 < held <= _WORTH * margin else None
 
@@ -74,4 +76,5 @@ def _up(value: float) -> float:
     if value <= 0:
         return 0.0
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    # Less a rounding error: 1.1 / 0.1 is 11.000000000000002, which is not 12 steps.
     return float(f"{math.ceil(value / step - 1e-9) * step:.2g}")

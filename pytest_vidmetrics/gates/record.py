@@ -100,6 +100,7 @@ class RunRecord(Wire):
 
 
 def portable(record: RunRecord, root: Path) -> RunRecord:
+    # The slash belongs to the root: "/data" is not a prefix of "/data2".
     """Return a record whose gates are sorted and whose paths below ``root`` are relative to it."""
     gates = tuple(_portable(gate, f"{root}/") for gate in sorted(record.gates, key=lambda gate: gate.gate))
     cases = {
@@ -117,6 +118,7 @@ def write_record(path: Path, record: RunRecord, root: Path) -> None:
 
 def packed(record: RunRecord) -> str:
     """Return a record as a page holds it, in base64: what :func:`read_record` finds there."""
+    # mtime=0: the same record gives the same bytes.
     text = json.dumps(record.to_wire(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
 
@@ -128,6 +130,7 @@ def _unpacked(page: bytes) -> bytes:
         raise ValueError("the page holds no run record")
     try:
         with gzip.open(io.BytesIO(base64.b64decode(found[1], validate=True))) as stream:
+            # One byte more than allowed shows that there is more, without unpacking it.
             data = stream.read(_LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"the run record in the page is damaged: {error}") from error
@@ -158,6 +161,7 @@ def _no_number(text: str) -> float:
 
 def _checked(tree: Any) -> RunRecord:
     schema = tree.get("schema", "none") if isinstance(tree, dict) else SCHEMA
+    # Bool is an int, and True == 1.
     if schema != SCHEMA or isinstance(schema, bool):
         raise ValueError(f"it has schema {schema!r:.40}, this version reads {SCHEMA}")
     record = RunRecord.from_wire(tree, "the record")
@@ -181,6 +185,7 @@ def _portable(gate: GateRecord, root: str) -> GateRecord:
     verdict = replace(verdict, reason=reason, notes=notes, worst=worst, details=_plain(verdict.details, root))
     if scores is not None:
         problems = tuple(replace(one, reason=one.reason.replace(root, "")) for one in scores.problems)
+        # Not a prefix: a sentence may name several files anywhere in it.
         scores = replace(
             scores, paths=_below(scores.paths, root), problems=problems, details=_plain(scores.details, root)
         )

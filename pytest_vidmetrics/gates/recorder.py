@@ -67,10 +67,12 @@ class Recorder(Wire):
         """
         file = self.path(folder)
         if self.kind == "check":
+            # Parametrized tests have brackets and slashes in their ids.
             return (f"{file.stem}/{clean_id(self.node)}/{clean_id(self.gate)}",)
         stem = manifest_stem(file)
         by_name = f"{stem}/{self.node}/{self.gate}"
         above = file.parent.relative_to(root).parts if file.is_relative_to(root) else ()
+        # A folder with a name that no key can have: the manifest's own name is its only place.
         if not above or any(map(name_fault, above)):
             return (by_name,)
         return ("/".join((*above, by_name)), by_name)

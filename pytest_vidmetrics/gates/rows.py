@@ -95,6 +95,7 @@ def _entries(path: Path) -> Iterable[tuple[int, Any]]:
 
 def _csv_rows(path: Path) -> Iterable[tuple[int, Any]]:
     """Yield the rows of a table with a header; an empty cell is no value."""
+    # newline="" as the csv module asks: it reads line ends inside of quotes itself.
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     header: list[str] | None = None
     try:
@@ -112,6 +113,7 @@ def _csv_rows(path: Path) -> Iterable[tuple[int, Any]]:
 
 
 def _cell(key: str, text: str) -> Any:
+    # A table has no types: only these keys hold numbers, and an id or a prompt of digits stays text.
     """Return a cell as text, and as a number where the key holds one."""
     if key == "fps" or key.endswith(("_fps", "_sign")):
         try:
@@ -163,6 +165,7 @@ class _Reading:
             if not path:
                 raise spot.error('expected an object with an "id"')
             return whole_name(clip_name(Path(path)))
+        # Bool is an int.
         if isinstance(id, bool) or not isinstance(id, str | int) or not (text := _text(id).strip()):
             raise spot.error(f"id must be text or a whole number, got {id!r:.40}")
         if found := fault("id", text):

@@ -47,6 +47,7 @@ class Seat:
         Never raises: what cannot be read is a fault of what was found.
         """
         own = self._look(self.cohort) if self.cohort else None
+        # A common baseline judges a cohort by facts only where it was recorded on the same kind of machine.
         if self.facts is not None and self.cohort is not None:
             common = own or self._look(None)
             if common is None or (common.baseline is not None and not self._is_of_my_kind(common.baseline)):
@@ -82,6 +83,7 @@ class Seat:
         Pytest takes the folder that it is started in for its root, where no ini file says otherwise.
         """
         folder = self.folder
+        # The baselines lie elsewhere, or this root is the repository's already.
         if not folder.path.is_relative_to(folder.root) or (folder.root / ".git").exists():
             return None
         below, file = folder.path.relative_to(folder.root), self.owner.path(folder.path)
@@ -91,6 +93,7 @@ class Seat:
             seat = replace(self, folder=above, owner=owner)
             if seat.find().baseline is not None:
                 return seat
+            # Not beyond the repository.
             if (root / ".git").exists():
                 break
         return None
@@ -129,6 +132,7 @@ class Seat:
         """
         if other == self.owner or not other.exists(self.folder.path):
             return ""
+        # Where the recorder's own baseline still lies in another place, this one is a copy.
         left = any(self._is_taken(home) for home in self._keys(other, cohort) if home != key)
         if other.kind == self.owner.kind == "manifest" and not left:
             return ""
@@ -146,4 +150,5 @@ class Seat:
         try:
             return self.folder.holds(key)
         except BaselineError:
+            # What cannot be looked at may be somebody's.
             return True

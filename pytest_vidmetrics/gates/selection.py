@@ -16,12 +16,14 @@ def gates_of(case: Case, selection: Sequence[str]) -> tuple[MetricConfig, ...]:
     A configured gate is selected by its metric's name and by its metric's groups.
     What a manifest lists is meant, be it by a group: only a group of the selection may bring in gates that are skipped.
     """
+    # `every`: also the metrics that a group leaves out by itself.
     wanted = set(registry.expand(selection, every=True))
     listed = dict.fromkeys([*(case.metrics if case.metrics is not None else selection), *case.configs])
     gates: dict[str, MetricConfig] = {}
     for entry in listed:
         for gate, metric in _meaning(case, entry):
             if metric in wanted:
+                # Named by the manifest or one by one, not brought in by a group of the option.
                 meant = case.metrics is not None or entry in case.configs or entry == gate
                 known = gates.get(gate)
                 params = case.configs[gate][1] if gate in case.configs else {}
@@ -30,6 +32,7 @@ def gates_of(case: Case, selection: Sequence[str]) -> tuple[MetricConfig, ...]:
                     metric=metric,
                     params=params,
                     policy=case.policy(gate),
+                    # A gate that is named twice is meant if either is.
                     listed=meant or (known is not None and known.listed),
                 )
     return tuple(gates.values())

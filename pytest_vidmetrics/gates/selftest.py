@@ -63,6 +63,7 @@ def table(gates: Sequence[Gate], corpus: Corpus, worker: EvalWorker, kinds: Iter
     bases: dict[str, Baseline] = {}
     for one in gates:
         observed = reduce(one.metric, corpus.of(one.metric.name), clean[one.config.gate], threads=worker.threads)
+        # Without a baseline the verdict says whether the gate works at all: MISSING is the only one wanted.
         first = judge(one.whole, observed, None)
         if first.status != "MISSING":
             yield Caught(one.config.gate, "", None, f"{first.status}: {first.reason}")
@@ -79,6 +80,7 @@ def table(gates: Sequence[Gate], corpus: Corpus, worker: EvalWorker, kinds: Iter
                 observed = reduce(one.metric, corpus.of(one.metric.name), outcomes, threads=worker.threads)
                 red[name].append(not judge(one.whole, observed, bases[name]).passed)
         for name, doses in red.items():
+            # Red at this dose and at every larger one.
             sure = [dose for dose in (1, 2, 3) if all(doses[dose - 1 :])]
             yield Caught(name, kind.name, min(sure, default=None))
 
@@ -122,11 +124,13 @@ def _values(samples: Sequence[Sample], kind: Degradation, dose: int) -> Iterator
     key = _READS[kind.of]
     whole = [completed(sample.values) for sample in samples]
     if kind.frames is None and kind.sound is None:
+        # Prompts or sounds move among the samples that have one.
         having = [index for index, values in enumerate(whole) if values.get(key) is not None]
         moved = dict(zip(having, exchanged([whole[index][key] for index in having], dose), strict=True))
         yield from ({**values, key: moved[index]} if index in moved else values for index, values in enumerate(whole))
         return
     for index, values in enumerate(whole):
+        # `every` is a stride: the clips between are left as they are.
         spared = values.get(key) is None or index % kind.every
         yield values if spared else {**values, key: _changed(values[key], kind, dose)}
 
@@ -148,6 +152,8 @@ def _changed(value: Any, kind: Degradation, dose: int) -> Any:
 
     assert kind.frames is not None, "what is neither exchanged nor sound is frames"
     clip = read_clip(value, ALL_FRAMES)
+    # (frames, height, width, channels), as image code wants it
     pixels = clip.frames.permute(0, 2, 3, 1).contiguous().numpy()
+    # Copied: the damage may return a view with negative strides, which torch refuses.
     frames = torch.from_numpy(kind.frames(pixels, dose).copy()).permute(0, 3, 1, 2)
     return Video(frames=frames, fps=clip.fps)

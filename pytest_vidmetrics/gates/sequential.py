@@ -103,11 +103,13 @@ def look(policy: Policy, observed: CorpusScore, recorded: Baseline) -> Looked:
     seed, listed = recorded.order or seed_of(recorded.scores), _listed(recorded)
     groups = first(shuffled(seed, listed, observed.clusters), policy.max_n)
     planned = {id: recorded.samples[id] for group in groups for id in group if id in recorded.samples}
+    # The margin reads how many samples there are, not their scores: planned ones without a score yet count too.
     margin = margin_of(policy, replace(observed, samples=planned), recorded)
     seen = [[id for id in group if id in planned and id in observed.samples] for group in groups]
     seen = [group for group in seen if group]
     sign, largest = (1.0 if observed.higher_is_better else -1.0), max(map(len, groups), default=1)
     # By group, how far its samples are beyond the margin, so that large groups count for more: the mean over the
+    # Groups in the order of the seed, without the samples that have no score on both sides.
     # groups is above 0 where the mean over the samples is above the margin.
     beyond = [
         sum(sign * (recorded.samples[id] - observed.samples[id]) - margin.value for id in group) / largest
@@ -115,6 +117,7 @@ def look(policy: Policy, observed: CorpusScore, recorded: Baseline) -> Looked:
     ]
     fewest = _groups_of(seen, observed.min_n if policy.min_n is None else policy.min_n)
     if _is_bet_on(observed, recorded, margin.value):
+        # A group's sum is divided by the size of the largest one, so that every one lies within these bounds.
         low, high = -1.0 - margin.value, 1.0 - margin.value
         decision = betting(beyond, 0.0, alpha=policy.alpha, low=low, high=high, fewest=fewest)
         test = "betting on scores in [0, 1]"
@@ -150,6 +153,7 @@ def score_until_sure(
     while True:
         ids = {id for group in groups[:end] for id in group}
         part = replace(corpus, samples=tuple(sample for sample in corpus.samples if sample.id in ids))
+        # The part was scored without its labels.
         found = replace(score_corpus(metric, part, worker, known=known), clusters=labels)
         if found.problems or found.score is None:
             return found
@@ -173,6 +177,7 @@ def _groups_of(groups: Sequence[list[str]], samples: int) -> int:
         held += len(group)
         if held >= samples:
             return count
+    # More than there are groups: too few samples never decide.
     return max(1, len(groups) + 1)
 
 
@@ -182,6 +187,7 @@ def _is_bet_on(observed: CorpusScore, recorded: Baseline, margin: float) -> bool
     The mixture t-test is right for differences whose mean is near normal, which those of zeros and ones are not. Bets
     are right for all, and need many more clips where scores hardly differ.
     """
+    # From a margin of 1 on nothing can be worse by more: there is nothing to bet on.
     if not margin < 1.0 or not all(0.0 <= value <= 1.0 for value in observed.samples.values()):
         return False
     return observed.binary or _is_clumped(recorded)

@@ -32,9 +32,11 @@ def detection_limit(policy: Policy, baseline: Baseline, margin: Margin, harms: I
     if harms is not None:
         errors.append((harms.se, harms.df))
     if baseline.noise is not None:
+        # A difference of two scores, each with that noise.
         errors.append((math.sqrt(2.0) * baseline.noise.sigma, float(baseline.noise.runs - 1)))
     if not errors:
         return None
+    # The largest error; of equal ones that with more degrees of freedom.
     error, freedom = max(errors)
     found = smallest_harm(policy.decide, error, freedom, margin.value, alpha=policy.alpha, power=POWER)
     return found if math.isfinite(found) else None

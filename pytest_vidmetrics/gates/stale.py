@@ -17,6 +17,7 @@ def differences(recorded: Baseline, observed: CorpusScore) -> list[str]:
     """Return what makes two scores incomparable, one line each; empty when they may be compared."""
     was = recorded.scores
     lines = _conditions(was, observed)
+    # A gate that decides early scored a part of the recorded samples, which is no difference.
     same = observed.samples.keys() <= was.samples.keys() if observed.drawn else _same_ids(was, observed)
     others = not same and not observed.chooses
     changed = _changed(was, observed)
@@ -120,6 +121,7 @@ def of_ids(scores: CorpusScore, ids: Sequence[str]) -> CorpusScore:
 
 
 def _mean(samples: Mapping[str, float]) -> float:
+    # Divided first: the sum of very many large scores must not overflow.
     return math.fsum(value / len(samples) for value in samples.values())
 
 
@@ -127,6 +129,7 @@ def _diff(name: str, old: Any, new: Any) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(old.keys() | new.keys())
         return [line for key in keys for line in _diff(f"{name}.{key}", old.get(key), new.get(key))]
+    # Precision is a condition with an option of its own, so its line says which; one in params is the user's choice.
     if old != new and name.endswith(".precision") and not name.endswith(".params.precision"):
         return [_other_precision(old or "fp32", new or "fp32")]
     return [] if old == new else [f"{name}: recorded {shown(old)}, now {shown(new)}"]

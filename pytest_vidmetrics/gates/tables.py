@@ -29,9 +29,12 @@ def without_table(baseline: Baseline, store: Store) -> Baseline:
     if baseline.n <= LARGE or baseline.table is not None:
         return baseline
     body = _body(baseline)
+    # The digest of the table is its key: whoever reads it back proves its content.
     key = digest_json(body)
     store.put_json(_KIND, key, body)
+    # The file must not name a table that is not there yet.
     store.flush()
+    # Influences add up to the score: each has its share of the floor.
     floor = scores.noise_floor / max(1, baseline.n) if scores.is_set else scores.noise_floor
     values = sorted(scores.samples.values())
     table = Table(
@@ -50,6 +53,7 @@ def with_table(baseline: Baseline, store: Store | None, where: str) -> Baseline:
         return baseline
     key = baseline.table.sha256
     body = None if store is None else store.get_json(_KIND, key)
+    # A store may be shared: what it returns is believed by its digest only.
     if body is None or digest_json(body) != key:
         asked = "no store is named" if store is None else "the store does not hold them"
         raise BaselineError(
@@ -82,6 +86,7 @@ def _body(baseline: Baseline) -> dict[str, Any]:
 
 def _coded(ids: Sequence[str], column: Mapping[str, Any]) -> dict[str, Any]:
     numbers: dict[Any, int] = {}
+    # Dicts keep the order of insertion: the number of a value is its place in the list.
     at = [numbers.setdefault(column[id], len(numbers)) if id in column else None for id in ids] if column else []
     return {"values": [one.brief() if isinstance(one, ClipFacts) else one for one in numbers], "at": at}
 

@@ -55,6 +55,7 @@ def _not_plain(value: Any, depth: int) -> str | None:
     if isinstance(value, int | float):
         return None if _is_number(value) else f"a number that is not finite: {_shown(value)}"
     if isinstance(value, Mapping):
+        # Keys too: they go into digests like values.
         found = (_not_plain(part, depth + 1) for pair in value.items() for part in pair)
         return next((one for one in found if one), None)
     if isinstance(value, list | tuple):

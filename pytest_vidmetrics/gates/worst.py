@@ -20,6 +20,7 @@ def worst_clips(observed: CorpusScore, baseline: Baseline) -> tuple[ClipChange, 
         for id, now in observed.samples.items()
         if (was := baseline.samples.get(id)) is not None and sign * (was - now) > 0
     )
+    # Of a million clips only the worst are sorted; equal ones in the order of their ids.
     return tuple(heapq.nsmallest(_MOST, changes, key=lambda change: (-change.harm, change.id)))
 
 
