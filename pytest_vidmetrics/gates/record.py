@@ -100,8 +100,8 @@ class RunRecord(Wire):
 
 
 def portable(record: RunRecord, root: Path) -> RunRecord:
-    # The slash belongs to the root: "/data" is not a prefix of "/data2".
     """Return a record whose gates are sorted and whose paths below ``root`` are relative to it."""
+    # The slash belongs to the root: "/data" is not a prefix of "/data2".
     gates = tuple(_portable(gate, f"{root}/") for gate in sorted(record.gates, key=lambda gate: gate.gate))
     cases = {
         case: {id: _below(values, f"{root}/") for id, values in clips.items()} for case, clips in record.cases.items()

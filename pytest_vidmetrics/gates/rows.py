@@ -113,8 +113,8 @@ def _csv_rows(path: Path) -> Iterable[tuple[int, Any]]:
 
 
 def _cell(key: str, text: str) -> Any:
-    # A table has no types: only these keys hold numbers, and an id or a prompt of digits stays text.
     """Return a cell as text, and as a number where the key holds one."""
+    # A table has no types: only these keys hold numbers, and an id or a prompt of digits stays text.
     if key == "fps" or key.endswith(("_fps", "_sign")):
         try:
             return float(text)

@@ -32,8 +32,10 @@ def _command(gate: GateView, file: str, line: int) -> str:
 
 
 def _message(text: str) -> str:
+    # The percent sign first: the other escapes hold one.
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _value(text: str) -> str:
+    # Colon and comma end a value, but not a message.
     return _message(text).replace(":", "%3A").replace(",", "%2C")

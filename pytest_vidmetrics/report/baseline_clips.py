@@ -50,11 +50,13 @@ class BaselineClips:
         if not path or not self.changed(case, id):
             return None
         gates = [gate for gate in self._gates.get(case, ()) if id in gate.recorded]
+        # The number of files is bounded: a folder beside may hold every checkpoint there ever was.
         for place, other in enumerate(self._others(self._root / path)):
             if place == _MOST:
                 break
             scores = [(gate, self._kept.score(gate, id, {"video": str(other)})) for gate in gates]
             known = [(gate, score) for gate, score in scores if score is not None]
+            # Several gates that the store knows must all agree: one equal score may be chance.
             if known and all(_same(gate, id, score) for gate, score in known):
                 return str(other.relative_to(self._root) if other.is_relative_to(self._root) else other)
         return None
@@ -68,6 +70,7 @@ class BaselineClips:
             yield from (one for one in self._made_below(path.parent.parent).get(row, ()) if one != path)
             return
         checkpoint = self._record.environment.get("checkpoint")
+        # `sorted` keeps the order of equal ones: the nearest folder first, but for the checkpoint's.
         for folder in sorted(path.parents[:_UP], key=lambda one: one.name != checkpoint):
             with contextlib.suppress(OSError):
                 for beside in sorted(folder.parent.iterdir()):
@@ -79,6 +82,7 @@ class BaselineClips:
         """Return the generated clips of a store by what they were made for."""
         if root not in self._generated:
             found = self._generated[root] = {}
+            # The layout of generated clips: two letters of the key, then the key.
             for place, path in enumerate(sorted(root.glob("??/*.json"))):
                 if place == _MOST_ROWS:
                     break
@@ -90,6 +94,7 @@ class BaselineClips:
 
 def _same(gate: GateRecord, id: str, score: float) -> bool:
     assert gate.scores is not None, "gates without scores are left out"
+    # Both are rounded as baselines are, and equal up to a last digit.
     floor = gate.scores.noise_floor
     return close({id: gate.recorded[id]}, {id: digits(score, floor)}, floor)
 

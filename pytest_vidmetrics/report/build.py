@@ -96,6 +96,7 @@ def write_report(
         "tables": [*rankings(record), *comparison(record, others)],
         "baseline": found,
     }
+    # MiB to bytes.
     budget = round(budget_mib * 2**20)
     if target.suffix.lower() == ".html":
         inside = InPage(budget)
@@ -105,6 +106,7 @@ def write_report(
         return
     _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is a rename within one file system.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name[:32]}.") as name:
         made = Path(name) / "report"
         made.mkdir()
@@ -112,6 +114,7 @@ def write_report(
         curves = _curves(seen, media, by_id, details, picked)
         text = page(seen, media, curves, {}, in_folder=True, **facts)
         (made / INDEX).write_text(text, encoding="utf-8")
+        # The old folder moves into the temporary one, which deletes it: between the two renames there is no report.
         if target.exists():
             target.rename(Path(name) / "before")
         made.rename(target)
@@ -124,6 +127,7 @@ def _with_baseline(
     if baseline_clips is None or BASELINE in others:
         return others, ""
     seats = Seats.of(record, others)
+    # Only clips that are played: looking for the others reads the store for nothing.
     played = {(clip.case, clip.id) for clip in view(record, others).clips[:MOST_PLAYED]}
     cases: dict[str, dict[str, dict[str, str]]] = {}
     changed = 0
@@ -148,6 +152,7 @@ def _check_replaceable(target: Path) -> None:
     if not target.is_dir():
         raise VidmetricsError(f"{target} is a file: name a folder, or a file that ends in .html")
     index = target / INDEX
+    # The mark stands in the head of the page.
     if not any(target.iterdir()) or (index.is_file() and _MARK in index.read_bytes()[:8192]):
         return
     raise VidmetricsError(f"{target} holds other files than a report: name a new folder")
@@ -165,6 +170,7 @@ def _curves(
         curves = [
             curve
             for score in clip.scores
+            # A clip without times has no player, and no curve could follow it.
             if (frames := len(entries.get(seen.gates[score.gate].side, {}).get("times", ())))
             and (kept := details(gates[seen.gates[score.gate].id], clip.id)) is not None
             for curve in curves_of(score.gate, kept, frames, request_of(gates[seen.gates[score.gate].id]))

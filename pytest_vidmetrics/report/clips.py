@@ -69,6 +69,7 @@ class Seats:
         """Return the seats of a record: methods are the cases below one that was ranked."""
         order = {
             f"{one.case}::{row['method']}": place
+            # Reversed: of several gates' rankings the first one counts.
             for one in reversed(record.rankings)
             for place, row in enumerate(one.result.get("methods", ()))
         }
@@ -78,6 +79,7 @@ class Seats:
         methods = {}
         for case in sorted(found, key=lambda case: (order.get(case, len(order)), case)):
             parent, _, name = case.rpartition("::")
+            # A method may be called "candidate" or as a run beside.
             methods[case] = parent, f"method {name}" if name in taken else name
         names = dict.fromkeys(side for _, side in methods.values())
         beside = [_beside_of(name, side) for side in (CANDIDATE, *names) for name in others]
@@ -174,6 +176,7 @@ def _add_files(clip: _Found, case: str, id: str, side: str, values: Mapping[str,
     if path := path_of(values):
         clip.files[side] = path
     if path := path_of(values, REFERENCE):
+        # Methods of a row have the same reference: the first one that is named stays.
         clip.files.setdefault(REFERENCE, path)
     for name, other in seats.others.items():
         if path := path_of(other.cases.get(case, {}).get(id, {})):
@@ -189,10 +192,12 @@ def _add_scores(found: dict[tuple[str, str], _Found], gate: GateRecord, place: i
     for id, now in scores.samples.items():
         was = gate.recorded.get(id)
         rows.append((id, ClipScore(place, was, now, None if was is None else sign * (was - now))))
+    # Harms of one gate are compared with its own worst one: gates have other units.
     largest = max((row.harm for _, row in rows if row.harm is not None), default=0.0)
     for id, row in rows:
         clip = found.setdefault((case, id), _Found())
         clip.scores.append(row)
+        # Only of gates whose case is not listed, as of checks: others know their files.
         if not clip.files and (path := scores.paths.get(id)):
             clip.files[side] = path
         if row.harm is not None and largest > 0:
@@ -204,4 +209,5 @@ def _add_scores(found: dict[tuple[str, str], _Found], gate: GateRecord, place: i
         name = gate.verdict.metric if side == CANDIDATE else f"{side}::{gate.verdict.metric}"
         clip.problems.setdefault(f"{problem.status}: {problem.reason}", []).append(name)
         if problem.status == "failed":
+            # Above every regression: nothing is known of it.
             clip.severity = 2 * _RED

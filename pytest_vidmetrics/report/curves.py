@@ -73,14 +73,17 @@ def _frames_of(name: str, count: int, details: Mapping[str, Any], frames: int, r
     """
     if name == _STEPPED:
         step = details.get("step")
+        # The last pair must lie in the clip, else the list is of another one.
         if not isinstance(step, int) or step <= 0 or count * step >= frames:
             return ()
         return range(step, count * step + 1, step)
     if name in _EVERY_SECOND and count == (frames - 1) // 2:
         return range(1, 2 * count, 2)
     seen = request.indices(frames)
+    # A clip that is too short is padded by its last frame: the values go on behind its own frames.
     if count == len(seen) or (request.count == count > len(seen)):
         return seen
+    # One value less than frames: pairs, each at its second frame.
     return seen[1:] if count == len(seen) - 1 else ()
 
 
@@ -91,5 +94,6 @@ def _numbers(value: Any) -> tuple[float | None, ...] | None:
     for one in value:
         if isinstance(one, bool) or not isinstance(one, (int, float, type(None))):
             return None
+        # Five digits: the page has ten thousand of them.
         out.append(None if one is None or not math.isfinite(one) else float(f"{one:.5g}"))
     return tuple(out)

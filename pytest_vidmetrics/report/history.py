@@ -35,11 +35,13 @@ def drawn(points: Sequence[Point]) -> Drawn | None:
     if len(scored) < 2:
         return None
     low, high = min(score for _, score in scored), max(score for _, score in scored)
+    # Of all points, not only of those with a score.
     bad = first_bad(points)
     places = []
     for i, (point, score) in enumerate(scored):
         name = point.checkpoint or point.source
         text = f"{point.time[:10]} {name}: {number(score)}, {point.status}"
+        # A tenth of the height stays free above and below; equal scores lie on one line.
         x, y = 100 * (i + 0.5) / len(scored), 90 - 80 * (score - low) / ((high - low) or 1.0)
         places.append(Place(round(x, 2), round(y, 2), text, point.status == BASELINE, point.status == "REGRESSED"))
     line = " ".join(f"{place.x},{place.y}" for place in places)

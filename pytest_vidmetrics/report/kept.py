@@ -47,6 +47,7 @@ class Kept:
         values = {**values, **instead}
         weights = gate.scores.metric.get("weights", {})
         try:
+            # Hashed anew: a file that was replaced since the run no longer finds its score.
             contents = {
                 key: content(key, str(self._root / values[key]) if key in PATH_KEYS else values[key])
                 for key in keys_read(metric)
@@ -59,11 +60,13 @@ class Kept:
     def _metric(self, gate: GateRecord) -> BaseMetric | None:
         """Return the metric of a gate; ``None`` for one that is not installed here, or takes other parameters."""
         if gate.gate not in self._metrics:
+            # Remembered before it is tried: what cannot be made is not tried for each clip.
             self._metrics[gate.gate] = None
             if gate.scores is not None:
                 params = gate.scores.metric.get("params", {})
                 with contextlib.suppress(KeyError, TypeError, ValueError, VidmetricsError):
                     metric = registry.get_metric(str(gate.scores.metric.get("name")), **params)
+                    # The precision is part of the key that the score was stored under.
                     metric.run_precision = gate.scores.metric.get("precision", "fp32")
                     self._metrics[gate.gate] = metric
         return self._metrics[gate.gate]

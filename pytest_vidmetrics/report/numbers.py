@@ -19,6 +19,7 @@ def number(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """Return a number with its sign; a zero has none."""
+    # A true minus, as wide as a plus.
     return number(value) if not value else f"{value:+.{DIGITS}g}".replace("-", "−")
 
 
@@ -50,6 +51,7 @@ def plot_of(verdict: Verdict, unit: str = "") -> Plot | None:
     if verdict.harm is None or verdict.margin is None:
         return None
     ends = verdict.interval or (verdict.harm, verdict.harm)
+    # Without a margin the plot reaches as far as the interval.
     scale = verdict.margin or max(abs(verdict.harm), *map(abs, ends)) or 1.0
     low, high = (end / scale for end in ends)
     has_interval = verdict.interval is not None
@@ -69,4 +71,5 @@ def plot_of(verdict: Verdict, unit: str = "") -> Plot | None:
 
 
 def _place(value: float) -> float:
+    # Places from 0 to 100, the middle is no harm; three margins to either side.
     return round(50 + 50 * max(-1.0, min(1.0, value / _EXTENT)), 2)

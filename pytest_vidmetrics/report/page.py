@@ -90,6 +90,7 @@ def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], rec
         for i, entries in enumerate(media.entries)
         if i not in shown and any(not entry["note"].startswith("not in this report") for entry in entries.values())
     }
+    # A clip that is only out of budget needs no note of its own: most clips are.
     return {
         "record": record,
         "checkpoint": run.environment.get("checkpoint", ""),
@@ -109,6 +110,7 @@ def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], rec
             for gate in run.gates
         ],
         "clips": [
+            # Lists instead of tables: their keys would be most of the page.
             [
                 clip.id,
                 cases.index(clip.case),
@@ -126,6 +128,7 @@ def _data(run: RunView, media: Media, curves: Mapping[int, Sequence[Curve]], rec
 
 
 def _short(value: float | None) -> float | None:
+    # Six digits: more than the page shows, fewer than a float has.
     return None if value is None else float(f"{value:.6g}")
 
 
@@ -141,6 +144,7 @@ def _groups(gates: Sequence[GateView], status: str) -> list[tuple[str, list[Gate
 def _json(value: Any) -> Markup:
     """Return JSON that can stand inside of a script element, whatever its texts are."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # The signs that could end the script element, or the line of an old JavaScript.
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
@@ -148,10 +152,12 @@ def _json(value: Any) -> Markup:
 
 def _policy(script: str, style: str, *, in_folder: bool) -> str:
     """Return the content security policy: this script, this style, no other source, no request."""
+    # A page in a folder is opened as a file, whose media are of another origin.
     beside = " 'self' file:" if in_folder else ""
     return "; ".join(
         (
             "default-src 'none'",
+            # By digest: only these very texts run, and nothing that a prompt smuggles in.
             f"script-src 'sha256-{_sha256(script)}'",
             f"style-src 'sha256-{_sha256(style)}'",
             f"img-src data: blob:{beside}",
@@ -168,6 +174,7 @@ def _sha256(text: str) -> str:
 
 @cache
 def _static(names: tuple[str, ...]) -> str:
+    # Through importlib: the package may lie in a zip.
     folder = resources.files(__package__).joinpath("static")
     return "\n" + "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
 
@@ -177,6 +184,7 @@ def _templates() -> Environment:
     made = Environment(
         loader=PackageLoader(str(__package__), "templates"),
         autoescape=True,
+        # A misspelled name is an error and not an empty cell.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -51,6 +51,7 @@ class InPage(Places):
 
     def cost(self, size: int) -> int:
         """Return the length of the text."""
+        # base64: four letters for each three bytes begun.
         return 4 * -(-size // 3)
 
     def put(self, data: bytes, mime: str) -> str:
@@ -75,6 +76,7 @@ class InFolder(Places):
 
     def put(self, data: bytes, mime: str) -> str:
         """Write a file. Raises ``OSError``."""
+        # The suffix tells the browser what a file beside the page is.
         suffix = {"image/jpeg": "jpg", "image/png": "png", "video/webm": "webm", "audio/mp4": "m4a"}.get(mime, "mp4")
         name = f"media/{self.count:04d}.{suffix}"
         (self.folder / "media").mkdir(exist_ok=True)
@@ -99,8 +101,10 @@ def shelve(clips: Sequence[ClipView], root: Path, places: Places) -> Media:
     """
     budget, entries = places.room, list[Mapping[str, Entry]]()
     played = pictured = 0
+    # Not strict: only the first clips are made ready.
     for clip, made in zip(clips, _made(clips, root), strict=False):
         cost = sum(places.cost(len(data)) for data in _bytes_of(made))
+        # The rest of the budget is kept for stills, so that many clips have at least one picture.
         if cost > places.room - _STILLS * budget:
             break
         entries.append({side: _entry(one, clip.files[side], places) for side, one in made.items()})
@@ -144,6 +148,7 @@ def _made(clips: Sequence[ClipView], root: Path) -> Iterator[Mapping[str, _Made]
             for one in waiting:
                 yield one.result()
         finally:
+            # Where the budget ends, what waits in the threads is not made any more.
             for one in waiting:
                 one.cancel()
 
@@ -164,6 +169,7 @@ def _of_file(path: Path, make: Callable[[Path], Preview]) -> _Made:
         return _Made(fault="the file is not there any more")
     try:
         preview = sound_only(path) if path.suffix.lower() in _SOUND_SUFFIXES else make(path)
+        # The picture is a spectrogram: silent clips have none.
         return _Made(preview, picture_of(path) if preview.has_sound else None)
     except (VidmetricsError, OSError) as error:
         return _Made(fault=str(error).removeprefix(f"{path}: "))

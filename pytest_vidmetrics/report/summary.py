@@ -13,6 +13,7 @@ LIMIT = 60 * 1024
 """Bytes. A comment may have 65,536 characters."""
 _CLIPS = 10
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-!|~$])")
+# "@" would mention somebody, and tell them.
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
@@ -52,6 +53,7 @@ def _fitted(parts: Sequence[_Part], limit: int) -> str:
         if kept < len(part.items):
             taken += ["", f"{len(part.items) - kept} more {part.rest}."]
         lines += taken
+        # Without the line on what was cut: room was kept for it.
         room -= size
     return "\n".join(lines) + "\n"
 
@@ -127,6 +129,7 @@ def _clip(clip: ClipView, run: RunView) -> str:
 
 
 def _short(text: str, most: int) -> str:
+    # Line ends would end a row of the table.
     flat = " ".join(text.split())
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"
 
@@ -138,5 +141,6 @@ def _text(text: str) -> str:
 
 
 def _code(text: str) -> str:
+    # Inside of a code span nothing is escaped: its own sign and that of tables are replaced.
     flat = " ".join(text.split()).replace("`", "'").replace("|", "¦")
     return f"`{flat}`"

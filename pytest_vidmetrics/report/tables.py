@@ -23,6 +23,7 @@ def rankings(record: RunRecord) -> list[Table]:
     """Return a table for each ranking of methods, or the reason why there is none."""
     several = len({one.case for one in record.rankings}) > 1
     tables = [_methods(case, record, several=several) for case in dict.fromkeys(one.case for one in record.rankings)]
+    # With one gate it says no more than the ranking below.
     tables = [table for table in tables if len(table.rows) > 1]
     for one in record.rankings:
         title = f"Ranking of {one.case} by {one.gate}" if several else f"Ranking by {one.gate}"
@@ -66,6 +67,7 @@ def comparison(record: RunRecord, others: Mapping[str, RunRecord]) -> list[Table
         if not other.gates:
             continue
         rows: list[Sequence[str]] = []
+        # No policy is given: that of this run judges.
         for key, one in compare(scores_of(other), scores_of(record), {}).items():
             moved = None if one.now is None or one.baseline is None else one.now - one.baseline
             ends = "–" if one.interval is None else f"{number(one.interval[0])} to {number(one.interval[1])}"

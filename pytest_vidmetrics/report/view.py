@@ -55,6 +55,7 @@ class GateView:
     @property
     def is_red(self) -> bool:
         """Whether its test fails."""
+        # A test that is skipped has not failed.
         return self.verdict.status not in PASSING and self.verdict.status != "SKIPPED"
 
     @property
@@ -108,6 +109,7 @@ def view(record: RunRecord, others: Mapping[str, RunRecord] | None = None) -> Ru
     seats = Seats.of(record, others or {})
     gates = tuple(_gate(gate, prefix, seats) for gate in ranked)
     clips = sorted(clips_of(ranked, record, seats), key=lambda clip: (-clip.severity, clip.case, clip.id))
+    # A side without any file has no column.
     used = {side for clip in clips for side in clip.files}
     sides = tuple(side for side in seats.sides if side in used)
     counts = {status: n for status in ORDER if (n := sum(gate.verdict.status == status for gate in gates))}
@@ -159,6 +161,7 @@ def _common_prefix(ids: Sequence[str]) -> str:
         return ""
     shared = case_of(ids[0]).split("::")
     for one in ids[1:]:
+        # Case by case from the left: a label keeps whole words between "::".
         parts = case_of(one).split("::")
         same = next(
             (i for i, (a, b) in enumerate(zip(shared, parts, strict=False)) if a != b), min(len(shared), len(parts))
