@@ -91,7 +91,8 @@ def _refused(policy: Policy, found: list[_Unlike], observed: CorpusScore, others
 
 def notes(policy: Policy, observed: CorpusScore, baseline: Baseline) -> tuple[str, ...]:
     """Return what should be known of the clips beside a number: differences that are allowed, and new stillness."""
-    allowed = [*_of_references(observed), *_of_baseline(observed, baseline)]
+    found = (*_of_references(observed), *_of_baseline(observed, baseline))
+    allowed = [one for one in found if one.kind in policy.allow]
     lines = [f'allow = ["{one.kind}"]: {_RULES[one.side, one.kind]}; {one.text()}' for one in allowed]
     if not baseline.scores.clips and observed.clips:
         lines.append("the baseline does not say what its clips were: lengths, rates and sizes are not compared with it")
