@@ -21,7 +21,7 @@ _SIGMA = 1.5
 _C1 = (0.01 * 255) ** 2
 _C2 = (0.03 * 255) ** 2
 _LUMA = (0.299, 0.587, 0.114)
-_STRIP = 32
+_STRIP = 24
 """Columns that one product with a banded matrix gives: fewer are more products, more are more zeros."""
 _CPU_ROWS, _GPU_ROWS = 24, 128
 """Rows at a time: on a CPU what stays in the cache of a core."""
@@ -97,46 +97,55 @@ class SSIM(BaseMetric):
 
         height, width = x.shape[2] - _WINDOW + 1, x.shape[3] - _WINDOW + 1
         if x.device.type == "cpu":
-            planes = zip(x.flatten(0, 1).unbind(), y.flatten(0, 1).unbind(), strict=True)
-            sums = torch.stack([torch.stack([*_sums(a, b, _CPU_ROWS)]).sum() for a, b in planes]).view(x.shape[:2])
+            planes = zip(x.flatten(0, 1).split(1), y.flatten(0, 1).split(1), strict=True)
+            sums = torch.cat([torch.stack([*_sums(a, b, _CPU_ROWS)]).sum(dim=0) for a, b in planes])
         else:
-            sums = torch.stack([*_sums(x, y, _GPU_ROWS)]).sum(dim=0)
-        return (sums / (height * width)).mean(dim=1)
+            sums = torch.stack([*_sums(x.flatten(0, 1), y.flatten(0, 1), _GPU_ROWS)]).sum(dim=0)
+        return (sums.view(x.shape[:2]) / (height * width)).mean(dim=1)
 
 
 def _sums(x: torch.Tensor, y: torch.Tensor, rows: int) -> Iterator[torch.Tensor]:
-    """Yield the sum of the index over some rows at a time of each of ``(..., H, W)`` planes.
+    """Yield the sum of the index over some rows at a time of each of ``(P, H, W)`` planes.
 
-    The moments are of ``x``, ``y``, ``x^2 + y^2`` and ``xy``: the index needs no other. Float64 keeps what is left
+    The moments are of ``x``, ``2y``, ``x^2 + y^2`` and ``2xy``: the index needs no other. Float64 keeps what is left
     of ``E[x^2] - E[x]^2`` on flat bright frames, where float32 errs by more than a real difference.
     """
     import torch
 
-    height = x.shape[-2] - _WINDOW + 1
+    count, height, width = x.shape[0], x.shape[1] - _WINDOW + 1, x.shape[2] - _WINDOW + 1
+    strips, over = -(-width // _STRIP), -width % _STRIP
+    # Columns of zeros fill the last strip; what comes of them is set to zero before it is summed.
+    held = x.new_zeros((4, count, min(rows, height) + _WINDOW - 1, x.shape[2] + over), dtype=torch.float64)
     for start in range(0, height, rows):
         part = slice(start, min(start + rows, height) + _WINDOW - 1)
-        a, b = x[..., part, :].double(), y[..., part, :].double()
-        mx, my, squares, products = _blur(torch.stack([a, b, a * a + b * b, a * b]))
-        cross = (mx * my).mul_(2)
-        means = mx.square_().add_(my.square_())
-        above = products.mul_(2).sub_(cross).add_(_C2).mul_(cross.add_(_C1))
+        maps = held[:, :, : part.stop - part.start]
+        a, b, squares, products = maps[..., : x.shape[2]]
+        a.copy_(x[:, part])
+        b.copy_(y[:, part])
+        torch.mul(a, a, out=squares).addcmul_(b, b)
+        torch.mul(a, b.mul_(2), out=products)
+        mx, my, squares, products = _blur(maps, strips).unbind(1)
+        cross = mx * my
+        means = mx.square_().addcmul_(my, my, value=0.25)
+        above = products.sub_(cross).add_(_C2).mul_(cross.add_(_C1))
         below = squares.sub_(means).add_(_C2).mul_(means.add_(_C1))
-        yield above.div_(below).sum(dim=(-2, -1))
+        index = above.div_(below)
+        index[-1, ..., _STRIP - over :] = 0.0
+        yield index.sum(dim=(0, 2, 3))
 
 
-def _blur(maps: torch.Tensor) -> torch.Tensor:
-    """Convolve ``(..., H, W)`` with the separable window as products with banded matrices: few passes over memory."""
+def _blur(maps: torch.Tensor, strips: int) -> torch.Tensor:
+    """Convolve ``(4, P, rows + 10, W)`` with the separable window: ``(strips, 4, P, rows, columns of a strip)``.
+
+    Both directions are products with banded matrices, few passes over memory. The strips overlap in place.
+    """
     import torch
 
-    rows, width = maps.shape[-2] - _WINDOW + 1, maps.shape[-1] - _WINDOW + 1
-    maps = torch.matmul(_band(rows, maps.device), maps)
-    band = _band(_STRIP, maps.device).T
-    whole = width // _STRIP * _STRIP
-    parts = [torch.matmul(maps[..., whole:], band[: width - whole + _WINDOW - 1, : width - whole])]
-    if whole:
-        strips = maps.unfold(-1, _STRIP + _WINDOW - 1, _STRIP)[..., : width // _STRIP, :]
-        parts.insert(0, torch.matmul(strips, band).flatten(-2))
-    return torch.cat(parts, dim=-1)
+    (*lead, rows, width), reach = maps.shape, _WINDOW - 1
+    down = torch.matmul(_band(rows - reach, maps.device), maps).view(-1, width)
+    overlapping = down.as_strided((strips, len(down), _STRIP + reach), (_STRIP, width, 1))
+    across = torch.bmm(overlapping, _band(_STRIP, maps.device).T.expand(strips, -1, -1))
+    return across.view(strips, *lead, rows - reach, _STRIP)
 
 
 def _band(count: int, device: torch.device) -> torch.Tensor:
