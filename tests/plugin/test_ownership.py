@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -87,11 +88,16 @@ def test_names_that_are_no_names_of_files_are_refused(bench: Bench, name: str, t
         bench.manifest(MANIFEST.replace("[case.demo]", f"[case.{quoted}]").partition("\n[case.demo.gate")[0])
     else:
         bench.manifest(f'{MANIFEST}\n[case.demo.metric.{quoted}]\nuse = "common.psnr"\n')
-    outside = sorted(path for path in bench.root.parent.rglob("*.json"))
+    before = _json_files(bench)
     result = bench.run("--update-baselines")
     result.assert_outcomes(failed=1)
     assert "name" in result.stdout.str()
-    assert sorted(path for path in bench.root.parent.rglob("*.json")) == outside
+    assert _json_files(bench) == before
+
+
+def _json_files(bench: Bench) -> list[Path]:
+    """Return those in the folder of the run, and those beside it: above lie the folders of all tests."""
+    return sorted([*bench.root.rglob("*.json"), *bench.root.parent.glob("*.json")])
 
 
 @pytest.mark.parametrize(
