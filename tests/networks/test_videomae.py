@@ -31,16 +31,22 @@ def state() -> dict[str, torch.Tensor]:
     return _state("videomae_base_shallow")
 
 
-def test_features_match_the_reference_from_a_file(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    torch.save(state, tmp_path / "videomae.bin")
-    found = read(tmp_path / "videomae.bin", "cpu").features(_clip(16, 224, 224, 0))
+@pytest.fixture(scope="module")
+def network(state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> VideoMae:
+    path = tmp_path_factory.mktemp("weights") / "videomae.bin"
+    torch.save(state, path)
+    return read(path, "cpu")
+
+
+def test_features_match_the_reference_from_a_file(network: VideoMae) -> None:
+    found = network.features(_clip(16, 224, 224, 0))
     with np.load(DATA / "videomae_base_shallow.npz") as expected:
         np.testing.assert_allclose(found, expected["16x224x224_seed0_feature768"], atol=2e-5, rtol=0)
 
 
-def test_another_number_of_frames_is_refused(state: dict[str, torch.Tensor]) -> None:
+def test_another_number_of_frames_is_refused(network: VideoMae) -> None:
     with pytest.raises(IncompatibleSampleError, match="24 frames, videomae reads exactly 16"):
-        VideoMae(state).features(torch.zeros(24, 3, 32, 32, dtype=torch.uint8))
+        network.features(torch.zeros(24, 3, 32, 32, dtype=torch.uint8))
 
 
 def test_another_network_is_refused(state: dict[str, torch.Tensor]) -> None:

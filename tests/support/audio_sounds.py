@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,11 @@ SEMITONES = 6
 
 def voice(seconds: float, rate: int, seed: int) -> Sound:
     """Return ``(N,)`` float32 syllables: harmonics of a wandering pitch under two formants, with pauses."""
+    return _voice(seconds, rate, seed).copy()
+
+
+@functools.lru_cache(64)
+def _voice(seconds: float, rate: int, seed: int) -> Sound:
     rng = np.random.Generator(np.random.PCG64(7000 + seed))
     t = np.arange(round(seconds * rate)) / rate
     pitch = rng.uniform(100, 180) * (1 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.3, 0.8) * t + rng.uniform(0, 6)))

@@ -13,18 +13,22 @@ from tests.support.oracle_fill import fill_state_dict
 DATA = Path(__file__).parents[1] / "data" / "audio"
 
 
-def filled(name: str) -> dict[str, torch.Tensor]:
-    """Return the weights that the recorded values were made with."""
+def _shapes(name: str) -> dict[str, tuple[int, ...]]:
     with gzip.open(DATA / f"{name}.keys.json.gz", "rt") as stream:
         keys = json.load(stream)
-    return fill_state_dict({key: tuple(shape) for key, (shape, kind) in keys.items() if kind.startswith("float")})
+    return {key: tuple(shape) for key, (shape, kind) in keys.items() if kind.startswith("float")}
+
+
+def filled(name: str) -> dict[str, torch.Tensor]:
+    """Return the weights that the recorded values were made with."""
+    return fill_state_dict(_shapes(name))
 
 
 def small() -> dict[str, torch.Tensor]:
-    """Return weights with the published keys and 300 words."""
-    state = filled("clap_score_shallow")
+    """Return weights with the published keys and 300 words: the first of :func:`filled`, which fills row by row."""
+    shapes = _shapes("clap_score_shallow")
     key = "text_model.embeddings.word_embeddings.weight"
-    return {**state, key: state[key][:300].clone()}
+    return fill_state_dict({**shapes, key: (300, *shapes[key][1:])})
 
 
 def laion_of(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

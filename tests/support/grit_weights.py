@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tests.support.kept_files import kept
 from tests.support.oracle_fill import clip_uint8, fill_state_dict
 from tests.support.wordpiece import write_vocabulary
 
@@ -61,6 +62,11 @@ def shallow_state() -> dict[str, torch.Tensor]:
 
     It finds a few boxes of tens of pixels in most frames, and says one or two of :data:`WORDS` about each.
     """
+    file = kept("grit", write_weights)["VIDMETRICS_GRIT"]
+    return tied(torch.load(file, weights_only=True)["model"])
+
+
+def _made() -> dict[str, torch.Tensor]:
     state = {key: _random(key, shape) for key, shape in shapes().items() if is_shallow(key)}
     for key, value in state.items():
         if key.endswith("cls_score.weight"):
@@ -98,6 +104,6 @@ def write_weights(folder: Path, state: Mapping[str, torch.Tensor] | None = None)
     """Write network and vocabulary in the published layouts, the shallow network unless given; return the variables."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "grit.pth"
-    torch.save({"model": dict(shallow_state() if state is None else state), "iteration": 1}, weights)
+    torch.save({"model": _made() if state is None else dict(state), "iteration": 1}, weights)
     vocabulary = write_vocabulary(folder / "vocab.txt", WORDS)
     return {"VIDMETRICS_GRIT": str(weights), "VIDMETRICS_BERT_VOCABULARY": str(vocabulary)}

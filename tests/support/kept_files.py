@@ -9,9 +9,15 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
+
+import numpy as np
+
+MOST_BYTES = 1 << 30
+"""What one process writes as single arrays: the networks of a run without ``-m slow``, and not those of full size."""
 
 
 def kept(name: str, write: Callable[[Path], dict[str, str]]) -> dict[str, str]:
@@ -26,6 +32,24 @@ def kept(name: str, write: Callable[[Path], dict[str, str]]) -> dict[str, str]:
             said.write_text(json.dumps(write(root / name)))
     found: dict[str, str] = json.loads(said.read_text())
     return found
+
+
+def kept_array(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return what ``make`` gives, from a file if this process or another worker has made it: writes stay in memory."""
+    path = _joined() / f"{name}.npy"
+    if path.exists():
+        return np.asarray(np.load(path, mmap_mode="c"))
+    made = make()
+    if _written[0] + made.nbytes <= MOST_BYTES:
+        _written[0] += made.nbytes
+        part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        with part.open("wb") as stream:
+            np.save(stream, made)
+        part.replace(path)
+    return made
+
+
+_written = [0]
 
 
 @functools.cache

@@ -83,11 +83,10 @@ def physics_scene(
     and seed // 10, so takes of one scene (seeds 10k .. 10k+9) share it.
     """
     bg = _rng(5000, seed // 10)
-    y, x = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    y, x = np.arange(height)[:, None], np.arange(width)
     a, b = bg.uniform(0.02, 0.09, 2)
-    base = np.stack(
-        [110 + 40 * np.sin(a * x + 0.3), 120 + 35 * np.cos(b * y), 100 + 30 * np.sin(a * x + b * y)], axis=-1
-    )
+    colours = 110 + 40 * np.sin(a * x + 0.3), 120 + 35 * np.cos(b * y), 100 + 30 * np.sin(a * x + b * y)
+    base = np.stack(np.broadcast_arrays(*colours), axis=-1)
     ball, block = bg.uniform(170, 250, 3), bg.uniform(10, 70, 3)
     rng = _rng(6000, seed)
     jit = rng.uniform(-1.5, 1.5, 4)
@@ -102,6 +101,7 @@ def physics_scene(
         img[((x - cx) ** 2 + (y - cy) ** 2) < (0.09 * height) ** 2] = ball
         bx, by = 0.85 * width - shift + jit[2] - 0.5 * width * t, 0.72 * height + jit[3]
         img[(np.abs(x - bx) < 0.07 * width) & (np.abs(y - by) < 0.08 * height)] = block
-        img = img + rng.normal(0.0, noise, img.shape) if noise > 0 else img
-        out[k] = np.clip(np.rint(img), 0, 255).astype(np.uint8)
+        if noise > 0:
+            img += rng.normal(0.0, noise, img.shape)
+        out[k] = np.clip(np.rint(img, out=img), 0, 255, out=img)
     return out
