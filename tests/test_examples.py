@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,10 +16,13 @@ import av
 import numpy as np
 import pytest
 
+from tests.plugin.conftest import PLAIN
+
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "examples" / "quickstart"
 SELECTION = "--vidmetrics=common,vbench.temporal_flickering"
 GATES = {"common.psnr", "common.ssim", "vbench.temporal_flickering", "fvd_motion"}
+Ended = tuple[int, str, dict[str, str]]
 CHECK = "test_waves_against_its_baseline 'psnr'"
 
 
@@ -92,25 +96,23 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *args: str, target: str = "examples") -> tuple[int, str, dict[str, str]]:
-    """Run pytest in a process of its own and return its exit code, its output and the verdict of each gate."""
-    environment = {**os.environ, "VIDMETRICS_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-    report = folder / "report.json"
-    report.unlink(missing_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        target,
-        SELECTION,
-        "-p",
-        "no:cacheprovider",
-        f"--vidmetrics-report={report}",
-    ]
-    done = subprocess.run(
-        [*command, *args], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    return done.returncode, done.stdout + done.stderr, verdicts(report)
+@pytest.fixture
+def run(demo: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Return what runs pytest in the copy and gives its exit code, its output and the verdict of each gate."""
+
+    def ended(*args: str, target: str = "examples") -> Ended:
+        monkeypatch.chdir(demo)
+        monkeypatch.setenv("VIDMETRICS_CACHE", str(demo / "cache"))
+        for variable in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+            monkeypatch.delenv(variable, raising=False)
+        report = demo / "report.json"
+        report.unlink(missing_ok=True)
+        done = pytester.runpytest_inprocess(
+            target, SELECTION, *PLAIN, "-p", "no:cacheprovider", f"--vidmetrics-report={report}", *args
+        )
+        return int(done.ret), done.stdout.str() + done.stderr.str(), verdicts(report)
+
+    return ended
 
 
 def verdicts(report: Path) -> dict[str, str]:
@@ -121,11 +123,11 @@ def verdicts(report: Path) -> dict[str, str]:
     return {gate["gate"].rsplit("::", 1)[-1]: gate["verdict"]["status"] for gate in gates}
 
 
-def test_the_quickstart_is_green_and_a_second_run_computes_nothing(demo: Path) -> None:
-    code, output, found = run(demo)
+def test_the_quickstart_is_green_and_a_second_run_computes_nothing(run: Callable[..., Ended]) -> None:
+    code, output, found = run()
     assert code == 0, output
     assert found == dict.fromkeys({*GATES, CHECK}, "PASS")
-    code, output, found = run(demo)
+    code, output, found = run()
     assert code == 0, output
     assert found == dict.fromkeys({*GATES, CHECK}, "PASS")
     assert "work: 0 decoded, 0 computed" in output
@@ -141,10 +143,10 @@ def test_the_quickstart_is_green_and_a_second_run_computes_nothing(demo: Path) -
     ],
 )
 def test_one_degraded_clip_turns_exactly_the_right_gates_red(
-    demo: Path, make_clips: ModuleType, kind: str, red: set[str]
+    demo: Path, run: Callable[..., Ended], make_clips: ModuleType, kind: str, red: set[str]
 ) -> None:
     make_clips.make_degraded(kind, ["waves"], demo / "examples" / "quickstart" / "clips")
-    code, output, found = run(demo, "--vidmetrics-checkpoint=degraded", target="examples/quickstart")
+    code, output, found = run("--vidmetrics-checkpoint=degraded", target="examples/quickstart")
     assert code == 1, output
     assert {gate for gate, verdict in found.items() if verdict == "REGRESSED"} == red
     assert found.keys() == GATES
