@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from tests.support.oracle_fill import fill_state_dict
 
 _DATA = Path(__file__).parents[1] / "data" / "vbench"
 _VISION = ("vision_model.", "visual_projection.")
+_LAYER = re.compile(r"(?:^|\.)(?:blocks|layer|layers|resblocks)\.(\d+)\.")
 # Convolution stacks with random weights move pixels by hundreds; real ones by a few.
 _DAMPED = ("module.update_block.flow_head.conv2.",)
 
@@ -33,9 +35,14 @@ SAMPLE = {
 """What the dimensions need beside the clip; the prompt names no object that could have a colour."""
 
 
-def _filled(name: str, prefixes: tuple[str, ...] = ("",)) -> dict[str, torch.Tensor]:
+def _filled(name: str, layers: int | None, prefixes: tuple[str, ...] = ("",)) -> dict[str, torch.Tensor]:
     with gzip.open(_DATA / f"{name}.keys.json.gz", "rt") as stream:
-        shapes = {key: value for key, value in json.load(stream).items() if key.startswith(prefixes)}
+        listed = {key: value for key, value in json.load(stream).items() if key.startswith(prefixes)}
+    shapes = {
+        key: value
+        for key, value in listed.items()
+        if layers is None or not (number := _LAYER.search(key)) or int(number[1]) < layers
+    }
     state = fill_state_dict({key: tuple(shape) for key, (shape, kind) in shapes.items() if kind == "float32"})
     counters = {key: torch.tensor(0) for key, (_, kind) in shapes.items() if kind != "float32"}
     return {key: value * 0.02 if key.startswith(_DAMPED) else value for key, value in state.items()} | counters
@@ -49,19 +56,20 @@ def shallow_weights() -> dict[str, str]:
 def write_weights(folder: Path, *, full: bool) -> dict[str, str]:
     """Write every file and return the environment variables that name them.
 
-    Transformers have all their layers with ``full`` (8 GB in all), else two or three; the others are always whole.
+    Transformers have all their layers with ``full`` (8 GB in all), else one; GRiT and Tag2Text are then small
+    networks of their own, and the others are always whole.
     """
-    depth = "" if full else "_shallow"
+    depth, layers = ("", None) if full else ("_shallow", 1)
     states = {
-        "VIDMETRICS_DINO_B16": _filled(f"subject_consistency{depth}"),
-        "VIDMETRICS_CLIP_B32": _filled(f"appearance_style{depth}"),
-        "VIDMETRICS_CLIP_L14": _filled(f"aesthetic_quality{depth}", _VISION),
+        "VIDMETRICS_DINO_B16": _filled(f"subject_consistency{depth}", layers),
+        "VIDMETRICS_CLIP_B32": _filled(f"appearance_style{depth}", layers),
+        "VIDMETRICS_CLIP_L14": _filled(f"aesthetic_quality{depth}", layers, _VISION),
         "VIDMETRICS_LAION_AESTHETIC": fill_state_dict({"weight": (1, 768), "bias": (1,)}),
-        "VIDMETRICS_MUSIQ_SPAQ": _filled("imaging_quality"),
-        "VIDMETRICS_AMT_S": _filled("motion_smoothness"),
-        "VIDMETRICS_RAFT_THINGS": _filled("dynamic_degree"),
-        "VIDMETRICS_UMT": _filled(f"human_action{depth}"),
-        "VIDMETRICS_VICLIP": _filled(f"overall_consistency{depth}"),
+        "VIDMETRICS_MUSIQ_SPAQ": _filled("imaging_quality", None),
+        "VIDMETRICS_AMT_S": _filled("motion_smoothness", None),
+        "VIDMETRICS_RAFT_THINGS": _filled("dynamic_degree", None),
+        "VIDMETRICS_UMT": _filled(f"human_action{depth}", layers),
+        "VIDMETRICS_VICLIP": _filled(f"overall_consistency{depth}", layers),
     }
     found: dict[str, str] = {}
     for variable, state in states.items():
