@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -20,7 +20,7 @@ _SHOWN_BYTES = 96
 """Of an id on screen: pytest puts it into an environment variable, and others make file names of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One clip to score. ``values`` holds every sample key; those of :data:`PATH_KEYS` are absolute paths."""
 
@@ -93,6 +93,13 @@ class SampleTable(Sequence[Sample]):
     def __len__(self) -> int:
         """Return how many samples there are."""
         return len(self._ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples, made one after the other."""
+        keys, only = tuple(self._columns), self._only
+        for id, *row in zip(self._ids, *self._columns.values(), strict=True):
+            values = {key: value for key, value in zip(keys, row, strict=True) if value is not None}
+            yield Sample(id, values, self._role, only.get(id))
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...

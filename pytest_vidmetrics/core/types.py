@@ -40,7 +40,7 @@ def _number(score: Any) -> float | None:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MetricResult:
     """What one metric says about one sample, or about the whole corpus.
 

@@ -12,7 +12,7 @@ from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.engine.composite import Members, combine, lost
 from pytest_vidmetrics.engine.identity import Digest
-from pytest_vidmetrics.engine.many import some_of, streamed, without_details
+from pytest_vidmetrics.engine.many import asks_for_details, some_of, streamed, without_details
 from pytest_vidmetrics.engine.reduce import Outcomes, reduce
 from pytest_vidmetrics.engine.work import Outcome, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -121,9 +121,10 @@ def _unchanged(metric: BaseMetric, found: CorpusScore, worker: Scoring) -> Corpu
 
 
 def _collected(metric: BaseMetric, samples: Sequence[Sample], worker: Scoring) -> dict[str, Outcome]:
-    units = (Unit(sample.values, (metric,)) for sample in samples)
+    brief = len(samples) > LARGE and not asks_for_details(metric)
+    units = (Unit(sample.values, (metric,), brief) for sample in samples)
     found = ((sample.id, one[0]) for sample, one in zip(samples, worker.stream(units), strict=True))
-    return dict(found if len(samples) <= LARGE else without_details(metric, found))
+    return dict(without_details(found) if brief else found)
 
 
 def _clustered(found: CorpusScore, corpus: Corpus, cluster: str) -> CorpusScore:

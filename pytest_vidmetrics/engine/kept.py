@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_vidmetrics.core.clips import Clips
 from pytest_vidmetrics.core.hashing import canonical_json
 from pytest_vidmetrics.core.types import PATH_KEYS
 from pytest_vidmetrics.engine.digest_index import DigestIndex
@@ -43,9 +44,11 @@ def kept(units: Sequence[Unit], store: Store, weights: WeightsOf, digest: Digest
         for i, key in keys.items():
             found[i] = stored(store, key, metric)
         return found
-    numbers = list(keys)
+    numbers, brief = list(keys), all(unit.brief for unit in units)
+    shared: dict[tuple[Any, ...], Clips] = {}
     for at, (result, clips) in store.each_scored(list(keys.values())):
-        found[numbers[at]] = Outcome(result, clips=clips)
+        outcome = Outcome(result, clips=clips)
+        found[numbers[at]] = outcome.brief(shared) if brief else outcome
     return found
 
 

@@ -24,24 +24,17 @@ if TYPE_CHECKING:
 
 _OF_RESULTS = ("corpus_score", "counted", "left_out", "remarks", "conditions", "corpus_details", "influences")
 """What a metric may do with the results of a corpus: the details of each are kept for one that does."""
-_NONE: dict[str, Any] = {}
 
 
-def without_details(metric: BaseMetric, outcomes: Iterable[tuple[str, Outcome]]) -> Iterator[tuple[str, Outcome]]:
-    """Yield the outcomes by id, scores without their details where nothing asks for these, equal facts as one object.
+def asks_for_details(metric: BaseMetric) -> bool:
+    """Whether a metric looks at the details of its results when it makes a score of a corpus of them."""
+    return any(getattr(type(metric), name) is not getattr(BaseMetric, name) for name in _OF_RESULTS)
 
-    The outcomes of clips without a score stay as they are: they say why.
-    """
-    if any(getattr(type(metric), name) is not getattr(BaseMetric, name) for name in _OF_RESULTS):
-        yield from outcomes
-        return
-    facts: dict[tuple[Any, ...], Clips] = {}
-    for id, outcome in outcomes:
-        if (result := outcome.result) is None or result.score is None:
-            yield id, outcome
-            continue
-        clips = facts.setdefault(tuple(sorted(outcome.clips.items())), outcome.clips)
-        yield id, Outcome(MetricResult(result.name, result.score, _NONE), clips=clips)
+
+def without_details(outcomes: Iterable[tuple[str, Outcome]]) -> Iterator[tuple[str, Outcome]]:
+    """Yield the outcomes by id, scores without their details, equal facts as one object."""
+    shared: dict[tuple[Any, ...], Clips] = {}
+    return ((id, outcome.brief(shared)) for id, outcome in outcomes)
 
 
 class Streaming(Protocol):

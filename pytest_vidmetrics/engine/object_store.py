@@ -26,7 +26,7 @@ SCHEMES = ("file", "s3", "gs", "az", "memory")
 _SEGMENTS = "segments"
 _NEW_SECONDS = 20.0
 """How old the list of segments may be when an entry is looked for in vain."""
-_MEMORY = 1 << 28
+_MEMORY = 1 << 27
 _PATIENCE = 60.0
 """For how many seconds a put is tried again after its first failure."""
 _ALWAYS = 1 << 62
@@ -112,11 +112,12 @@ class ObjectStore(Store):
         with self._guard:
             self._look_for_segments()
             found = list(self._index.find_all(f"{kind}/{name}" for name in names))
-        left = bytearray(b"\1") * len(names)
-        for i, place in found:
+        left, held, data = bytearray(b"\1") * len(names), "", None
+        for i, (segment, start, length) in found:
             left[i] = 0
-            with self._guard:
-                yield i, self._from_segment(place)
+            if segment != held:  # not kept: the next one takes its place
+                held, data = segment, self._segments.get(segment) or self._get(f"{_SEGMENTS}/{segment}")
+            yield i, None if data is None else data[start : start + length]
         for i in filter(left.__getitem__, range(len(names))):
             yield i, self._read(kind, names[i])
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+_NONE: dict[str, Any] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one metric yields for one clip: a result, or the feature rows of a set metric.
@@ -33,6 +36,16 @@ class Outcome:
     def problem(self) -> MetricResult | None:
         """The result when it carries no score."""
         return self.result if self.result is not None and self.result.score is None else None
+
+    def brief(self, shared: dict[tuple[Any, ...], Clips]) -> Outcome:
+        """Return it with its score alone, and with facts that are one object where they are equal to ``shared`` ones.
+
+        What has no score stays as it is: it says why.
+        """
+        if (result := self.result) is None or result.score is None:
+            return self
+        clips = shared.setdefault(tuple(sorted(self.clips.items())), self.clips)
+        return Outcome(MetricResult(result.name, result.score, _NONE), clips=clips)
 
     @property
     def lasting(self) -> bool:
@@ -55,12 +68,13 @@ class Counts:
     reused: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
-    """Sample values, and the metrics that look at them."""
+    """Sample values, and the metrics that look at them. ``brief``: details of scores that are stored do not matter."""
 
     values: Mapping[str, Any]
     metrics: Sequence[BaseMetric]
+    brief: bool = False
 
 
 # By identity: pools find jobs in dictionaries, and two may be of one clip.
