@@ -18,7 +18,6 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from torchvision.models.optical_flow import raft_large
 
 from benchmarks.harness import cpu
 from pytest_vidmetrics.engine.store import FileStore
@@ -29,6 +28,7 @@ from pytest_vidmetrics.networks.flow.raft import RaftThings
 from pytest_vidmetrics.networks.published.video import RAFT_THINGS
 from pytest_vidmetrics.stats.float32_log import log10_avx512
 from pytest_vidmetrics.stats.flow import FlowOptions, compare_flows
+from tests.support.raft_weights import raft_state
 
 SIZES = ((360, 640), (720, 1280))
 FRAMES = 121
@@ -156,13 +156,9 @@ def write_clip(path: Path, seed: int) -> None:
 
 
 def score(folder: Path) -> None:
-    """Score both clips with a network of random weights and print the peak memory of this process."""
+    """Score both clips with a network of stand-in weights and print the peak memory of this process."""
     torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = raft_large(weights=None, progress=False).eval()
-    network = RaftThings.__new__(RaftThings)
-    network._model = model.requires_grad_(requires_grad=False)
+    network = RaftThings(raft_state())
     shared.add_provider(lambda name, device: network if name == RAFT_THINGS.name else None)
     sample = {key: str(folder / f"{key}.mp4") for key in ("video", "reference")}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -138,7 +138,7 @@ def test_weights_of_a_file_are_loaded(tmp_path, monkeypatch, state):
     metric = get_metric("vbench.dynamic_degree")
     result = metric.compute({"video": torch.zeros(1, 3, 136, 136, dtype=torch.uint8), "fps": 8})
     assert result.score == 0.0
-    loaded = metric._network._model.update_block.flow_head.conv2.weight
+    loaded = metric._network._update._head[1].weight
     assert torch.equal(loaded, state[f"{DAMPED}weight"])
 
 

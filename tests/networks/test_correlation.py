@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torchvision.models.optical_flow.raft import CorrBlock
@@ -30,10 +32,29 @@ def test_windows_are_those_of_torchvision_bit_for_bit() -> None:
 
 def test_one_pass_places_windows_where_four_do() -> None:
     first, second = features()
-    flat = centres(first).permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
-    for level, maps in enumerate(correlation.pyramid(first, second, 4)):
+    levels, flat = correlation.pyramid(first, second, 4), centres(first).permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
+    for level, maps in enumerate(levels):
+        offset, scale = correlation._grid_tables(flat, level, maps, 4)
         expected = correlation._exact_grid(flat, level, maps, 4)
-        torch.testing.assert_close(correlation.fused_grid(flat, level, maps, 4), expected, rtol=0, atol=2e-6)
+        torch.testing.assert_close(torch.addcmul(offset, flat, scale), expected, rtol=0, atol=2e-6)
+
+
+def test_features_are_halved_instead_of_correlations() -> None:
+    first, second = features(height=17, width=22)
+    block = CorrBlock()
+    block.build_pyramid(first, second)
+    for found, expected in zip(correlation.pyramid(first, second, 4), block.corr_pyramid, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("windows", [correlation._windows, correlation._windows_in_parts])
+def test_what_a_gpu_looks_up_is_what_a_processor_does(windows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlation, "MOST_MAPS", 100)
+    first, second = features()
+    levels, flat = correlation.pyramid(first, second, 4), centres(first).permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
+    tables = [correlation._grid_tables(flat, level, maps, 3) for level, maps in enumerate(levels)]
+    expected = correlation.look_up(levels, centres(first), 3).permute(0, 2, 3, 1).flatten(0, 2)
+    torch.testing.assert_close(windows(levels, tables, flat), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_maps_are_sampled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

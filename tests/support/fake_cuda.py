@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from pytest_vidmetrics.networks import one_pass
 from tests.support.roofline import Roofline
 
 aten = torch.ops.aten
@@ -117,6 +118,7 @@ class Gauge(TorchDispatchMode):
         super().__init__()
         self.scalar = scalar
         self.peaks = False
+        self._pass: _Pass | None = None
         self.zero()
 
     def zero(self) -> None:
@@ -167,6 +169,10 @@ class Gauge(TorchDispatchMode):
             return found
         if name in ("index", "index_put_", "index_put", "_index_put_impl_"):
             args = self._by_places(args)
+        if self._pass is not None:
+            return self._pass.follow(name, func, args, kwargs)
+        if name in ("cudnn_convolution_relu", "cudnn_convolution_add_relu"):
+            return self._convolved(name, args)
         if name == "grid_sampler":
             return self._sampled(*args[:2])
         if name == "nms":
@@ -196,7 +202,7 @@ class Gauge(TorchDispatchMode):
             return self._alive(out) if "empty" in name else out
         return self._launched(name, (func, args, kwargs), out)
 
-    def _launched(self, name: str, call: Any, out: Any) -> Any:
+    def _launched(self, name: str, call: Any, out: Any, more: int = 0) -> Any:
         self.launches += 1
         self.kinds[name] += 1
         operations, kind = 0, ""
@@ -276,6 +282,33 @@ class Gauge(TorchDispatchMode):
         self.time.add("", 0, touched + nbytes(grid) + nbytes(out))
         return self._alive(out)
 
+    def _convolved(self, name: str, args: Any) -> Any:
+        """Return what a convolution gives whose results are rectified before they are written."""
+        images, weight, *added, bias, stride, padding, dilation, groups = args
+        plain = (images, weight, bias, stride, padding, dilation, False, [0] * len(stride), groups)
+        out = aten.convolution.default(*plain)
+        return self._launched(name, (aten.convolution.default, plain, {}), out, sum(map(nbytes, added[:1])))
+
+    def one_pass(self, function: Any, device: int) -> Any:
+        """Return what is said to be compiled: one kernel that reads its arguments and writes its results."""
+        del device
+
+        def run(*args: Any) -> Any:
+            given = list(tensors(args))
+            self._pass = _Pass(given)
+            try:
+                out = function(*args)
+                moved = self._pass.moved(out)
+            finally:
+                self._pass = None
+            self.launches += 1
+            self.kinds["one pass"] += 1
+            self.traffic["one pass"] += moved
+            self.time.add("", 0, moved)
+            return self._alive([one for one in tensors(out) if all(one is not two for two in given)]) and out
+
+        return run
+
     def _note(self, kind: str) -> None:
         self.reads[f"{kind} at {self._site()}"] += 1
 
@@ -299,6 +332,58 @@ class Gauge(TorchDispatchMode):
                     self._live -= self._stores.pop(key)[1]
                 self.peak = max(self.peak, self._live)
         return out
+
+
+class _Pass:
+    """What a function of tensors reads and writes of its arguments when nothing in between is written to memory."""
+
+    def __init__(self, given: list[torch.Tensor]) -> None:
+        self._given = given
+        self._views = {id(one): i for i, one in enumerate(given)}
+        self._held = list(given)
+        """An id is that of one tensor as long as that tensor lives."""
+        self._read = [0] * len(given)
+        self._written = 0
+
+    def follow(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+        """Return what one operation gives."""
+        if name == "grid_sampler":
+            out = args[0].new_empty((*args[0].shape[:2], *args[1].shape[1:-1]))
+            self._reads(args[0], min(nbytes(args[0]), 4 * nbytes(out)))
+            self._reads(args[1], nbytes(args[1]))
+            return out
+        out = func(*args, **kwargs)
+        if next(tensors(out), None) is None:  # what device a tensor is on
+            return out
+        changed = func._schema.is_mutable
+        for one in tensors(args):
+            where = self._views.get(id(one))
+            if where is None:
+                continue
+            if changed and one is args[0]:
+                self._written += nbytes(one)
+                if name == "copy_":
+                    continue
+            if isinstance(out, torch.Tensor) and out is not one and _same_memory(out, one):
+                self._views[id(out)] = where
+                self._held.append(out)
+            else:
+                self._reads(one, nbytes(one))
+        return out
+
+    def _reads(self, one: torch.Tensor, size: int) -> None:
+        where = self._views.get(id(one))
+        if where is not None:
+            self._read[where] = min(self._read[where] + size, nbytes(self._given[where]))
+
+    def moved(self, out: Any) -> int:
+        """Return the bytes that were read and written: each argument once, and what is new."""
+        new = [one for one in tensors(out) if id(one) not in self._views]
+        return sum(self._read) + self._written + sum(map(nbytes, new))
+
+
+def _same_memory(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return bool(first.untyped_storage()._cdata == second.untyped_storage()._cdata)
 
 
 class _Host(TorchFunctionMode):
@@ -367,6 +452,7 @@ def simulated(scalar: float = 0.5, *, free: int = 70 << 30) -> Iterator[Gauge]:
             (torch, "from_numpy", from_numpy),
             (nn.Module, "to", _to),
             (FakeTensor, "tolist", lambda self: gauge.read_all(self)),
+            (one_pass, "compiled", gauge.one_pass),
             *cuda_answers("a simulated GPU", free),
         ):
             stack.enter_context(mock.patch.object(target, name, stand_in))

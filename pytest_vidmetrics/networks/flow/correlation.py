@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from pytest_vidmetrics.networks import shared
+from pytest_vidmetrics.networks.one_pass import OnePass
 
 MOST_MAPS = (1 << 16) - 1
 """Most maps that cuDNN samples in one call: it refuses 65,536 (pytorch#88380)."""
@@ -16,14 +17,15 @@ MOST_MAPS = (1 << 16) - 1
 def pyramid(first: torch.Tensor, second: torch.Tensor, levels: int) -> list[torch.Tensor]:
     """Return the correlation of every cell of ``(N, C, h, w)`` features with every other, at ``levels`` sizes.
 
-    Level ``i`` is ``(N * h * w, 1, h / 2**i, w / 2**i)``. The largest is scaled in place: it is held once, not twice.
+    Level ``i`` is ``(N * h * w, 1, h / 2**i, w / 2**i)``. The features are halved, not the correlations, which are many
+    times larger: their means over four cells are the correlations with the mean feature.
     """
     count, channels, height, width = second.shape
-    volume = torch.matmul(first.flatten(2).transpose(1, 2), second.flatten(2)).div_(channels**0.5)
-    found = [volume.view(count * height * width, 1, height, width)]
-    while len(found) < levels:
-        found.append(F.avg_pool2d(found[-1], 2))
-    return found
+    queries = (first * channels**-0.5).flatten(2).transpose(1, 2)
+    sizes = [second]
+    while len(sizes) < levels:
+        sizes.append(F.avg_pool2d(sizes[-1], 2))
+    return [torch.matmul(queries, one.flatten(2)).view(count * height * width, 1, *one.shape[-2:]) for one in sizes]
 
 
 def positions(like: torch.Tensor) -> torch.Tensor:
@@ -41,15 +43,38 @@ def look_up(levels: Sequence[torch.Tensor], centres: torch.Tensor, radius: int) 
     """Return the ``(N, levels * (2 * radius + 1)**2, h, w)`` correlations in windows around ``centres``.
 
     ``levels`` are maps of one channel, one per cell of ``(N, 2, h, w)`` centres, which are columns and rows of the
-    finest level. The published networks were trained with windows whose first axis moves along x.
+    finest level. The published networks were trained with windows whose first axis moves along x. The channels of a
+    cell lie together in memory.
     """
     count, _, height, width = centres.shape
     flat = centres.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
+    if flat.device.type == "cpu":
+        grids = [_exact_grid(flat, i, maps, radius) for i, maps in enumerate(levels)]
+        windows = torch.cat([_sampled(*one).flatten(1) for one in zip(levels, grids, strict=True)], dim=-1)
+    else:
+        tables = [_grid_tables(flat, i, maps, radius) for i, maps in enumerate(levels)]
+        windows = _in_one_pass(list(levels), tables, flat)
+    return windows.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _windows(
+    levels: Sequence[torch.Tensor], tables: Sequence[tuple[torch.Tensor, torch.Tensor]], flat: torch.Tensor
+) -> torch.Tensor:
     found = []
-    for i, maps in enumerate(levels):
-        grid = _exact_grid(flat, i, maps, radius) if flat.device.type == "cpu" else fused_grid(flat, i, maps, radius)
-        found.append(_sampled(maps, grid).view(count, height, width, -1))
-    return torch.cat(found, dim=-1).permute(0, 3, 1, 2)
+    for maps, (offset, scale) in zip(levels, tables, strict=True):
+        grid = torch.addcmul(offset, flat, scale)
+        found.append(F.grid_sample(maps, grid, align_corners=True).flatten(1))
+    return torch.cat(found, dim=-1)
+
+
+def _windows_in_parts(
+    levels: Sequence[torch.Tensor], tables: Sequence[tuple[torch.Tensor, torch.Tensor]], flat: torch.Tensor
+) -> torch.Tensor:
+    grids = (torch.addcmul(offset, flat, scale) for offset, scale in tables)
+    return torch.cat([_sampled(*one).flatten(1) for one in zip(levels, grids, strict=True)], dim=-1)
+
+
+_in_one_pass = OnePass(_windows, plain=_windows_in_parts)
 
 
 def _exact_grid(flat: torch.Tensor, level: int, maps: torch.Tensor, radius: int) -> torch.Tensor:
@@ -58,10 +83,10 @@ def _exact_grid(flat: torch.Tensor, level: int, maps: torch.Tensor, radius: int)
     return 2 * (flat / 2**level + _window(radius, flat.dtype)) / extent - 1
 
 
-def fused_grid(flat: torch.Tensor, level: int, maps: torch.Tensor, radius: int) -> torch.Tensor:
-    """Return the same in one pass over memory: a grid takes 40 times the memory of the centres.
+def _grid_tables(flat: torch.Tensor, level: int, maps: torch.Tensor, radius: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the two constants with which one multiplication and one addition give the same.
 
-    It rounds once where the published code rounds four times.
+    A grid takes 40 times the memory of the centres. It is rounded once where the published code rounds four times.
     """
     height, width = maps.shape[-2:]
 
@@ -73,11 +98,9 @@ def fused_grid(flat: torch.Tensor, level: int, maps: torch.Tensor, radius: int) 
         return (2 * _window(radius, torch.float64) / extent - 1).to(flat.dtype)
 
     key = (level, height, width, radius, flat.dtype)
-    return torch.addcmul(
-        shared.table("window offset", flat.device, offset, *key),
-        flat,
-        shared.table("window scale", flat.device, scale, *key),
-    )
+    tables = (("window offset", offset), ("window scale", scale))
+    found = [shared.table(name, flat.device, make, *key) for name, make in tables]
+    return found[0], found[1]
 
 
 def _window(radius: int, dtype: torch.dtype) -> torch.Tensor:

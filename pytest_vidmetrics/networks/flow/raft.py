@@ -9,11 +9,16 @@ import torch
 import torch.nn.functional as F
 
 from pytest_vidmetrics.networks import state_dicts as hf
-from pytest_vidmetrics.networks.flow.correlation import look_up, positions, pyramid
+from pytest_vidmetrics.networks.flow.correlation import pyramid
+from pytest_vidmetrics.networks.flow.encoder import Encoder
+from pytest_vidmetrics.networks.flow.update import Update
+from pytest_vidmetrics.networks.one_pass import Convolution, OnePass
 
 ITERATIONS = 20
-LEVELS, RADIUS = 4, 4
+LEVELS = 4
 DIVISOR = 8
+MASK_SCALE = 0.25
+"""Of what the mask predictor gives, as upstream: a power of two, which rounds nothing."""
 SMALLEST = 128
 """Fewest pixels of a padded side: the coarsest correlation level needs two."""
 
@@ -63,7 +68,7 @@ def _rename_encoder(key: str) -> str:
 
 
 class RaftThings:
-    """The network. ``state`` is the published state dict."""
+    """The network. ``state`` is the published state dict; of its weights those are kept that it computes with."""
 
     def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
         from torchvision.models.optical_flow import raft_large
@@ -71,7 +76,16 @@ class RaftThings:
         renamed = {new: value for key, value in state.items() if (new := rename(key)) is not None}
         with torch.device("meta"):
             model = raft_large(weights=None, progress=False)
-        self._model = hf.assign(model, renamed).to(device)
+        weights = {key: value.to(device) for key, value in hf.assign(model, renamed).state_dict().items()}
+        self._features = Encoder(weights, "feature_encoder")
+        self._context = Encoder(weights, "context_encoder")
+        self._update = Update(weights)
+        self._mask = [
+            Convolution(
+                scale * weights[f"mask_predictor.{name}.weight"], scale * weights[f"mask_predictor.{name}.bias"]
+            )
+            for name, scale in (("convrelu.0", 1), ("conv", MASK_SCALE))
+        ]
 
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the ``(T - 1, 2, H, W)`` flow in pixels from each frame to the next.
@@ -79,38 +93,42 @@ class RaftThings:
         ``frames`` are ``(T, 3, H, W)`` float32 in 0..255; ``H`` and ``W`` are multiples of 8 and at least 128.
         """
         with torch.inference_mode():
-            return self._flow(frames / 255 * 2 - 1)
+            return self._flow(_centred(frames).contiguous(memory_format=torch.channels_last))
 
     def _flow(self, frames: torch.Tensor) -> torch.Tensor:
-        model: Any = self._model
         # Each frame is encoded once, though it is in two pairs, and only the last flow is brought to full size.
-        maps = model.feature_encoder(frames)
+        maps = self._features(frames)
         levels = pyramid(maps[:-1], maps[1:], LEVELS)
-        context = model.context_encoder(frames[:-1])
-        size = model.update_block.hidden_state_size
-        hidden, context = context[:, :size].tanh(), context[:, size:].relu()
-        start = positions(hidden).expand(len(hidden), -1, -1, -1)
-        now = start
-        for _ in range(ITERATIONS):
-            seen = look_up(levels, now, RADIUS).contiguous()
-            hidden, change = model.update_block(hidden, context, seen, now - start)
-            now = now + change
-        return _upsample(now - start, model.mask_predictor(hidden))
+        flow, hidden = self._update(levels, self._context(frames[:-1]), ITERATIONS)
+        del levels
+        return _upsampled(flow, self._mask[1](self._mask[0].rectified(hidden)))
 
 
-def _upsample(flow: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+@OnePass
+def _centred(frames: torch.Tensor) -> torch.Tensor:
+    return frames / 255 * 2 - 1
+
+
+def _upsampled(flow: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return flow at eight times the size: each pixel is a learned mean of 3 x 3 coarse ones."""
     count, _, height, width = flow.shape
-    weights = mask.reshape(count, 1, 9, DIVISOR, DIVISOR, height, width).softmax(dim=2)
-    around = F.unfold(DIVISOR * flow, 3, padding=1).reshape(count, 2, 9, 1, 1, height, width)
-    fine = (weights * around).sum(dim=2).permute(0, 1, 4, 2, 5, 3)
-    return fine.reshape(count, 2, DIVISOR * height, DIVISOR * width)
+    weights = mask.unflatten(1, (9, DIVISOR * DIVISOR)).softmax(dim=1)
+    around = F.unfold(DIVISOR * flow, 3, padding=1).view(count, 2, 9, 1, height, width)
+    fine = _mean(weights[:, None], around).view(count, 2, DIVISOR, DIVISOR, height, width)
+    return fine.permute(0, 1, 4, 2, 5, 3).reshape(count, 2, DIVISOR * height, DIVISOR * width)
+
+
+@OnePass
+def _mean(weights: torch.Tensor, around: torch.Tensor) -> torch.Tensor:
+    return (weights * around).sum(dim=2)
 
 
 def pad(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[Any, ...]]:
     """Return frames whose sides are multiples of 8 (edges repeated, the odd pixel right and below), and the inside."""
     height, width = frames.shape[-2:]
     below, right = -height % DIVISOR, -width % DIVISOR
+    if not below and not right:
+        return frames, (...,)
     top, left = below // 2, right // 2
     wide = F.pad(frames, (left, right - left, top, below - top), mode="replicate")
     return wide, (..., slice(top, top + height), slice(left, left + width))

@@ -1,0 +1,128 @@
+"""Several operations in one pass over the memory of a GPU, where each alone would read and write all of it.
+
+On a processor, and where there is no compiler, they are what they are without: one after the other.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import torch
+import torch.nn.functional as F
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class OnePass(Generic[P, R]):
+    """A function of tensors without convolutions and products, which torch compiles into one kernel for a GPU.
+
+    ``plain`` computes the same where nothing is compiled, ``function`` itself unless it is given. Functions may write
+    to tensors they are given; none of those may share memory with another argument, or the compiler would copy them.
+    """
+
+    def __init__(self, function: Callable[P, R], plain: Callable[P, R] | None = None) -> None:
+        self.function = function
+        self._plain = function if plain is None else plain
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what the function does. What torch cannot compile is said once and computed plainly from then on."""
+        device = next(_tensors(args)).device
+        if device.type == "cpu" or not _usable.compiler:
+            return self._plain(*args, **kwargs)
+        try:
+            return compiled(self.function, device.index or 0)(*args, **kwargs)
+        except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
+            _usable.compiler = False
+            what = str(error).strip().split("\n", 1)[0]
+            _warn(f"torch.compile failed ({type(error).__name__}: {what})", "RAFT and AMT take longer")
+        return self._plain(*args, **kwargs)
+
+
+@dataclass
+class _Usable:
+    """What this process found to work; until then it is taken to."""
+
+    compiler: bool = True
+    convolutions: bool = True
+
+
+_usable = _Usable()
+
+
+def _tensors(values: Any) -> Iterator[torch.Tensor]:
+    for one in values:
+        if isinstance(one, torch.Tensor):
+            yield one
+        elif isinstance(one, list | tuple):
+            yield from _tensors(one)
+
+
+@functools.cache
+def compiled(function: Callable[P, R], device: int) -> Callable[P, R]:
+    """Return a function compiled for tensors of any size on one GPU.
+
+    A copy of its code for each GPU: torch counts how often it compiled a code, and gives up after some times.
+    """
+    assert isinstance(function, types.FunctionType)
+    code = function.__code__.replace(co_name=f"{function.__name__}_{device}")
+    copy = types.FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
+    # One thread: more would be processes, started for a dozen of small kernels.
+    made = torch.compile(copy, dynamic=True, fullgraph=True, options={"compile_threads": 1})
+    begun = False
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        nonlocal begun
+        if begun:
+            return made(*args, **kwargs)
+        with warnings.catch_warnings():  # advice on TF32, which is this package's own setting
+            warnings.simplefilter("ignore")
+            found = made(*args, **kwargs)
+        begun = True
+        return found
+
+    return run
+
+
+class Convolution:
+    """A convolution that keeps the size of its images, or divides it by ``stride``.
+
+    The channels of a pixel lie together in its weight, and so in what it gives: tensor cores take them as they are.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None, stride: int = 1) -> None:
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.bias, self.stride = bias, stride
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return ``(N, D, h, w)`` of ``(N, C, H, W)``."""
+        return F.conv2d(images, self.weight, self.bias, self.stride, self._padding)
+
+    def rectified(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the same, negative values set to 0. On a GPU cuDNN does that before it writes the result."""
+        if images.device.type == "cpu" or not _usable.convolutions:
+            return self(images).relu_()
+        strides = [self.stride, self.stride]
+        try:
+            return torch.cudnn_convolution_relu(images, self.weight, self.bias, strides, self._padding, [1, 1], 1)
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise
+        except RuntimeError as error:
+            found = self(images).relu_()
+            _usable.convolutions = False
+            what = str(error).strip().split("\n", 1)[0]
+            _warn(f"cuDNN computes no convolution with what follows it ({what})", "RAFT takes longer")
+            return found
+
+    @property
+    def _padding(self) -> list[int]:
+        return [side // 2 for side in self.weight.shape[-2:]]
+
+
+def _warn(fault: str, then: str) -> None:
+    warnings.warn(f"{fault}: on this GPU {then}; scores are the same", stacklevel=3)
