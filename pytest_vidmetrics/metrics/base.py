@@ -180,6 +180,7 @@ class BaseMetric(Precise):
     def every_weights(cls) -> tuple[Weights, ...]:
         """Return the weights that any configuration can load."""
         declared = _each_once(one for _, network in networks_of(cls) for one in network.files)
+        # Who overrides weights_files declares no networks.
         return declared or cls().weights_files()
 
     def required_keys(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ def register(name: str) -> Callable[[M], M]:
         if lacking := _lacking(cls):
             raise TypeError(f"the metric {name!r} ({cls.__qualname__}): {lacking}")
         known = _registry.get(name)
+        # By name, not by identity: a module that is loaded again registers its class again.
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(
                 f"metric {name!r} is already registered by {known.__module__}.{known.__qualname__}; "
@@ -133,6 +134,7 @@ def get_metric(name: str, **params: Any) -> BaseMetric:
     if missing := missing_dependencies(name):
         raise UnavailableError(f"{name} needs {', '.join(missing)}: {_install_hint(name, missing)}")
     known = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls.__init__).parameters)[1:]
+    # A constructor that has an argument of this name gets it.
     weights = params.pop("weights", None) if "weights" not in known and cls.has_networks() else None
     for key in params:
         if key not in known:

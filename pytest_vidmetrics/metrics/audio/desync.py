@@ -144,6 +144,7 @@ class Desync(BaseMetric):
         seen = torch.cat([network.video(batch) for batch in batches])
         heard = network.audio(torch.from_numpy(mel).to(self.device))
         rows = {
+            # A clip of exactly 14 segments has one window, which is front and back.
             start: network.compare(_window(seen, pictures, start[0]), _window(heard, sounds, start[1]))[0]
             for start in dict.fromkeys(starts)
         }

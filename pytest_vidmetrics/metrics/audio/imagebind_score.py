@@ -146,8 +146,10 @@ class ImageBindScore(BaseMetric):
 
         if self.seconds is None and self.compat == "fastvideo":
             return video, sound, times
+        # The frames that begin before the end.
         count = math.ceil(length * fps - _SLACK) if times is None else frames_before(times, length)
         if times is not None:
+            # `times` has one entry more than there are frames: when the last one ends.
             times = (*times[:count], min(length, times[-1]))
         return video[:count], sound[: round(length * SAMPLE_RATE)], times
 
@@ -181,7 +183,9 @@ class ImageBindScore(BaseMetric):
         seen = views(video, distinct, antialias=self.compat == "av-benchmark")[:: CROPS // crops]
         banks = torch.from_numpy(sound_clips(sound))
         heard = network.audio(banks, self.chunk_size).double().mean(dim=0)
+        # (clips * crops, D) to (clips, D)
         looks = network.vision(seen, self.chunk_size).double().unflatten(0, (-1, crops)).mean(dim=1)
+        # Back to one row for each pair that was asked for.
         looks = looks[[distinct.index(pair) for pair in pairs]]
         # The mean over all views is not brought back to length 1 before the cosine: their spread does not count.
         per_clip = F.cosine_similarity(looks, heard[None], dim=-1)

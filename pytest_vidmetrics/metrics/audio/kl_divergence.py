@@ -109,6 +109,7 @@ def _divergence(target: Logits, found: Logits) -> float:
 def _log_softmax(logits: Logits) -> Logits:
     import numpy as np
 
+    # Less the largest one, whose exponential could overflow.
     shifted = logits - logits.max()
     found: Logits = shifted - np.log(np.exp(shifted).sum())
     return found
@@ -117,5 +118,6 @@ def _log_softmax(logits: Logits) -> Logits:
 def _log_sigmoid(logits: Logits) -> Logits:
     import numpy as np
 
+    # The logarithm of 1 / (1 + exp(-x)), which does not overflow.
     found: Logits = -np.logaddexp(0.0, -logits)
     return found

@@ -65,6 +65,7 @@ def language_code(hint: object) -> str | None:
     if not isinstance(hint, str):
         return None
     text = hint.strip().lower()
+    # The whole tag first, then the language at its start: "en-US".
     return _known().get(text) or _known().get(_SEPARATOR.split(text, maxsplit=1)[0])
 
 

@@ -156,8 +156,10 @@ def read_tensor(path: Path) -> References:
         names = [str(name) for name in loaded]
         parts = [part.reshape(-1) for part in loaded.values() if isinstance(part, torch.Tensor)]
         same = len(parts) == len(names) and len({part.shape for part in parts}) == 1
+        # (N, 768), or nothing where the tensors are not one of one shape for each clip
         loaded = torch.stack(parts) if same else torch.empty(0)
     else:
+        # Numbers of fixed width: their order as text is that of the rows.
         names = [f"{i:08d}" for i in range(len(loaded))] if isinstance(loaded, torch.Tensor) and loaded.ndim else []
     if not isinstance(loaded, torch.Tensor) or loaded.ndim != 2 or loaded.shape[1] != DIMENSION:
         shape = tuple(loaded.shape) if isinstance(loaded, torch.Tensor) else type(loaded).__name__
@@ -165,5 +167,6 @@ def read_tensor(path: Path) -> References:
     rows: np.ndarray = loaded.double().numpy()
     if not np.isfinite(rows).all():
         raise ValueError(f"{path} holds rows that are not finite numbers")
+    # By name, as a set of features is ordered wherever it comes from.
     order = sorted(range(len(names)), key=lambda i: names[i])
     return References(FeatureSet(rows[order], tuple(names[i] for i in order)))

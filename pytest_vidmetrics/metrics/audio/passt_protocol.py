@@ -81,6 +81,7 @@ class Protocol:
     def cut(self, count: int) -> tuple[Window, ...]:
         """Return the windows of a sound of ``count`` samples; at least one."""
         width, hop = round(self.window_s * RATE), round(self.hop_s * RATE)
+        # A window is added only where the one before does not reach the end.
         last = max(hop, count - (width - hop)) if self.windows == "all" else 1
         return tuple(self._window(start, min(start + width, count), width) for start in range(0, last, hop))
 

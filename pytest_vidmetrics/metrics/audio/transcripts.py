@@ -66,6 +66,7 @@ def normalise(text: str) -> str:
     are 0 to 9. An apostrophe is dropped, and so are a full stop or comma between two digits and the full stops of
     an abbreviation: ``it's``, ``1,000`` and ``U.S.`` are one word each.
     """
+    # Apostrophes before NFKC, which makes a space and an accent of some of them.
     plain = unicodedata.normalize("NFKC", _APOSTROPHES.sub("", text)).lower()
     plain = _ABBREVIATED.sub(lambda found: found[0].replace(".", ""), _IN_A_NUMBER.sub("", plain))
     return _SPACES.sub(" ", "".join(map(_compared, plain))).strip()
@@ -110,6 +111,7 @@ def in_english(text: str) -> str:
     """Return English as the normaliser of Whisper's evaluation spells it: contractions and numbers one way."""
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
+    # Contractions are known there by the ASCII apostrophe.
     spelt: str = EnglishTextNormalizer({})(_APOSTROPHES.sub("'", text))
     return normalise(spelt)
 
@@ -121,6 +123,7 @@ def units(text: str, *, characters: bool) -> list[str]:
 
 def count(reference: list[str], transcript: list[str]) -> Errors:
     """Align two lists of words without white space in them, and count (jiwer)."""
+    # There is nothing to align: all are deletions, or all insertions.
     if not reference or not transcript:
         return Errors(0, 0, len(reference), len(transcript))
     import jiwer

@@ -42,6 +42,7 @@ def waveform(value: Any, rate: int, *, mono: bool = True) -> Samples:
         samples, given = value
         if (native := int(given)) != given:
             raise ValueError(f"the sample rate is {given}: expected a whole number of Hz")
+        # Without the path: a sound in memory is known by its array.
         how = ("waveform", native, rate, mono)
         return once(how, lambda: _resampled(_checked(samples, mono), native, rate, mono), of=samples)
     raise TypeError(f"audio is a {type(value).__name__}: expected a path, (samples, rate) or a Video")

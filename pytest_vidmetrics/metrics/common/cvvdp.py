@@ -61,6 +61,7 @@ class Cvvdp(BaseMetric):
         import torch
 
         count = min(len(sample["video"]), len(sample["reference"]))
+        # All frames in one chunk; a size of 1 lets an empty clip be refused.
         video, reference = next(frame_pairs(sample, count or 1))
         rate = float(sample.get("fps") or 0.0)
         if count > 1 and rate <= 0:
@@ -68,6 +69,7 @@ class Cvvdp(BaseMetric):
                 'the clip has no frame rate, as folders of images have none: give "fps" in the sample'
             )
         model = _model(self.display, self.device)
+        # A rate of 0 says to the package that this is a picture.
         rate = rate if count > 1 else 0.0
         with torch.no_grad():
             quality, found = model.predict(video, reference, dim_order="FCHW", frames_per_second=rate)

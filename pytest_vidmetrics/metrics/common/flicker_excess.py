@@ -57,5 +57,6 @@ def _changes(frames: torch.Tensor) -> list[float]:
 
     import torch
 
+    # int16, as differences of uint8 wrap around; the sum of them is int64.
     sums = [(after.short() - before.short()).abs_().sum() for before, after in itertools.pairwise(frames)]
     return [total / frames[0].numel() for total in torch.stack(sums).tolist()] if sums else []

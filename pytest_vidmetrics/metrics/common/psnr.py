@@ -51,6 +51,7 @@ class PSNR(BaseMetric):
         size = self.chunk(len(video), 24 * video[:1].numel(), on_processor=4)
         for generated, reference in frame_pairs(sample, size):
             squares, count = squared_errors(generated, reference), generated[0].numel()
+            # 1e-10 of the square of the range is the cap of 100 dB.
             per_frame += [10.0 * math.log10(1.0 / max(total / count / 255.0**2, 1e-10)) for total in squares]
         score = math.fsum(per_frame) / len(per_frame)
         return MetricResult(self.name, score, {"per_frame": per_frame, **pair_details(sample)})
@@ -61,6 +62,7 @@ def squared_errors(first: torch.Tensor, second: torch.Tensor) -> list[float]:
     import torch
 
     if first.device.type != "cpu":
+        # int16 for the difference, int32 for its square; the sum of these is int64.
         sums: list[float] = (first.short() - second.short()).int().square_().sum(dim=(1, 2, 3)).tolist()
         return sums
     _, channels, height, width = first.shape

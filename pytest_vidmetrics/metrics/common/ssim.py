@@ -72,6 +72,7 @@ class SSIM(BaseMetric):
         if self.window == "valid" and min(height, width) < _WINDOW:
             raise IncompatibleSampleError(f"frames of {width}x{height} are smaller than the {_WINDOW}x{_WINDOW} window")
         video = sample["video"]
+        # The float64 maps of some rows, and both frames.
         each = 100 * video[:1, :, : _GPU_ROWS + _WINDOW].numel() + 16 * video[:1].numel()
         size = self.chunk(len(video), each, on_processor=1)
         pairs = frame_pairs(sample, size)
@@ -96,6 +97,7 @@ class SSIM(BaseMetric):
         import torch
 
         height, width = x.shape[2] - _WINDOW + 1, x.shape[3] - _WINDOW + 1
+        # Plane by plane on a CPU: the maps of one stay in the cache.
         if x.device.type == "cpu":
             planes = zip(x.flatten(0, 1).split(1), y.flatten(0, 1).split(1), strict=True)
             sums = torch.cat([torch.stack([*_sums(a, b, _CPU_ROWS)]).sum(dim=0) for a, b in planes])
@@ -117,6 +119,7 @@ def _sums(x: torch.Tensor, y: torch.Tensor, rows: int) -> Iterator[torch.Tensor]
     # Columns of zeros fill the last strip; what comes of them is set to zero before it is summed.
     held = x.new_zeros((4, count, min(rows, height) + _WINDOW - 1, x.shape[2] + over), dtype=torch.float64)
     for start in range(0, height, rows):
+        # The rows of this part, and those that the window reaches below it.
         part = slice(start, min(start + rows, height) + _WINDOW - 1)
         maps = held[:, :, : part.stop - part.start]
         a, b, squares, products = maps[..., : x.shape[2]]
@@ -159,6 +162,7 @@ def _band(count: int, device: torch.device) -> torch.Tensor:
         steps = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
         taps = torch.exp(-(steps**2) / (2 * _SIGMA**2))
         row = F.pad(taps / taps.sum(), [0, count])
+        # A row is one longer than the matrix is wide, so that each next one starts a place further right.
         return row.repeat(count)[: count * (count + _WINDOW - 1)].view(count, -1)
 
     return table("ssim window", device, make, count)

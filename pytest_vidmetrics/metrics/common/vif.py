@@ -55,6 +55,7 @@ class VIF(BaseMetric):
             raise IncompatibleSampleError(f"frames of {width}x{height}: four scales need at least {_LEAST} pixels")
         scales: list[list[float]] = []
         for generated, reference in frame_pairs(sample, 1):
+            # 128 is taken off, as the filter does.
             sides = (next(converted(one, "gray")).astype("float64") - 128 for one in (reference, generated))
             scales.append(_fidelity(*sides))
         per_frame = [math.fsum(one) / len(one) for one in scales]
@@ -73,9 +74,11 @@ def _fidelity(reference: np.ndarray, generated: np.ndarray) -> list[float]:
             height, width = reference.shape[0] // 2 * 2, reference.shape[1] // 2 * 2
             reference, generated = (_filtered(one, taps)[:height:2, :width:2] for one in (reference, generated))
         mean_r, mean_g = _filtered(reference, taps), _filtered(generated, taps)
+        # Rounding may give a variance below 0.
         var_r = np.maximum(_filtered(reference * reference, taps) - mean_r * mean_r, 0)
         var_g = np.maximum(_filtered(generated * generated, taps) - mean_g * mean_g, 0)
         both = _filtered(reference * generated, taps) - mean_r * mean_g
+        # In the order of the filter: later rules overrule earlier ones.
         gain = np.where(var_r < _TINY, 0, both / (var_r + _TINY))
         gain = np.where(var_g < _TINY, 0, gain)
         rest = np.where(var_r < _TINY, var_g, var_g - gain * both)
@@ -84,6 +87,7 @@ def _fidelity(reference: np.ndarray, generated: np.ndarray) -> list[float]:
         gain = np.maximum(gain, 0)
         told = float(np.log2(1 + gain * gain * var_r / (rest + _NOISE)).sum())
         there = float(np.log2(1 + var_r / _NOISE).sum())
+        # A flat reference tells nothing, and nothing of it is lost.
         found.append(told / there if there > 0 else 1.0)
     return found
 

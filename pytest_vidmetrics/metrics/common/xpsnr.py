@@ -46,6 +46,7 @@ class XPSNR(BaseMetric):
 
         generated, reference = next(frame_pairs(sample, min(len(sample["video"]), len(sample["reference"])) or 1))
         said = measured("xpsnr", "", generated, reference, planes="yuv444p")
+        # Equal planes are infinite.
         by_plane = {key: [min(float(one[f"xpsnr.xpsnr.{key}"]), _MOST) for one in said] for key in "yuv"}
         per_frame = [max(value, 0.0) for value in by_plane.pop("y")]
         score = math.fsum(per_frame) / len(per_frame)

@@ -140,6 +140,7 @@ class HttpClient:
             choice = tree["choices"][0]
             text, reason = choice["message"]["content"], choice.get("finish_reason")
         except (ValueError, LookupError, TypeError, RecursionError):
+            # Without the cause, which holds what the server sent unescaped.
             raise CallError(f"the server sent something else than an answer: {self._safe(data)}", again=True) from None
         if isinstance(text, list):  # some servers send the parts of a message
             text = "".join(str(part.get("text", "")) for part in text if isinstance(part, Mapping))
@@ -188,6 +189,7 @@ class HttpClient:
             over.set()
             if (sock := connection.sock) is not None:
                 with contextlib.suppress(OSError):
+                    # Not close: only a shutdown wakes the thread that waits for bytes.
                     sock.shutdown(socket.SHUT_RDWR)
 
         watch = threading.Timer(self.timeout_s, cut)
@@ -199,6 +201,7 @@ class HttpClient:
                 headers["Authorization"] = f"Bearer {self.server.key}"
             connection.request("POST", f"{self.server.path}/chat/completions", body, headers)
             response = connection.getresponse()
+            # One byte more than allowed shows that there is more.
             data = response.read(_LARGEST_REPLY + 1)
             missing = response.length  # read(n) does not raise when the connection closes early
         except (OSError, http.client.HTTPException) as error:
@@ -210,6 +213,7 @@ class HttpClient:
         finally:
             watch.cancel()
             connection.close()
+        # Where the server gave no length, half an answer that was cut looks whole.
         if over.is_set():
             raise CallError(f"{self.server.address}: no answer within {self.timeout_s:g} s", again=True, is_down=True)
         if len(data) > _LARGEST_REPLY:
@@ -236,6 +240,7 @@ class HttpClient:
         return excerpt(self._without_key(data.decode("utf-8", "replace")))
 
     def _without_key(self, text: str) -> str:
+        # A server may repeat the key in what it says.
         return text.replace(self.server.key, "[key]") if self.server.key else text
 
 

@@ -160,6 +160,7 @@ class PairwiseJudge(BaseMetric):
         self.setup()
         candidate, reference = shown_clip(sample, "video"), shown_clip(sample, "reference")
         facts = {"action": sample.get("action"), "model": self.model}
+        # Nobody has to be paid to say that a clip is as good as itself.
         if candidate.digest == reference.digest:
             details: dict[str, Any] = {"verdict": "tie", "identical": True, "calls": [], "consistent": None, **facts}
             return MetricResult(self.name, SCORES["tie"], details)
@@ -172,6 +173,7 @@ class PairwiseJudge(BaseMetric):
         calls: list[dict[str, Any]] = []
         asked = {True: 0, False: 0}
         for number, first in enumerate(orders(candidate.digest, reference.digest, self.k), start=1):
+            # Counted within each order: equal requests are told apart by the number alone.
             request = self._request(sample, candidate, reference, picture, first=first, number=asked[first])
             asked[first] += 1
             try:
@@ -214,6 +216,7 @@ class PairwiseJudge(BaseMetric):
 
         assert self._caller is not None
         parts = [part if isinstance(part, str) else [part.kind, part.digest, part.fps] for part in request.parts]
+        # How many frames are sent is not in the digest of a clip.
         frames = self.frames_sent if self.send == "frames" else None
         weights = digest_json([[one.name, digest_file(one.source)] for one in self._files()])
         key = digest_json(

@@ -86,9 +86,11 @@ def synthetic_flow(
             turn = float(keys[5] - keys[4])
         wx = c.alpha_pitch * pitch_sign * float(mouse[i][0])
         wy = c.alpha_yaw * float(mouse[i][1]) + c.alpha_turn * turn
+        # The camera turns about a point away from it (r_y, r_z), so that turning moves it as well.
         tx = c.beta_strafe * float(keys[3] - keys[2]) - wy * c.r_z
         ty = wx * c.r_z
         tz = c.beta_fwd * float(keys[0] - keys[1]) - wx * c.r_y
+        # The motion field of a pinhole camera in front of a scene at depth 1.
         flows[i, ..., 0] = x * y / f * wx - (f + x * x / f) * wy - f * tx + x * tz
         flows[i, ..., 1] = (f + y * y / f) * wx - x * y / f * wy - f * ty + y * tz
     return flows

@@ -189,6 +189,7 @@ class SyntheticOpticalFlow(_FlowMetric):
         size, rescale = (int(video.shape[2]), int(video.shape[3])), self.protocol == "v2"
         observed = self.flow(video)
         expected = (
+            # One field at a time, each from two rows of actions.
             synthetic_flow(keyboard[i : i + 2], mouse[i : i + 2], calibration, size, pitch_sign=sign, rescale=rescale)
             for i in range(count - 1)
         )

@@ -100,6 +100,7 @@ def _prepare(frames: Any, mask: Any, window: Window) -> Clip:
             raise IncompatibleSampleError(f"{len(masks)} mask frames for {len(clip)} video frames")
     return Clip(
         _shrunk(clip, window.size),
+        # Masks are 0 and 255 before they are blended: more than half of them counts.
         _shrunk(masks[:, None], window.size)[:, 0] > 127,
         "computed" if mask is None else "given",
     )
@@ -147,6 +148,7 @@ def _mask(mask: Any) -> Tensor:
         mask = once(("physics_iq mask", os.fspath(mask)), lambda: read_clip(mask).frames)
     tensor = torch.as_tensor(mask)
     if tensor.ndim == 4:
+        # (T, C, H, W) where the second axis can be channels, else (T, H, W, C)
         tensor = tensor[:, 0] if tensor.shape[1] in (1, 3) else tensor[..., 0]
     if tensor.ndim != 3:
         raise IncompatibleSampleError(f"expected (T, H, W) mask frames, got {tuple(tensor.shape)}")
@@ -168,5 +170,6 @@ def _shrunk(frames: Tensor, size: tuple[int, int]) -> Tensor:
     out = torch.empty((len(frames), *size, frames.shape[1]), dtype=torch.uint8, device=frames.device)
     for row, frame in zip(out, frames.permute(0, 2, 3, 1), strict=True):
         lines = frame[1::4].short() + frame[2::4]
+        # Four bytes fit into int16; 2 more rounds half up, as OpenCV does.
         row.copy_((lines[:, 1::4] + lines[:, 2::4]).mul_(scale).add_(2).bitwise_right_shift_(2))
     return out.permute(0, 3, 1, 2)

@@ -89,6 +89,7 @@ def _squares(first: Tensor, second: Tensor) -> list[int]:
 
 
 def _ratio(part: int, whole: int) -> float:
+    # Where neither moves, both agree.
     return part / whole if whole else 1.0
 
 
@@ -116,6 +117,7 @@ def corpus(details: Iterable[Mapping[str, Any]], compat: Literal["upstream", "po
         raise ValueError("no scored samples to aggregate")
     scenarios: dict[str, list[Mapping[str, Any]]] = {}
     for index, row in enumerate(rows):
+        # A clip without a scenario is one of its own.
         name = str(row.get("scenario") or index) if compat == "upstream" else ""
         scenarios.setdefault(name, []).append(row)
     terms: dict[str, list[float]] = {}

@@ -21,6 +21,7 @@ def blurred_grey(frames: Tensor) -> Tensor:
     The integers are those of OpenCV's ``cvtColor`` and ``GaussianBlur`` (sigma 0, mirrored border) on uint8.
     """
     red, green, blue = frames.unbind(1)
+    # OpenCV's weights of 15 bits: their sums are exact in float32.
     grey = red.float().mul_(9798 / 32768).add_(green, alpha=19235 / 32768).add_(blue, alpha=3735 / 32768)
     # The sum goes up to 65408: int16 wraps around, and the mask gives its upper byte back.
     return _binomial(grey.add_(0.5)).add_(128).bitwise_right_shift_(8).bitwise_and_(255)
@@ -34,10 +35,12 @@ def _binomial(grey: Tensor) -> Tensor:
     import torch
 
     count, height, width = grey.shape
+    # Two pixels more on each side, mirrored without the outermost one.
     wide = torch.empty((count, height + 4, width + 4), dtype=torch.int16, device=grey.device)
     wide[:, 2:-2, 2:-2] = grey
     for dim, last in ((2, width - 1), (1, height - 1)):
         for place, source in ((0, 2), (1, 1), (last + 3, last - 1), (last + 4, last - 2)):
+            # A side of one or two pixels is mirrored twice.
             mirrored = min(max(last - abs(last - abs(source)), 0), last)
             wide.select(dim, place).copy_(wide.select(dim, mirrored + 2))
     spare = torch.empty_like(wide)
@@ -61,6 +64,7 @@ def motion_masks(frames: Tensor, threshold: float, alpha: float) -> Tensor:
     pixels = _CPU_PIXELS if frames.device.type == "cpu" else _GPU_PIXELS
     step = max(1, pixels // (height * width))
     average = blurred_grey(frames[:1])[0].double()
+    # Buffers for every frame: nothing is allocated in the loop.
     share, change = torch.empty_like(average), average.float()
     for start in range(1, count, step):
         levels = blurred_grey(frames[start : start + step])
@@ -79,6 +83,7 @@ def _open_close(masks: Tensor) -> None:
     packed = torch.zeros(masks.shape[1:], dtype=torch.uint8, device=masks.device)
     for bit, mask in enumerate(masks):
         packed |= mask.view(torch.uint8) << bit
+    # Opening, then closing: erode, spread twice, erode.
     packed = _shrink(_spread(_spread(_shrink(packed))))
     for bit, mask in enumerate(masks):
         torch.ne(packed & (1 << bit), 0, out=mask)

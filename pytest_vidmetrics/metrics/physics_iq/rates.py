@@ -43,6 +43,7 @@ def resample(
 
     if times is None:
         frames = frames[: max(1, round(seconds * source))]
+    # The product may lie just below the whole number that it stands for.
     count = max(1, int(len(frames) / source * target + 1e-6))
     spread = None
     if times is not None:
@@ -51,6 +52,7 @@ def resample(
         spread = np.interp(moments, times, np.arange(len(frames))).tolist()
     out = torch.empty((count, *frames.shape[1:]), dtype=torch.uint8, device=frames.device)
     for number, frame in enumerate(out):
+        # The first and the last frame of both rates are the same.
         position = spread[number] if spread else number * (len(frames) - 1) / max(1, count - 1)
         low = int(position)
         weight = position - low

@@ -63,6 +63,7 @@ class _Comparison(BaseMetric):
         if min(height, width) < 4:
             raise IncompatibleSampleError(f"a {height}x{width} reference has no quarter size")
         rate = rate_of(sample, "video", self.target_fps)
+        # A recording that says no rate has the usual one, not that of the generated clip.
         silent = key != "video" and sample.get(f"{key}_fps") is None
         return Window(
             size=(height // 4, width // 4),
@@ -194,6 +195,7 @@ class PhysicsIQ(_Comparison):
         if store is not None and known is None:
             store.put_json("physics_iq", key, found.details())
         _variances[key] = found
+        # The oldest ones go: a scenario is asked for by its few clips, close together.
         while len(_variances) > _VARIANCES:
             _variances.popitem(last=False)
         return found

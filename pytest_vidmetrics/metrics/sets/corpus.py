@@ -82,6 +82,7 @@ class CorpusMetric(SetMetric):
             known = Seen(self.named_clips(path, self._key()))
         else:
             raise ValueError("there are no reference clips")
+        # Scored before it is kept: shape and digest of what streams by are known once it was read.
         result = self.score_parts(candidate, known.clips, threads)
         if reference is not None and path is not None and self.cache_mode == "read_write":
             self.write_named(path, self._key(), known)
@@ -184,6 +185,7 @@ def spread(values: np.ndarray, ids: Sequence[str], *, block: int = 1) -> dict[st
     """
     from pytest_vidmetrics.stats.influence import standard_error
 
+    # Each row has 1 / n of its influence, and a clip the sum over its rows.
     shares = values.reshape(-1, block).sum(axis=1) / len(values)
     return {
         "se": standard_error(values, block=block),

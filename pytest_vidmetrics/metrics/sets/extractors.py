@@ -124,7 +124,9 @@ class I3dExtractor(Extractor):
     def _prepared(self, frames: torch.Tensor) -> torch.Tensor:
         import torch
 
+        # 16 frames at a time as floats, in [-1, 1].
         parts = [self._resized(chunk.to(self.device).float() / 255 * 2 - 1) for chunk in frames.split(16)]
+        # (3, T, 224, 224)
         return torch.cat(parts).permute(1, 0, 2, 3)
 
     def _resized(self, frames: torch.Tensor) -> torch.Tensor:
@@ -134,6 +136,7 @@ class I3dExtractor(Extractor):
         size = (_SIDE, _SIDE)
         if self.protocol.resize == "crop":
             short = min(height, width)
+            # Rounded up, so that neither side is below 224.
             size = (-(-height * _SIDE // short), -(-width * _SIDE // short))
         if size != (height, width):
             frames = F.interpolate(frames, size=size, mode="bilinear", align_corners=False)

@@ -91,6 +91,7 @@ class Protocol:
         if self.clip == "uniform":
             return self._spread(total, self.frames)
         span = (self.frames - 1) * self.stride + 1
+        # Random windows may overlap, others follow one another.
         needed = span if self.clip == "random" else span * self.clips
         if total < needed:
             raise self._too_short(total, needed)
@@ -102,11 +103,13 @@ class Protocol:
             raise self._too_short(total, needed)
         edges = [i * total // self.clips for i in range(self.clips + 1)]
         steps = max(count - 1, 1)
+        # The first and the last frame of each part are among its frames.
         return [[low + i * (high - low - 1) // steps for i in range(count)] for low, high in itertools.pairwise(edges)]
 
     def _starts(self, total: int, span: int) -> list[int]:
         if self.clip == "random":
             room = total - span + 1
+            # A hash instead of a generator: the same on every machine and in every version.
             return [int(digest_json([self.seed, total, i])[:12], 16) % room for i in range(self.clips)]
         first = (total - span * self.clips) // 2 if self.clip == "middle" else 0
         return [first + i * span for i in range(self.clips)]

@@ -112,6 +112,7 @@ def write(path: Path, key: str, references: References | Seen, *, repair: bool =
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock", timeout=_PATIENCE_S):
+        # Looked for under the lock: another process may have written it meanwhile.
         if not path.exists() or (repair and _refused(path, key)):
             write_atomic(path, lambda stream: _write(stream, key, references))
 
@@ -123,6 +124,7 @@ def _write(stream: BinaryIO, key: str, references: References | Seen) -> None:
     import numpy as np
 
     def member(name: str) -> IO[bytes]:
+        # Without force_zip64 a member of unknown size may not grow beyond 2 GiB.
         return archive.open(f"{name}.npy", "w", force_zip64=True)
 
     owners: list[str] = []
@@ -184,12 +186,14 @@ def clips_of(path: Path, key: str) -> Clips:
         raise ValueError(f"{path} holds no reference features: {error}") from error
     found, owners = str(values[0]), values[1]
     _check(path, key, found, shape, len(owners))
+    # The rows of a clip lie one behind the other.
     counts = [(str(owner), sum(1 for _ in group)) for owner, group in itertools.groupby(owners)]
 
     def clips() -> Iterator[tuple[str, np.ndarray]]:
         with zipfile.ZipFile(path) as archive, _rows_in(archive) as (file, (_, width)):
             for owner, count in counts:
                 try:
+                    # 8 bytes a number.
                     data = file.read(8 * width * count)
                 except (EOFError, zipfile.BadZipFile) as error:
                     raise ValueError(f"{path} is damaged: {error}") from error

@@ -117,6 +117,7 @@ class RowFile:
                 self.width = rows.shape[1]
                 self._rows += len(rows)
                 self._write(rows.tobytes())
+            # Blocks are read from the file itself, past what is still buffered.
             self._write(b"")
         except BaseException:
             with contextlib.suppress(OSError):  # closing writes what is left
@@ -148,6 +149,7 @@ class RowFile:
 
         size = 8 * self.width
         count = min(BLOCK, self._rows - index * BLOCK)
+        # os.pread has no position that threads would share.
         data = os.pread(self._file.fileno(), count * size, index * BLOCK * size)
         return np.frombuffer(data, dtype=np.float64).reshape(count, self.width)
 

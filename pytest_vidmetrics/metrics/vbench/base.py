@@ -85,6 +85,7 @@ def temporal_consistency(features: torch.Tensor) -> tuple[float, dict[str, Any]]
     first = F.cosine_similarity(unit[:1], unit[1:], dim=-1).clamp(min=0)
     similarity = ((previous + first) / 2).double()
     count = len(similarity)
+    # One copy from the device instead of three.
     total, *values = torch.cat([similarity.sum()[None], previous.double(), first.double()]).tolist()
     return total / count, {
         "video_sim": total,

@@ -93,6 +93,7 @@ def likely_actions(logits: torch.Tensor) -> list[tuple[str, float]]:
     import torch
 
     values, indices = logits.float().sigmoid().topk(TOP)
+    # Indices as floats too: one copy from the device.
     likely, places = torch.stack([values.double(), indices.double()]).tolist()
     rounded = [round(value, 4) for value in likely]
     pairs = zip(map(int, places), rounded, strict=True)

@@ -58,6 +58,7 @@ class ImagingQuality(VBenchMetric):
         """Score one clip."""
         video = self.clip(sample)
         height, width = video.shape[-2:]
+        # The share of the pixels that is left.
         shrunk = 1.0 if self.preprocess == "none" else min(1.0, LIMIT / self._side(height, width)) ** 2
         inside = int(_BYTES_A_PIXEL * (height * width * shrunk + _SCALED_PIXELS))
         size = self.chunk(len(video), frame_bytes(video, inside), on_processor=4)

@@ -58,6 +58,7 @@ class MotionSmoothness(VBenchMetric):
         size = self.chunk(len(truth), each, on_processor=memory.PAIRS_ON_PROCESSOR)
         for start in range(0, len(truth), size):
             stop = min(start + size, len(truth))
+            # The frame behind the last pair belongs to it.
             found.append(_gaps(self._predict(ends[start : stop + 1]), truth[start:stop]))
         differences: list[float] = torch.cat(found).tolist()
         score = (255 - sum(differences) / len(differences)) / 255

@@ -61,6 +61,7 @@ class ObjectMetric(VBenchMetric):
 
         video = self.clip(sample)
         picked = middle_indices(len(video), FRAMES)
+        # A frame that is repeated is looked at once.
         used = sorted(set(picked))
         resize, resized_by = self.resizing(video)
         seen = clip_objects(video, used, resize, resized_by, lambda: self._network, self.chunk_size)

@@ -54,6 +54,7 @@ class PromptConsistency(VBenchMetric):
         from pytest_vidmetrics.networks import shared
 
         video, prompt = self.clip(sample), self.words(sample)
+        # Without parameters: both dimensions on ViCLIP share the feature.
         key = (self.backbone, str(self.device), "middle-8", "video")
         feature = shared.once(key, lambda: self._encode(picked(video, FRAMES)))
         score = float((feature.double() * self._phrase(prompt).double()).sum())

@@ -78,6 +78,7 @@ class Scene(VBenchMetric):
             return self._skip(sample, "auxiliary_info has no scene under 'scene'")
         video = self.clip(sample)
         rows = captioned_rows(middle_indices(len(video), FRAMES), self.compat)
+        # A frame is captioned once, however often its caption counts.
         distinct = sorted(set(rows))
         frames = pil_resize(video[distinct], SIZE, "bilinear")
         described = describe_frames(frames, self._describe, self.weights_files(), self.chunk_size)

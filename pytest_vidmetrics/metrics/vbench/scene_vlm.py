@@ -145,9 +145,11 @@ def missing(caption: str, words: Sequence[str], compat: Compat) -> list[str]:
     if compat == "fastvideo":
         return [word for word in words if word.lower() not in caption.lower()]
     said = set(_WORD.findall(_plain(caption)))
+    # A "word" of signs alone is never said.
     return [word for word in words if not set(_WORD.findall(_plain(word))) <= said or not _WORD.search(word)]
 
 
 def _plain(text: str) -> str:
     """Return text in one spelling of its letters, without case."""
+    # Folding the case may take composed letters apart.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

@@ -75,6 +75,7 @@ class SpatialRelationship(ObjectMetric):
             boxes = [box for label, box in named if label in (first, second)]
             return max((pair_score(a, b, relation) for a, b in itertools.combinations(boxes, 2)), default=0.0)
         chosen = ([(i, box) for i, (label, box) in enumerate(named) if label == name] for name in (first, second))
+        # Both names may be the same word: a box is not a pair with itself.
         pairs = ((a, b) for (i, a), (j, b) in itertools.product(*chosen) if i != j)
         return max((pair_score(a, b, relation) for a, b in pairs if on_its_side(a, b, relation)), default=0.0)
 

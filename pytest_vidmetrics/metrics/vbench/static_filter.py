@@ -38,6 +38,7 @@ def is_static(video: torch.Tensor, forward: Forward, size: int) -> bool:
         moving += score > limit
         if moving > allowed:
             return False
+    # Two pairs, there and back: first to last, last to first.
     ends = torch.cat([video[:1], video[-1:], video[:1]])
     return all(score <= limit * allowed * 2 for score in pair_motion(ends, forward, size))
 

@@ -103,6 +103,7 @@ class TemporalFlickering(BaseMetric):
 
         size = self.chunk(len(frames) - 1, 16 * frames[0].numel(), on_processor=1)
         before, after = frames[:-1].split(size), frames[1:].split(size)
+        # int16, as differences of uint8 wrap around; the sum of them is int64.
         sums = [(b.short() - a.short()).abs_().sum(dim=(1, 2, 3)) for a, b in zip(before, after, strict=True)]
         found: list[int] = torch.cat(sums).tolist()
         return found

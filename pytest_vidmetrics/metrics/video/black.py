@@ -42,6 +42,7 @@ class Black(BaseMetric):
         from pytest_vidmetrics.media.filters import measured
 
         frames = sample["video"]
+        # d=0: one black frame counts.
         options = f"d=0:pic_th={self.share:.12g}:pix_th={self.level:.12g}"
         said = measured("blackdetect", options, frames, seconds=Fraction(1))
         spans = intervals(said, "black_start", "black_end", len(frames))

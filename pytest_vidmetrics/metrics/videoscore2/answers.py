@@ -153,6 +153,7 @@ class AnsweredMetric(AskedMetric):
 
         chosen = self._chosen(sample)
         asked, asker = self._question(sample, chosen), self.asker()
+        # No temperature is the likeliest answer; replicates are always drawn.
         temperature = self.temperature if self.do_sample or self.seeds else None
         found = []
         for replicate in range(max(1, self.seeds)):

@@ -62,6 +62,7 @@ def read(pieces: Sequence[bytes], *, ended: bool = True) -> Read | Fault:
     """
     if not ended:
         return "truncated"
+    # Half a character stays the bytes that it is, so that tokens can be counted in bytes.
     text = b"".join(pieces).decode("utf-8", "surrogateescape")
     start = max((found.end() for found in _BETWEEN.finditer(text)), default=0)
     match = _ANSWER.search(text, start)
