@@ -188,7 +188,7 @@ class Baseline(Wire):
         # The score is compared below with a tolerance, and the digest follows from the rest.
         free: dict[str, Any] = dict.fromkeys(("environment", "interval", "digest", "score"))
         floor = self.scores.noise_floor
-        # The influences of a set add up to its score: each may move by its share of the floor.
+        # Influences are about 1 / n of a score, and rounded that much finer.
         share = floor / max(1, self.n) if self.scores.is_set else floor
         return (
             {**mine, **free} == {**theirs, **free}

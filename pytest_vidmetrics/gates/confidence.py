@@ -43,7 +43,7 @@ def harm_interval(observed: CorpusScore, baseline: Baseline, alpha: float) -> In
     if observed.is_set and not (any(observed.samples.values()) and any(baseline.samples.values())):
         return None  # a metric that does not say what each clip does to it
     harm = sign * (baseline.score - observed.score)
-    # Influences add up to the change of a set's score; the interval below is that of a mean.
+    # An influence is 1 / n of a clip's term: times n it enters the error of a mean.
     scale = len(ids) if observed.is_set else 1
     spread = paired_interval([scale * change for change in changes], clusters, alpha=alpha)
     return t_interval(harm, spread.se, spread.df, alpha=alpha, kind="paired influence" if observed.is_set else "paired")

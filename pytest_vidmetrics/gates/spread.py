@@ -21,7 +21,7 @@ def score_interval(observed: CorpusScore) -> tuple[float, float] | None:
         return None
     if observed.is_set and not any(observed.samples.values()):
         return None  # a metric that does not say what each clip does to it
-    # Influences add up to the score, and the interval below is that of a mean.
+    # An influence is 1 / n of a clip's term: times n it enters the error of a mean.
     scale = observed.n if observed.is_set else 1
     spread = paired_interval([scale * value for value in observed.samples.values()], clusters)
     # two-sided: half of the error at each end.

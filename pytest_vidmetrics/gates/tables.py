@@ -34,7 +34,7 @@ def without_table(baseline: Baseline, store: Store) -> Baseline:
     store.put_json(_KIND, key, body)
     # The file must not name a table that is not there yet.
     store.flush()
-    # Influences add up to the score: each has its share of the floor.
+    # Influences are about 1 / n of a score, and rounded that much finer.
     floor = scores.noise_floor / max(1, baseline.n) if scores.is_set else scores.noise_floor
     values = sorted(scores.samples.values())
     table = Table(
