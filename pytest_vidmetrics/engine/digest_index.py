@@ -23,7 +23,7 @@ from pytest_vidmetrics.core.errors import ContentError
 from pytest_vidmetrics.core.hashing import digest_file, digest_json
 from pytest_vidmetrics.engine.names import SIZE, Names, short_name
 from pytest_vidmetrics.engine.store import Store
-from pytest_vidmetrics.engine.urls import State, fetch, is_url, state_of
+from pytest_vidmetrics.engine.urls import State, fetch, is_url, listed, state_of
 
 _KIND = "digests"
 _NAME, _RECORD = SIZE, SIZE + 32
@@ -71,7 +71,8 @@ class DigestIndex:
         """
         if not self._trusted:
             return [None] * len(paths)
-        names = [_name_of(path) for path in paths]
+        states = listed(path for path in paths if is_url(path))
+        names = [_url_name(path, states[path]) if path in states else _name_of(path) for path in paths]
         there = [i for i, name in enumerate(names) if name is not None]
         with self._guard:
             found = self._records().find([name for name in names if name is not None])

@@ -6,8 +6,8 @@ import errno
 import functools
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -16,6 +16,10 @@ from pytest_vidmetrics.core.errors import UnavailableError
 
 _PLAIN = re.compile(r"[^/.][^/]*(?:/[^/.][^/]*)*")
 """A relative path that stays as it is spelled."""
+_MANY = 20
+"""Of how many objects of a folder the states are listed, not asked for one by one."""
+_OTHERS = 20
+"""How many objects a listing goes through for each one that is asked for."""
 SCHEMES = ("s3", "gs", "az")
 
 
@@ -47,6 +51,29 @@ def state_of(url: str) -> State:
     """Return what the store says of an object. Raises ``OSError`` with the URL for one that cannot be had."""
     with _said(url) as (objects, name):
         return _state(objects.head(name))
+
+
+def listed(urls: Iterable[str]) -> dict[str, State]:
+    """Return what listings say of objects: a request for a thousand, where many of a folder are asked for.
+
+    Objects that are few, that are not there, or that lie among far more others are left to :func:`state_of`, as are
+    all where listing is not allowed. A listing says no ``version``.
+    """
+    folders: dict[str, set[str]] = {}
+    for url in urls:
+        folders.setdefault(url.rpartition("/")[0], set()).add(url)
+    found: dict[str, State] = {}
+    for folder, wanted in folders.items():
+        if len(wanted) >= _MANY:
+            with suppress(OSError), _said(folder) as (objects, prefix):
+                seen = 0
+                for batch in objects.list(prefix or None, chunk_size=1000):
+                    places = ((f"{folder}/{meta['path'].removeprefix(prefix).lstrip('/')}", meta) for meta in batch)
+                    found.update((url, _state(meta)) for url, meta in places if url in wanted)
+                    seen += len(batch)
+                    if seen > _OTHERS * len(wanted):
+                        break
+    return found
 
 
 def fetch(url: str, folder: Path) -> tuple[Path, State, str]:

@@ -97,3 +97,27 @@ def test_a_unit_of_a_url_is_keyed_as_one_of_a_file(bucket: str, objects: Any, tm
         for where in (str(clip), bucket.removesuffix("/results") + "/a.mp4")
     ]
     assert keys[0] == keys[1] != [None]
+
+
+def test_many_objects_of_a_folder_are_listed_and_not_asked_for_alone(
+    bucket: str, objects: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, store = bucket.removesuffix("/results"), open_store(bucket)
+    index = DigestIndex(store, trusted=False)
+    clips = [f"{base}/{folder}/{number} \u00e9.mp4" for folder in ("many", "many/below", "few") for number in range(3)]
+    for clip in clips:
+        objects.put(clip.removeprefix(f"{base}/"), clip.encode())
+        index.fetched(clip, tmp_path)
+    index.flush()
+    objects.put("many/0 \u00e9.mp4", b"another content")
+    alone = DigestIndex(open_store(bucket), trusted=True)
+    expected = [alone.digest(clip) for clip in clips]
+    monkeypatch.setattr(urls, "_MANY", 3)
+    monkeypatch.setattr(
+        "pytest_vidmetrics.engine.digest_index.state_of", lambda url: pytest.fail(f"{url} was asked for")
+    )
+    known = DigestIndex(open_store(bucket), trusted=True).known([*clips, f"{base}/many/nowhere.mp4"])
+    assert known == [None, *expected[1:], None]
+    few = DigestIndex(open_store(bucket), trusted=True).known(clips[-2:])
+    assert few == [None, None]  # not listed: each is asked for alone
+    assert DigestIndex(open_store(f"{base}/elsewhere"), trusted=True).known(clips) == [None] * len(clips)
