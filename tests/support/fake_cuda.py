@@ -7,6 +7,7 @@ copied to it, how many kernels are launched and how much memory is alive. It can
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import traceback
 from collections import Counter
@@ -111,6 +112,15 @@ def _stored(tensor: torch.Tensor) -> int:
     return math.prod(size for size, step in steps if step) * tensor.element_size()
 
 
+@functools.cache
+def _has_parts(func: Any) -> bool:
+    """Whether ``func.decompose`` gives anything, which is slow to ask: most operations are kernels."""
+    made_of_others = torch._C.DispatchKey.CompositeImplicitAutograd
+    return made_of_others in func.py_kernels or torch._C._dispatch_has_kernel_for_dispatch_key(
+        func.name(), made_of_others
+    )
+
+
 class Gauge(TorchDispatchMode):
     """Counts what programs do with the device. ``scalar`` is every number that they read from it."""
 
@@ -181,7 +191,7 @@ class Gauge(TorchDispatchMode):
         if name == "roi_align":
             return self._launched(name, args, args[0].new_empty((len(args[1]), args[0].shape[1], args[3], args[4])))
         known = func in flop_registry or func.overloadpacket in flop_registry or name.startswith("upsample_")
-        if not known and func is not torch.ops.prim.device.default:
+        if not known and func is not torch.ops.prim.device.default and _has_parts(func):
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:

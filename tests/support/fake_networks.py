@@ -19,7 +19,7 @@ from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.lpips import VARIANTS
 from tests.support.clap import write_tokenizer
 from tests.support.grit_weights import is_shallow
-from tests.support.tag2text_weights import tag_names
+from tests.support.tag2text_weights import has_two_layers, tag_names
 from tests.support.wordpiece import write_vocabulary
 
 _DATA = Path(__file__).parents[1] / "data"
@@ -47,6 +47,10 @@ LAYOUTS = {
 """The recorded names and shapes of each published file, by the variable that names the file."""
 
 
+_WITHOUT_A_RECORDED_ONE = {"grit/keys": is_shallow, "vbench/tag2text": has_two_layers}
+"""Which tensors of a layout a shallow network has where none was recorded."""
+
+
 def shapes(layout: str, *, shallow: bool) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return shape and type of every tensor of a recorded layout, ``shallow`` where a shallow one was recorded."""
     names = [layout if layout.endswith("keys") else f"{layout}.keys"]
@@ -55,8 +59,8 @@ def shapes(layout: str, *, shallow: bool) -> dict[str, tuple[tuple[int, ...], st
     path = next(path for name in names if (path := _DATA / f"{name}.json.gz").exists())
     with gzip.open(path, "rt") as stream:
         found: dict[str, Any] = json.load(stream)
-    taken = found if not (shallow and layout == "grit/keys") else {k: v for k, v in found.items() if is_shallow(k)}
-    return {key: (tuple(shape), kind) for key, (shape, kind) in taken.items()}
+    kept = _WITHOUT_A_RECORDED_ONE.get(layout) if shallow else None
+    return {key: (tuple(shape), kind) for key, (shape, kind) in found.items() if kept is None or kept(key)}
 
 
 def files(folder: Path) -> dict[str, str]:

@@ -36,11 +36,16 @@ def full_state() -> State:
     return _tied(fill_state_dict(published_shapes()))
 
 
+def has_two_layers(key: str) -> bool:
+    """Whether a tensor belongs to a network of two blocks a stage and two text layers a stack."""
+    return _number(key, ".blocks.") < 2 and _number(key, ".layer.") < 2
+
+
 def narrow_state() -> State:
     """Return a network of the same shape in the small: Swin of depths 2, 2, 2, 2, text stacks of two layers."""
     found = {}
     for key, shape in published_shapes().items():
-        if _number(key, ".blocks.") < 2 and _number(key, ".layer.") < 2:
+        if has_two_layers(key):
             found[key] = _narrow_visual(key, shape) if key.startswith("visual_encoder.") else _narrow_text(shape)
     state = _tied(fill_state_dict(found))
     # Filled weights make all captions of a clip alike; these two let what a frame shows reach its words.
