@@ -1,4 +1,7 @@
-"""One file over HTTP: resumed after a cut, checked before it is visible, fetched once by many processes."""
+"""One file over HTTP: resumed after a cut, checked before it is visible, fetched once by many processes.
+
+What talks to a server is imported where it is needed: a run that fetches nothing does not pay for it.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,12 @@ import contextlib
 import errno
 import functools
 import hashlib
-import http.client
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -62,6 +60,8 @@ class Download:
         # Looked at without the lock first: most calls find the file.
         if good(target):
             return target
+        from filelock import FileLock
+
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
             # And with it again: another process may have fetched it meanwhile.
@@ -73,6 +73,9 @@ class Download:
         return target
 
     def _fill(self, part: Path) -> None:
+        import http.client
+        import urllib.error
+
         failures, have, reason, seen = 0, -1, "", ""
         while failures < self.attempts:
             try:
@@ -102,6 +105,9 @@ class Download:
         raise DownloadError(f"{self.url}: {reason} (after {self.attempts} attempts without progress)")
 
     def _attempt(self, part: Path) -> None:
+        import urllib.error
+        import urllib.request
+
         start = part.stat().st_size if part.exists() else 0
         # A compressed answer has no ranges of the file.
         request = urllib.request.Request(self.url, headers={"Accept-Encoding": "identity"})

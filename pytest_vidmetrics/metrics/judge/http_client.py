@@ -1,28 +1,29 @@
-"""A judge behind an OpenAI-compatible HTTP interface, with nothing but the standard library."""
+"""A judge behind an OpenAI-compatible HTTP interface, with nothing but the standard library.
+
+What talks to a server is imported where it is needed: metrics are listed without it.
+"""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import email.utils
-import http.client
 import io
-import ipaddress
 import json
-import mimetypes
 import os
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from pytest_vidmetrics.core.errors import UnavailableError
 from pytest_vidmetrics.metrics.judge.calls import CallError, Reply, Request, Shown, excerpt
+
+if TYPE_CHECKING:
+    import http.client
 
 ResponseFormat = Literal["json_schema", "json_object", "none"]
 Send = Literal["video", "frames"]
@@ -95,6 +96,8 @@ class Server:
 
 
 def _is_local(host: str) -> bool:
+    import ipaddress
+
     if host == "localhost":
         return True
     try:
@@ -182,6 +185,8 @@ class HttpClient:
         A watch closes the connection when the time is over: a server that sends a byte now and then would otherwise
         never run into a time limit.
         """
+        import http.client
+
         connection = self._connection()
         over = threading.Event()
 
@@ -223,6 +228,9 @@ class HttpClient:
         return response.status, dict(response.headers), data
 
     def _connection(self) -> http.client.HTTPConnection:
+        import http.client
+        import ssl
+
         if self.server.scheme == "http":
             return http.client.HTTPConnection(self.server.host, self.server.port, timeout=self.timeout_s)
         context = ssl.create_default_context()
@@ -246,6 +254,8 @@ class HttpClient:
 
 def _seconds(value: str | None) -> float | None:
     """Return how long a server asks to wait: whole seconds, or until a date."""
+    import email.utils
+
     if value is None:
         return None
     if value.strip().isdecimal():
@@ -262,6 +272,8 @@ def _file_part(part: Shown) -> dict[str, Any]:
     path = Path(part.path)
     if path.is_dir():
         raise CallError(f'{path} is a folder of images, which cannot be sent whole: use send = "frames"', again=False)
+    import mimetypes
+
     kind = mimetypes.guess_type(path.name)[0] or ("video/mp4" if part.kind == "video" else "image/png")
     try:
         data = path.read_bytes()
