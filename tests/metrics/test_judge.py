@@ -32,6 +32,7 @@ from pytest_vidmetrics.metrics.judge.verdicts import (
     side_of,
     verdict,
 )
+from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.shared import sample_scope
 from tests.support import judge_server as server
 from tests.support.clips import scene, write_clip
@@ -326,3 +327,14 @@ def test_a_local_network_judges_by_the_same_rules(clips: list[str], tmp_path: Pa
     )
     assert isinstance(failed, MetricResult)
     assert failed.reason == f"call 1 of 2 failed: the answer is not a JSON object: {NOISE!r} (2 tries)"
+
+
+def test_answers_of_a_local_network_are_known_by_its_weights(clips: list[str], tmp_path: Path) -> None:
+    folder, store, votes = tmp_path / "judge", MemoryStore(), []
+    for answer in (LEFT, LEFT.replace("video_1", "video_2")):
+        shared.clear()  # as a new process would
+        write_actor(folder, "vl", Actor({"\n": {answer: 9.0}, answer: {END: 9.0}}, {answer: {answer: -60.0}}))
+        with sample_scope(store):
+            judge = metric(client="qwen", model=str(folder), dtype="float32", k=2, max_tokens=8)
+            votes.append([call["winner"] for call in judge.compute(sample(clips[0], clips[1])).details["calls"]])
+    assert votes == [["video_1"] * 2, ["video_2"] * 2]

@@ -11,9 +11,9 @@ from pytest_vidmetrics.core.choice import one_of
 from pytest_vidmetrics.core.clips import Kind
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
 from pytest_vidmetrics.core.frames import ALL_FRAMES, FrameRequest
-from pytest_vidmetrics.core.hashing import digest_file, digest_json
+from pytest_vidmetrics.core.hashing import digest_json
 from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.core.weights import Weights
+from pytest_vidmetrics.core.weights import Weights, weights_sha256
 from pytest_vidmetrics.metrics.asked import Attention, Dtype, asker_of, check_computing, checkpoint
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.judge.calls import Answer, Caller, CallError, Client, Request, Shown
@@ -218,7 +218,7 @@ class PairwiseJudge(BaseMetric):
         parts = [part if isinstance(part, str) else [part.kind, part.digest, part.fps] for part in request.parts]
         # How many frames are sent is not in the digest of a clip.
         frames = self.frames_sent if self.send == "frames" else None
-        weights = digest_json([[one.name, digest_file(one.source)] for one in self._files()])
+        weights = digest_json([[one.name, weights_sha256(one, self.name)] for one in self.weights_files()])
         key = digest_json(
             [
                 ["judge call", _CALL, self._caller.client.identity(), weights, frames],
@@ -232,9 +232,6 @@ class PairwiseJudge(BaseMetric):
         if kept is not None:
             kept.put_json("answers", key, answer.to_json())
         return answer
-
-    def _files(self) -> tuple[Weights, ...]:
-        return self.weights_files() if self.client == "recorded" else ()
 
     def corpus_score(self, results: Mapping[str, MetricResult]) -> float | None:
         """Return the share of the decided pairs that the candidate won; ``None`` when none is decided."""
