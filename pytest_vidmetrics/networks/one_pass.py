@@ -103,21 +103,27 @@ class Convolution:
         """Return ``(N, D, h, w)`` of ``(N, C, H, W)``."""
         return F.conv2d(images, self.weight, self.bias, self.stride, self._padding)
 
-    def rectified(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the same, negative values set to 0. On a GPU cuDNN does that before it writes the result."""
+    def rectified(self, images: torch.Tensor, added: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the same plus ``added``, negative values set to 0. On a GPU cuDNN does it as it writes the result."""
         if images.device.type == "cpu" or not _usable.convolutions:
-            return self(images).relu_()
-        strides = [self.stride, self.stride]
+            return self._plainly(images, added)
+        rest = (self.bias, [self.stride, self.stride], self._padding, [1, 1], 1)
         try:
-            return torch.cudnn_convolution_relu(images, self.weight, self.bias, strides, self._padding, [1, 1], 1)
+            if added is None:
+                return torch.cudnn_convolution_relu(images, self.weight, *rest)
+            return torch.cudnn_convolution_add_relu(images, self.weight, added, 1, *rest)
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise
         except RuntimeError as error:
-            found = self(images).relu_()
+            found = self._plainly(images, added)
             _usable.convolutions = False
             what = str(error).strip().split("\n", 1)[0]
             _warn(f"cuDNN computes no convolution with what follows it ({what})", "RAFT takes longer")
             return found
+
+    def _plainly(self, images: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+        found = self(images)
+        return (found if added is None else found.add_(added)).relu_()
 
     @property
     def _padding(self) -> list[int]:

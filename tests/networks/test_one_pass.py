@@ -43,7 +43,7 @@ ALL: dict[str, tuple[OnePass[..., Any], Any]] = {
     "joined": (encoder._joined, lambda: (maps(0), maps(1))),
     "joined normalised": (encoder._joined_normalised, lambda: (maps(0), *measured(1))),
     "both normalised": (encoder._both_normalised, lambda: (*measured(0), *measured(1))),
-    "move": (update._move, lambda: (rows(0), rows(1), rows(2, width=9)[:, 2:8], rows(3, width=9)[:, 2:8])),
+    "place": (update._place, lambda: (rows(0), rows(1, width=9)[:, 2:8], rows(2, width=9)[:, 2:8])),
     "reset": (update._reset, lambda: (rows(0), rows(1), rows(2), rows(3, width=9)[:, :WIDTH])),
     "blend": (update._blend, lambda: tuple(rows(i) for i in range(5))),
     "blend and return": (update._blend_and_return, lambda: tuple(rows(i) for i in range(5))),
@@ -152,6 +152,7 @@ def test_a_convolution_keeps_the_size_of_its_images(shape: tuple[int, ...]) -> N
     expected = torch.nn.functional.conv2d(images, weight, bias, padding="same")
     close(Convolution(weight, bias)(images), expected)
     close(Convolution(weight, bias).rectified(images), expected.relu())
+    close(Convolution(weight, bias).rectified(images, images[:, :1]), (expected + images[:, :1]).relu())
     close(Convolution(weight, stride=2)(images), (expected - bias.view(-1, 1, 1))[:, :, ::2, ::2])
 
 
@@ -167,7 +168,9 @@ def test_the_simulation_counts_what_one_pass_reads_and_writes() -> None:
         images, weight = torch.zeros(2, 3, 6, 6, device="cuda:0"), torch.zeros(4, 3, 3, 3, device="cuda:0")
         convolution = Convolution(weight)
         gpu.zero()
-        assert convolution.rectified(images).shape == (2, 4, 6, 6)
-    assert gpu.kinds == {"cudnn_convolution_relu": 1}
-    assert gpu.time.operations["convolution"] == 2 * 2 * 4 * 36 * 27
-    assert gpu.time.moved == 4 * (images.numel() + weight.numel() + 2 * 4 * 36)
+        once = convolution.rectified(images)
+        assert gpu.time.moved == 4 * (images.numel() + weight.numel() + 2 * 4 * 36)
+        assert convolution.rectified(images, once).shape == (2, 4, 6, 6)
+    assert gpu.kinds == {"cudnn_convolution_relu": 1, "cudnn_convolution_add_relu": 1}
+    assert gpu.time.operations["convolution"] == 2 * 2 * 2 * 4 * 36 * 27
+    assert gpu.time.moved == 2 * 4 * (images.numel() + weight.numel() + 2 * 4 * 36) + 4 * 2 * 4 * 36

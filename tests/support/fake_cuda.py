@@ -226,6 +226,7 @@ class Gauge(TorchDispatchMode):
             kind = "product" if name.removesuffix("_") in _PRODUCTS else "convolution" if "convolution" in name else ""
         else:
             moved = _moved(name, call, {}, out)
+        moved += more
         self.traffic[name] += moved
         self.time.add(kind, operations, moved)
         return self._alive(out)

@@ -50,14 +50,18 @@ class Update:
             return cells.view(count, height, width, -1).permute(0, 3, 1, 2)
 
         start, centres = (_cells(positions(context)).repeat(count, 1) for _ in range(2))
-        flow, hidden = torch.zeros_like(start), _cells(context[:, :_HIDDEN]).tanh()
+        flow = torch.zeros_like(start)
         seen_before = context[:, _HIDDEN:].relu().contiguous(memory_format=torch.channels_last)
         fixed = [gates.fixed(seen_before) for gates in self._gates]
         # What the first two gates see, and what the third sees: the hidden state, what moves, the flow.
-        wide = torch.cat([hidden, hidden.new_zeros(len(hidden), _MOTION + 2)], dim=1)
-        reset = torch.zeros_like(wide)
+        wide, reset = (context.new_empty((len(start), _HIDDEN + _MOTION + 2)) for _ in range(2))
         state, kept = wide[:, :_HIDDEN], reset[:, :_HIDDEN]
-        motions, flows = [both[:, _HIDDEN:-2] for both in (wide, reset)], [both[:, -2:] for both in (wide, reset)]
+        motions, flows = (
+            [both[:, _HIDDEN:-2] for both in (wide, reset)],
+            [both[:, -2:].zero_() for both in (wide, reset)],
+        )
+        torch.tanh(_cells(context[:, :_HIDDEN]), out=state)
+        hidden = state
         for _ in range(iterations):
             looked = look_up(levels, images(centres), RADIUS)
             for part in self._correlation:
@@ -65,7 +69,7 @@ class Update:
             moved = images(flow)
             for part in self._flow:
                 moved = part.rectified(moved)
-            _move(_cells(self._of_correlation(looked)), _cells(self._of_flow(moved)), *motions)
+            _place(_cells(self._of_flow.rectified(moved, self._of_correlation(looked))), *motions)
             for gates, shares, blend in zip(self._gates, fixed, (_blend, _blend_and_return), strict=True):
                 update, forget = _cells(gates.opened(images(wide))).chunk(2, dim=1)
                 _reset(forget, shares[1], state, kept)
@@ -99,10 +103,9 @@ def _cells(images: torch.Tensor) -> torch.Tensor:
 
 
 @OnePass
-def _move(correlation: torch.Tensor, flow: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> None:
-    moved = (correlation + flow).relu_()
-    first.copy_(moved)
-    second.copy_(moved)
+def _place(motion: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> None:
+    first.copy_(motion)
+    second.copy_(motion)
 
 
 @OnePass
