@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.policy import MetricConfig, Policy
-from pytest_vidmetrics.core.scores import CorpusScore, Problem
+from pytest_vidmetrics.core.scores import CorpusScore
 from pytest_vidmetrics.core.verdict import Status, Verdict
-from pytest_vidmetrics.core.wording import counted, interval, number, some
-from pytest_vidmetrics.gates import comparable
+from pytest_vidmetrics.core.wording import counted, interval, number
 from pytest_vidmetrics.gates.baseline import Baseline, contradiction
 from pytest_vidmetrics.gates.comparable import no_improvement, unlike_baseline, unlike_reference
-from pytest_vidmetrics.gates.confidence import changed_sides, harm_interval, regression_p, settling_size
+from pytest_vidmetrics.gates.confidence import harm_interval, regression_p
 from pytest_vidmetrics.gates.digits import rounded
-from pytest_vidmetrics.gates.margin import Margin, blind, margin_of, modes_text, widened
+from pytest_vidmetrics.gates.margin import Margin, margin_of, widened
+from pytest_vidmetrics.gates.reasons import notes_on, problem_notes, sentence_of, without_score
 from pytest_vidmetrics.gates.sequential import look, refusal
 from pytest_vidmetrics.gates.sight import detection_limit, too_blind
 from pytest_vidmetrics.gates.stale import answered, common, differences
@@ -67,7 +67,7 @@ def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) 
     facts: dict[str, Any] = {
         "metric": config.metric,
         "n": observed.n,
-        "notes": _problem_notes(observed.problems),
+        "notes": problem_notes(observed.problems),
         "details": dict(observed.details),
     }
     # A metric that nobody listed and that no baseline asks for may be missing; a baseline makes it binding.
@@ -79,7 +79,7 @@ def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) 
         return Verdict("SKIPPED", f"does not apply here: {by_status['skipped'][0].reason}", **facts)
     # The score would be the mean of other clips than the baseline's.
     if observed.problems:
-        return Verdict("ERROR", _without_score(observed), **facts)
+        return Verdict("ERROR", without_score(observed), **facts)
     if observed.score is None:
         return Verdict("ERROR", "no sample was scored", **facts)
     if (largest := max(map(abs, (observed.score, *observed.samples.values())))) > _LARGEST:
@@ -89,27 +89,6 @@ def blocked(config: MetricConfig, observed: CorpusScore, *, has_baseline: bool) 
     if text := unlike_reference(config.policy, observed):
         return Verdict("ERROR", text, now=observed.score, **{**facts, "notes": observed.remarks})
     return None
-
-
-def _without_score(observed: CorpusScore) -> str:
-    """Return how many samples have no score and the first reason; a reference or the corpus is not a sample."""
-    lost = [problem for problem in observed.problems if problem.sample in observed.paths]
-    first = (lost or observed.problems)[0]
-    named = {problem.sample for problem in lost}
-    counts = f"{len(named)} of {len(observed.paths)} samples have no score; first" if named else "no score"
-    return f"{counts}: {first.sample}: {first.reason}"
-
-
-def _problem_notes(problems: tuple[Problem, ...], limit: int = 8) -> tuple[str, ...]:
-    """One line for each reason: a file that all clips need is missing once."""
-    samples: dict[tuple[str, str], list[str]] = {}
-    for problem in problems:
-        samples.setdefault((problem.status, problem.reason), []).append(problem.sample)
-    lines = [
-        f"{ids[0]}{f' and {len(ids) - 1} more' if ids[1:] else ''}: {status}: {reason}"
-        for (status, reason), ids in samples.items()
-    ]
-    return (*lines[:limit], f"and {len(lines) - limit} more") if len(lines) > limit else tuple(lines)
 
 
 def _missing(config: MetricConfig, observed: CorpusScore, baseline: Baseline | None, looked_for: str) -> Verdict | None:
@@ -193,7 +172,7 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
         return Verdict("ERROR", f"decide = {policy.decide!r} needs at least two independent samples", **facts)
     facts["sees"] = limit = detection_limit(policy, baseline, chosen, harms)
     status = _decide(policy.decide, harm, margin, harms)
-    notes = _notes(policy, observed, baseline, chosen, harms)
+    notes = notes_on(policy, observed, baseline, chosen, harms)
     if seen is not None:
         status, notes = seen.status(harm), (seen.note(policy), *notes)
     if text := unlike_baseline(policy, observed, baseline):
@@ -209,7 +188,7 @@ def _compare(config: MetricConfig, observed: CorpusScore, baseline: Baseline | N
         better = f"better by {number(-harm)}, which is not an improvement: {why}"
         if why:
             return Verdict("ERROR" if wrong else "PASS", better, notes=notes if wrong else (better, *notes), **facts)
-    sentence = _sentence(status, harm, margin, source, harms)
+    sentence = sentence_of(status, harm, margin, source, harms)
     return Verdict(status, f"{sentence}: sure after {seen.text()}" if seen else sentence, notes=notes, **facts)
 
 
@@ -227,38 +206,6 @@ def _finite(found: Interval | None) -> Interval | None:
     return found if found is not None and math.isfinite(found.low) and math.isfinite(found.high) else None
 
 
-def _notes(
-    policy: Policy, observed: CorpusScore, baseline: Baseline, chosen: Margin, found: Interval | None
-) -> tuple[str, ...]:
-    """Return what a reader should know besides the verdict: doubt, changed sides, margins that miss or were widened."""
-    margin, notes = chosen.value, [*observed.remarks, *comparable.notes(policy, observed, baseline)]
-    if policy.reason is not None and (text := widened(policy, observed, baseline)):
-        notes.append(f"{text}: {policy.reason}")
-    notes += filter(None, (blind(chosen, observed),))
-    gone = sorted(baseline.samples.keys() - observed.samples.keys())
-    new = sorted(observed.samples.keys() - baseline.samples.keys())
-    if gone or new:  # of a metric that chooses: for others that is STALE
-        texts = [f"{some(ids)} {word}" for ids, word in ((gone, "no longer count"), (new, "count now")) if ids]
-        notes.append(f"{observed.n} clips count, {baseline.n} in the baseline: {'; '.join(texts)}")
-    if found is not None and found.low <= margin < found.high:
-        enough = settling_size(found, margin, observed.n)
-        text = f"the interval {interval((found.low, found.high))} of the harm holds the margin"
-        notes.append(text + (f"; about {enough} samples would settle it" if enough else ""))
-    if observed.binary:
-        lost, won = changed_sides(observed, baseline)
-        notes.append(f"{lost} clips got worse and {won} better")
-    given = max(policy.abs or 0.0, (policy.rel or 0.0) * abs(baseline.score))
-    if baseline.noise is not None and 0.0 < given < policy.sigma * baseline.noise.sigma:
-        noise = baseline.noise
-        notes.append(
-            f"the margin given, {number(given)}, lies below {policy.sigma:g} sigma of the noise measured over "
-            f"{noise.runs} runs ({noise.kind}), {number(policy.sigma * noise.sigma)}: the noise counts"
-        )
-    if baseline.noise is not None and (modes := baseline.noise.modes) is not None and margin < modes[1] - modes[0]:
-        notes.append(modes_text(modes, baseline.noise.facts))
-    return tuple(notes)
-
-
 def _decide(rule: str, harm: float, margin: float, interval: Interval | None) -> Status:
     """Return the status by the policy's rule: the estimate, or the end of the interval that the rule looks at."""
     # Strict and lenient were refused without an interval; of sequential the status is replaced by what it saw.
@@ -266,26 +213,6 @@ def _decide(rule: str, harm: float, margin: float, interval: Interval | None) ->
     if interval is not None:
         tested = {"point": harm, "strict": interval.high, "lenient": interval.low}[rule]
     return "REGRESSED" if tested > margin else "IMPROVED" if -harm > margin else "PASS"
-
-
-def _sentence(status: Status, harm: float, margin: float, source: str, found: Interval | None) -> str:
-    # "strict" fails a harm within the margin whose upper end is beyond it.
-    if status == "REGRESSED" and harm <= margin and found is not None:
-        most, limit = _apart(found.high, margin)
-        return f"not shown to be within the margin of {limit} ({source}): it may be worse by {most}"
-    moved, limit = _apart(abs(harm), margin)
-    if status == "REGRESSED":
-        return f"worse by {moved}, more than the margin of {limit} ({source})"
-    if status == "IMPROVED":
-        return f"better by {moved}, more than the margin of {limit}; record it with --update-baselines"
-    return f"within the margin of {number(margin)} ({source})"
-
-
-def _apart(one: float, other: float) -> tuple[str, str]:
-    """Return two numbers as tables show them, with more digits where they would look alike and are not."""
-    # 17 digits tell any two floats apart.
-    digits = next((d for d in range(5, 17) if one == other or number(one, d) != number(other, d)), 17)
-    return number(one, digits), number(other, digits)
 
 
 def recorded(observed: CorpusScore, new: Baseline, old: Baseline | None) -> Verdict:
