@@ -21,7 +21,8 @@ from pytest_vidmetrics.gates.seat import Seat
 from pytest_vidmetrics.plugin.command import command_for, node_names, shown_id
 from pytest_vidmetrics.plugin.facts import Outcome, facts_so_far, say
 from pytest_vidmetrics.plugin.failure import explain, properties
-from pytest_vidmetrics.plugin.session import environment, tells
+from pytest_vidmetrics.plugin.machine import environment
+from pytest_vidmetrics.plugin.session import tells
 from pytest_vidmetrics.plugin.settings import SETTINGS, Settings
 
 _CLAIMED: pytest.StashKey[dict[str, str]] = pytest.StashKey()

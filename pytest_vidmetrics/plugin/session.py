@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vidmetrics.core.cache import get_cache_dir
-from pytest_vidmetrics.core.environment import software
 from pytest_vidmetrics.core.errors import StoreError, UnavailableError, VidmetricsError
 from pytest_vidmetrics.core.policy import MetricConfig
 from pytest_vidmetrics.core.precision import in_effect
 from pytest_vidmetrics.core.samples import Corpus
 from pytest_vidmetrics.core.scores import CorpusScore
-from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.core.work import Work
 from pytest_vidmetrics.engine.ahead import Lookahead
 from pytest_vidmetrics.engine.devices import described
@@ -39,6 +37,7 @@ from pytest_vidmetrics.gates.method_case import MethodClips
 from pytest_vidmetrics.gates.recorder import Recorder
 from pytest_vidmetrics.metrics import registry
 from pytest_vidmetrics.plugin.gpus import device_of
+from pytest_vidmetrics.plugin.machine import environment
 from pytest_vidmetrics.plugin.precision import devices_behind, likely_device
 from pytest_vidmetrics.plugin.settings import SETTINGS, Settings
 from pytest_vidmetrics.plugin.writable import store_of
@@ -286,21 +285,3 @@ def tells(config: Config) -> bool:
     """Whether scores of single clips are reported: to a file, or to a hook."""
     # A hook that nobody implements needs no data.
     return config.stash[SETTINGS].tells or bool(config.hook.pytest_vidmetrics_report.get_hookimpls())
-
-
-def environment(config: Config) -> dict[str, str]:
-    """Return what a baseline says about the machine, for information only. Names no host and no user.
-
-    Raises ``VidmetricsError`` for a hook that raises, or that leaves anything but texts.
-    """
-    facts = software()
-    try:
-        config.hook.pytest_vidmetrics_update_environment(config=config, environment=facts)
-    except Exception as error:
-        raise VidmetricsError(f"the hook pytest_vidmetrics_update_environment raised {shown(error)}") from error
-    for key, value in facts.items():
-        if type(key) is not str or type(value) is not str:
-            raise VidmetricsError(
-                f"the hook pytest_vidmetrics_update_environment set {shown(key)} to {shown(value)}: expected texts"
-            )
-    return facts
