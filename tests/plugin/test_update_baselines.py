@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vidmetrics.plugin import session as run
+from pytest_vidmetrics.plugin import writable
 from tests.plugin.conftest import MANIFEST, PLAIN, Bench, verdicts
 
 
@@ -219,7 +219,7 @@ def test_a_read_only_tree_is_judged_and_an_update_of_it_refused_before_scoring(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     bench.baselines.chmod(0o555)
-    monkeypatch.setattr(run.tempfile, "TemporaryFile", read_only)
+    monkeypatch.setattr(writable.tempfile, "TemporaryFile", read_only)
     assert set(verdicts(bench.run()).values()) == {"PASS"}
     result = bench.run("--update-baselines")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
