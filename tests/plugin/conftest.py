@@ -150,13 +150,13 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
-def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("recordings")
-
-
 @pytest.fixture
-def bench(pytester: pytest.Pytester, clip_folder: Path, recordings: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(
+    pytester: pytest.Pytester,
+    clip_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Bench:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(registry, "_registry", dict(registry._registry))
     for variable in (
@@ -174,6 +174,6 @@ def bench(pytester: pytest.Pytester, clip_folder: Path, recordings: Path, monkey
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("VIDMETRICS_CACHE", str(pytester.path / "cache"))
     shutil.copytree(clip_folder, pytester.path / "clips")
-    made = Bench(pytester, recordings)
+    made = Bench(pytester, tmp_path_factory.getbasetemp() / "recordings")
     made.manifest()
     return made

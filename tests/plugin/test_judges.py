@@ -44,8 +44,8 @@ def _bench(bench: Bench, metrics: str, tables: str, prompts: list[str]) -> None:
 
 
 @pytest.fixture
-def empty(pytester: pytest.Pytester, recordings: Path) -> Bench:
-    return Bench(pytester, recordings)
+def empty(pytester: pytest.Pytester, tmp_path: Path) -> Bench:
+    return Bench(pytester, tmp_path / "recordings")
 
 
 def test_two_unreadable_answers_of_ten_are_red_for_that_reason_and_record_nothing(empty: Bench) -> None:

@@ -16,7 +16,7 @@ from typing import TextIO
 
 import numpy as np
 
-MOST_BYTES = 1 << 30
+MOST_BYTES = (2 << 30) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 """What one process writes as single arrays: the networks of a run without ``-m slow``, and not those of full size."""
 
 
