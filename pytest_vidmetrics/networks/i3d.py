@@ -74,6 +74,7 @@ class InceptionI3d:
         for layer in _LAYERS:
             if isinstance(layer, str) and layer.startswith("Mixed"):
                 self._units[f"{layer}.1x1"] = self._merged(layer)
+        # On the host in float64: logits follow from stored features, which must not depend on a device.
         self.weight = state["logits.conv3d.weight"].flatten(1).double().cpu()
         self.bias = state["logits.conv3d.bias"].double().cpu()
 
@@ -93,6 +94,7 @@ class InceptionI3d:
             raise IncompatibleSampleError(f"the clip has {frames} frames, i3d needs at least {MINIMUM_FRAMES}")
         x = clip.reshape(-1, *clip.shape[-4:]).float().contiguous(memory_format=torch.channels_last_3d)
         with torch.inference_mode():
+            # Windows of 2 x 7 x 7 leave only time.
             pooled = F.avg_pool3d(self._map(x), (2, 7, 7), stride=1)
             return pooled.double().mean(dim=(2, 3, 4)).reshape(*clip.shape[:-4], -1).cpu()
 
@@ -104,6 +106,7 @@ class InceptionI3d:
             elif layer.startswith("Mixed"):
                 x = self._mixed(x, layer)
             elif layer == "Conv3d_1a_7x7":
+                # SAME pads this layer unevenly, which the padding of a convolution cannot.
                 x = _unit(_same(x, (7, 7, 7), (2, 2, 2)), self._units[layer], stride=2, padding=0)
             else:
                 x = _unit(x, self._units[layer])
@@ -116,6 +119,7 @@ class InceptionI3d:
     def _mixed(self, x: torch.Tensor, layer: str) -> torch.Tensor:
         widths = [self._units[f"{layer}.{branch}"][0].shape[1] for branch in ("b1b", "b2b")]
         merged = _unit(x, self._units[f"{layer}.1x1"])
+        # (b0, b1a, b2a): the first is a branch by itself, the others go on
         first, second, third = merged.split([merged.shape[1] - sum(widths), *widths], dim=1)
         last = torch.channels_last_3d
         return torch.cat(
@@ -154,6 +158,7 @@ def _units(layer: str) -> list[str]:
 def _fold(state: Mapping[str, torch.Tensor], unit: str, epsilon: float, device: torch.device | str) -> Folded:
     weight = state[f"{unit}.conv3d.weight"].double()
     scale = (state[f"{unit}.bn.running_var"].double() + epsilon).rsqrt()
+    # A batch norm that was trained without a scale has none in its file.
     if (gamma := state.get(f"{unit}.bn.weight")) is not None:
         scale = scale * gamma.double()
     bias = state[f"{unit}.bn.bias"].double() - state[f"{unit}.bn.running_mean"].double() * scale
@@ -163,6 +168,7 @@ def _fold(state: Mapping[str, torch.Tensor], unit: str, epsilon: float, device: 
 
 def _unit(x: torch.Tensor, folded: Folded, stride: int = 1, padding: int | None = None) -> torch.Tensor:
     weight, bias = folded
+    # All other kernels have odd sides and stride 1: SAME pads them alike on both sides.
     pad = weight.shape[2] // 2 if padding is None else padding
     if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
         # At batch 1 the default dispatch takes an im2col path at half the speed.
@@ -179,12 +185,14 @@ def _missing(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) 
 
 def _same(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
     """Pad with zeros as TensorFlow's SAME."""
+    # F.pad counts from the last direction.
     pads = [side for total in reversed(_missing(x, kernel, stride)) for side in (total // 2, total - total // 2)]
     return F.pad(x, pads)
 
 
 def _pool(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
     """Return the maxima of a map padded as SAME. Maps are not negative, so windows that end early give the same."""
+    # The rest of the padding, behind, is what ceil_mode adds.
     front = [total // 2 for total in _missing(x, kernel, stride)]
     return F.max_pool3d(x, kernel, stride, padding=front, ceil_mode=True)
 
@@ -193,6 +201,7 @@ def _neighbourhood(x: torch.Tensor) -> torch.Tensor:
     """Return the maxima of 3x3x3 neighbourhoods: on a CPU direction by direction, in half the time."""
     if x.device.type != "cpu":
         return F.max_pool3d(x, 3, stride=1, padding=1)
+    # The maximum of maxima along each direction: three passes of three instead of one of 27.
     for axis in (4, 3, 2):
         rest = x.shape[axis] - 1
         wide = x.clone()

@@ -28,6 +28,7 @@ def warp(images: torch.Tensor, flow: torch.Tensor, start: torch.Tensor, step: to
 
     ``start`` and ``step`` are the :func:`lattice` of the images.
     """
+    # (N, H, W, 2): x and y of each pixel, in [-1, 1] from edge to edge
     grid = torch.addcmul(start, flow.permute(0, 2, 3, 1), step)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
@@ -44,6 +45,7 @@ def lattice(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1)
 
     def step() -> torch.Tensor:
+        # -1 and 1 are the centres of the outermost pixels, as align_corners=True counts.
         return torch.tensor([2 / (width - 1), 2 / (height - 1)])
 
     tables = (("lattice", start), ("pixel", step))
@@ -77,6 +79,7 @@ class Bottleneck(nn.Module):
         for layer in (self.conv1, self.conv2, self.conv3):
             hidden = F.relu_(_normalised(layer, hidden))
         if self.downsample is None:
+            # `hidden` is new and not negative, so that it may take the sum.
             return hidden.add_(images)
         (layer,) = self.downsample
         return F.relu_(hidden.add_(_normalised(layer, images)))
@@ -165,6 +168,7 @@ class UpdateBlock(nn.Module):
     def __init__(self, width: int, factor: int) -> None:
         super().__init__()
         self.factor = factor
+        # Two correlations, four levels, windows of 7 x 7.
         self.convc1 = nn.Conv2d(2 * LEVELS * (2 * RADIUS + 1) ** 2, 64, 1)
         self.convf1 = nn.Conv2d(4, 40, 7, padding=3)
         self.convf2 = nn.Conv2d(40, 20, 3, padding=1)
@@ -192,7 +196,9 @@ class UpdateBlock(nn.Module):
     def _seen(self, correlations: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return what ``convc1`` makes of both correlations side by side, without laying them side by side."""
         count, _, height, width = correlations[0].shape
+        # (N * h * w, 196) each
         cells = [one.permute(0, 2, 3, 1).flatten(0, 2) for one in correlations]
+        # A 1x1 convolution is a matrix product, and splits by what it reads.
         first, second = self.convc1.weight.flatten(1).t().chunk(2)
         seen = torch.addmm(self.convc1.bias, cells[0], first).addmm_(cells[1], second)
         return _active(seen).view(count, height, width, -1).permute(0, 3, 1, 2)

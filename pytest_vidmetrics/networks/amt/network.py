@@ -64,9 +64,11 @@ class AmtS(nn.Module):
     def _interpolate(self, frames: torch.Tensor) -> torch.Tensor:
         first, second = frames[:-1], frames[1:]
         both = _centred(first, second)
+        # One batch for both directions: (2 (T - 1), 3, H, W).
         forward, backward = self.feat_encoder(both).chunk(2)
         volumes = pyramid(forward, backward, LEVELS), pyramid(backward, forward, LEVELS)
         levels = [level.chunk(2) for level in self.encoder(both)]
+        # Freed: nothing below reads it.
         del both
         feature, flows = self._coarsest(*levels[3])
         for update, decoder, level in (
@@ -78,6 +80,7 @@ class AmtS(nn.Module):
             inputs, flows = _inputs(feature, more_feature, flows, more_flows, level[0], level[1], *lattice(feature))
             output = decoder(inputs)
             if decoder is not self.decoder1:
+                # `output`: four channels of flow change, then the feature.
                 feature, flows = output[:, 4:], _finer(output[:, :4], flows)
         del volumes
         images = _candidates(first, second, output, flows, *lattice(first))
@@ -93,6 +96,7 @@ class AmtS(nn.Module):
         block: UpdateBlock, volumes: Sequence[Sequence[torch.Tensor]], feature: torch.Tensor, flows: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return how to correct a feature and its flows by what the correlation says where the flows point."""
+        # A flow at a smaller size is that many pixels shorter, and longer again below.
         coarse = flows if block.factor == 1 else resize(flows, 1 / block.factor) / block.factor
         # The flows lead from the middle to both ends: a whole step from one end to the other is twice as long.
         to_first, to_second = coarse.chunk(2, dim=1)
@@ -149,6 +153,7 @@ def _candidates(
     step: torch.Tensor,
 ) -> torch.Tensor:
     """Return the ``(N, 9, H, W)`` middle frames that three pairs of flows make of both ends."""
+    # Three pairs of flows, their masks, and what is left: 6 + 6 + 3 + 9 channels.
     ahead, back, mask, residual = output.split([2 * FLOWS, 2 * FLOWS, FLOWS, 3 * FLOWS], dim=1)
     to_first, to_second = (2 * _resized(flows, output)).chunk(2, dim=1)
     weights = mask.sigmoid()
@@ -157,12 +162,14 @@ def _candidates(
         places = slice(2 * i, 2 * i + 2)
         one = warp(first, ahead[:, places] + to_first, start, step)
         other = warp(second, back[:, places] + to_second, start, step)
+        # The mask says how much of the first frame is seen.
         found.append(torch.lerp(other, one, weights[:, i : i + 1]))
     return torch.cat(found, dim=1).add_(residual)
 
 
 def _combined(images: torch.Tensor, correction: torch.Tensor) -> torch.Tensor:
     """Return the mean of the candidates, corrected."""
+    # (N, 3 candidates, 3, H, W)
     return images.unflatten(1, (FLOWS, -1)).mean(dim=1).add_(correction).clamp_(0, 1)
 
 
@@ -179,6 +186,7 @@ def pad_to(images: torch.Tensor, divisor: int = DIVISOR) -> tuple[torch.Tensor, 
 
 def build(state: hf.State, device: torch.device | str = "cpu") -> AmtS:
     """Return the network with the tensors of a published state dict."""
+    # On meta: nothing is allocated or drawn for parameters that are read right after.
     with torch.device("meta"):
         empty = AmtS()
     network: AmtS = hf.assign(empty, state).to(device)

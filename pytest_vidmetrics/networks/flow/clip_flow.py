@@ -83,9 +83,11 @@ class ClipFlow:
 
     def _compute(self, start: int, ahead: int) -> None:
         """Compute some pairs from ``start`` on, and keep them."""
+        # One frame more than pairs.
         flow, inside = self._forward()(self._video[start : start + min(self._size, ahead) + 1])
         cut = flow[inside]
         whole = largest_motion(flow)
+        # One copy from the device for both numbers of every pair.
         both = torch.stack([whole, whole if cut.shape == flow.shape else largest_motion(cut)]).tolist()
         self._motion.update(enumerate(zip(*both, strict=True), start))
         shared.forwards["flow pairs"] += len(flow)
@@ -127,11 +129,13 @@ def clip_flow(
             )
         return ClipFlow(video, forward, size, precision, stored)
 
+    # Without the size of a chunk: it changes no pair.
     return shared.once(("flow", model, str(device), precision, keeper is None), make, of=video)
 
 
 def largest_motion(flow: torch.Tensor) -> torch.Tensor:
     """Return, for each ``(2, H, W)`` flow, the mean of the largest 5 % of its magnitudes, in float64."""
     magnitude = flow.square().sum(dim=1).sqrt().flatten(1)
+    # The number of magnitudes is rounded down, as upstream.
     taken = int(LARGEST * magnitude.shape[1])
     return magnitude.topk(taken, dim=1).values.double().mean(dim=1)

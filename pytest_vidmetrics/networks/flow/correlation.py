@@ -21,6 +21,7 @@ def pyramid(first: torch.Tensor, second: torch.Tensor, levels: int) -> list[torc
     times larger: their means over four cells are the correlations with the mean feature.
     """
     count, channels, height, width = second.shape
+    # (N, h * w, C); the scale goes to the features, which are fewer than the correlations
     queries = (first * channels**-0.5).flatten(2).transpose(1, 2)
     sizes = [second]
     while len(sizes) < levels:
@@ -47,6 +48,7 @@ def look_up(levels: Sequence[torch.Tensor], centres: torch.Tensor, radius: int) 
     cell lie together in memory.
     """
     count, _, height, width = centres.shape
+    # (N * h * w, 1, 1, 2): one map and one centre for each cell
     flat = centres.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
     if flat.device.type == "cpu":
         grids = [_exact_grid(flat, i, maps, radius) for i, maps in enumerate(levels)]
@@ -54,6 +56,7 @@ def look_up(levels: Sequence[torch.Tensor], centres: torch.Tensor, radius: int) 
     else:
         tables = [_grid_tables(flat, i, maps, radius) for i, maps in enumerate(levels)]
         windows = _in_one_pass(list(levels), tables, flat)
+    # (N, levels * n * n, h, w), a view: the channels of a cell stay together
     return windows.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
@@ -95,6 +98,7 @@ def _grid_tables(flat: torch.Tensor, level: int, maps: torch.Tensor, radius: int
 
     def offset() -> torch.Tensor:
         extent = torch.tensor([width - 1, height - 1], dtype=torch.float64)
+        # In float64, so that the constant is rounded once.
         return (2 * _window(radius, torch.float64) / extent - 1).to(flat.dtype)
 
     key = (level, height, width, radius, flat.dtype)

@@ -21,6 +21,7 @@ class DPFlow:
 
     def __init__(self, state: hf.State, device: torch.device | str = "cpu") -> None:
         library = _library()
+        # The library draws its parameters, which must not move anybody's random numbers.
         with torch.random.fork_rng(devices=[]):
             self._model: Any = library.get_model("dpflow")
         hf.assign(self._model, state).to(device)

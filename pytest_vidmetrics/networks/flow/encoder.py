@@ -42,6 +42,7 @@ class Encoder:
         norm = {
             part: weights[f"{name}.1.{part}"].double() for part in ("weight", "bias", "running_mean", "running_var")
         }
+        # In float64, so that a folded weight is rounded once.
         scale = norm["weight"] / (norm["running_var"] + EPSILON).sqrt()
         bias = (weights[f"{name}.0.bias"].double() - norm["running_mean"]) * scale + norm["bias"]
         scaled = (weight.double() * scale[:, None, None, None]).to(weight.dtype)
@@ -71,6 +72,7 @@ def _measured(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
 
 def _standard(maps: torch.Tensor, variance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     scale = (variance + EPSILON).rsqrt()
+    # (x - mean) * scale as one multiplication and addition
     return torch.addcmul(-mean * scale, maps, scale)
 
 

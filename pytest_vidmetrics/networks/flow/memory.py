@@ -11,6 +11,7 @@ from pytest_vidmetrics.core.errors import IncompatibleSampleError
 PAIRS_ON_PROCESSOR = 1
 """Most pairs at a time on a processor, whose cache holds no more: four together take a quarter more time."""
 _BYTES = 4
+# 1 + 1/4 + 1/16 + …: each level has a quarter of the cells.
 _PYRAMID = 4 / 3
 _BYTES_A_PIXEL = {1: 640, 2: 1400}
 """What one pair takes beside the correlation for each pixel of a frame: in RAFT, and in AMT, which has two volumes."""
@@ -23,6 +24,7 @@ def pair_bytes(height: int, width: int, volumes: int = 1) -> int:
     ``volumes`` is how many correlations are held: every cell of 8 x 8 pixels with every other, in float32, at four
     sizes.
     """
+    # Rounded up: frames are padded to whole cells.
     cells = -(-height // 8) * -(-width // 8)
     return int(volumes * cells**2 * _BYTES * _PYRAMID) + _BYTES_A_PIXEL[volumes] * 64 * cells
 

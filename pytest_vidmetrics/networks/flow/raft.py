@@ -74,6 +74,7 @@ class RaftThings:
         from torchvision.models.optical_flow import raft_large
 
         renamed = {new: value for key, value in state.items() if (new := rename(key)) is not None}
+        # On meta: no memory for parameters that the file replaces.
         with torch.device("meta"):
             model = raft_large(weights=None, progress=False)
         weights = {key: value.to(device) for key, value in hf.assign(model, renamed).state_dict().items()}
@@ -112,9 +113,12 @@ def _centred(frames: torch.Tensor) -> torch.Tensor:
 def _upsampled(flow: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return flow at eight times the size: each pixel is a learned mean of 3 x 3 coarse ones."""
     count, _, height, width = flow.shape
+    # (N, 9 neighbours, 64 fine pixels, h, w): shares of each fine pixel that add up to 1
     weights = mask.unflatten(1, (9, DIVISOR * DIVISOR)).softmax(dim=1)
+    # Flow is eight times as long at eight times the size.
     around = F.unfold(DIVISOR * flow, 3, padding=1).view(count, 2, 9, 1, height, width)
     fine = _mean(weights[:, None], around).view(count, 2, DIVISOR, DIVISOR, height, width)
+    # (N, 2, h, 8, w, 8), then rows and columns together
     return fine.permute(0, 1, 4, 2, 5, 3).reshape(count, 2, DIVISOR * height, DIVISOR * width)
 
 
