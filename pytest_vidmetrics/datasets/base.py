@@ -98,6 +98,7 @@ class PromptDataset(Sequence[Mapping[str, Any]]):
         write; without any, those of :func:`default_filename` when no other prompt of this dataset shares them.
         """
         folder = Path(directory)
+        # The whole prompt as a name is what upstream's tools write.
         for stem in (self._stem(row), prompt_of(row)):
             found = [path for path in folder.iterdir() if _numbered(path, stem, ext)]
             if found:
@@ -110,6 +111,7 @@ class PromptDataset(Sequence[Mapping[str, Any]]):
         if is_whole(prompt, _MAX_NAME) and folded(name) not in self._collisions():
             return name
         digest = hashlib.sha256(prompt.encode()).hexdigest()[:_HASH]
+        # Room for "~" and the hash, also in bytes: file systems count these.
         return f"{cut_bytes(sanitize_prompt(prompt, _MAX_NAME - _HASH - 1), MAX_BYTES - _HASH - 1)}~{digest}"
 
     def _prompts(self) -> Iterable[str]:
@@ -121,6 +123,7 @@ class PromptDataset(Sequence[Mapping[str, Any]]):
         if self._shared_names is None:
             prompts: dict[str, set[str]] = {}
             for prompt in self._prompts():
+                # Also prompts that were not asked for: a folder may hold the clips of the whole list.
                 prompts.setdefault(folded(sanitize_prompt(prompt, _MAX_NAME)), set()).add(prompt)
             self._shared_names = frozenset(name for name, several in prompts.items() if len(several) > 1)
         return self._shared_names

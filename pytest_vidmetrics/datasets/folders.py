@@ -84,6 +84,7 @@ def samples_from(
     if extras is not None:
         for sample, more in zip(samples, _spread(extras, len(samples)), strict=True):
             sample.update(more)
+    # After the extras, which are for generated clips.
     samples += left_over
     if extract_audio:
         _attach_audio(samples, extract_audio, extract_workers)
@@ -138,6 +139,7 @@ def _pair(
 
     if pair == "set":
         return references
+    # One clip and one reference cannot be paired in another way.
     if pair == "position" or len(generated) == len(references) == 1:
         if len(generated) != len(references):
             raise ValueError(f"pair='position': {len(generated)} clips, but {len(references)} for {key}")
@@ -234,6 +236,7 @@ def _prompt_of(entry: Any, path: Path, line: int) -> str:
 def _attach_audio(samples: list[dict[str, Any]], where: bool | str | os.PathLike[str], workers: int) -> None:
     if where is True:
         folder = Path(tempfile.mkdtemp(prefix="vidmetrics-audio-"))
+        # At the end of the process: samples name these files for as long as it runs.
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     else:
         folder = Path(str(where))
@@ -244,6 +247,7 @@ def _attach_audio(samples: list[dict[str, Any]], where: bool | str | os.PathLike
         if key in sample and target not in sample and sample[key].source and Path(sample[key].source).is_file()
     ]
     with ThreadPoolExecutor(max(1, workers)) as pool:
+        # Each file once, however many samples name it.
         tracks = pool.map(lambda source: _extract(source, folder), dict.fromkeys(job[2] for job in jobs))
         found = dict(zip(dict.fromkeys(job[2] for job in jobs), tracks, strict=True))
     for sample, target, source in jobs:
@@ -255,6 +259,7 @@ def _extract(source: str, folder: Path) -> Path | None:
     from pytest_vidmetrics.media.audio import extract_audio_track
 
     try:
+        # By content: a clip that was generated anew is another file.
         return extract_audio_track(source, output_dir=folder / digest_file(source)[:16])
     except NoAudioStreamError:
         return None

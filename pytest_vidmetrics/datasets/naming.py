@@ -50,6 +50,7 @@ def glob_videos(directory: str | os.PathLike[str], row: Mapping[str, Any], ext: 
 
     A file without such a number comes first; of equal numbers the shorter name comes first.
     """
+    # A prompt may hold the signs of patterns.
     pattern = f"{glob.escape(sanitize_prompt(prompt_of(row)))}-*{ext}"
     return sorted(Path(directory).glob(pattern), key=lambda path: (trailing_number(path), len(path.name), path.name))
 

@@ -54,6 +54,7 @@ class AssetStore:
     """The files of the release below ``root``; what is missing is fetched when it is asked for."""
 
     def __init__(self, root: Path, auto_download: bool, timeout: float = _TIMEOUT_SECONDS) -> None:
+        # A copy of the release may lie in a folder of its own name.
         nested = root / "physics-IQ-benchmark"
         self.root = nested if nested.is_dir() else root
         self._auto_download, self._timeout = auto_download, timeout
@@ -168,6 +169,7 @@ def _scenarios(path: Path, fps: int) -> list[PhysicsIQScenario]:
     if not rows or not set(rows[0]) >= _COLUMNS:
         raise ValueError(f"{path}: expected the columns {', '.join(sorted(_COLUMNS))}")
     split = [_split(row["scenario"]) for row in rows]
+    # Both takes have the view and the name in common, and numbers of their own.
     second = {(view, name): number for number, view, take, name in split if take == "take-2"}
     found = []
     for row, (number, view, take, name) in zip(rows, split, strict=True):
