@@ -13,6 +13,7 @@ What fails is named and the rest goes on; nothing new begins after ``--minutes``
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
@@ -222,20 +223,20 @@ def _processes(options: argparse.Namespace, left: float) -> None:
     chosen = ["--device", options.device, "--clips", options.clips, "--frames", options.frames]
     chosen += ["--size", *options.size, "--together", *(["--full"] if options.full else [])]
     command = [sys.executable, "-m", "benchmarks.gpu", *map(str, chosen)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(options.workers)]
-    until = time.perf_counter() + left
-    rates = []
-    try:
+    until, rates = time.perf_counter() + left, []
+    with contextlib.ExitStack() as stack:
+        running = [
+            stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            for _ in range(options.workers)
+        ]
+        for one in running:
+            stack.callback(one.kill)  # before each is waited for
         for one in running:
             out, _ = one.communicate(timeout=max(1.0, until - time.perf_counter()))
             found = re.search(r"from files: ([\d.]+) clips/s", out)
             if found is None:
                 raise RuntimeError(f"a process ended with {one.returncode}: {out.strip()[-200:]}")
             rates.append(float(found[1]))
-    finally:
-        for one in running:
-            one.kill()
-            one.wait()
     say(f"{len(rates)} processes at once: {sum(rates):.2f} clips/s ({', '.join(f'{rate:.2f}' for rate in rates)})")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from unittest import mock
@@ -58,6 +59,22 @@ def test_a_part_that_fails_ends_itself_alone(
 def test_no_part_begins_after_the_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, *TINY, "--minutes", "0") == 1
     assert capsys.readouterr().out.count("not measured, the time is up") == 2
+
+
+@pytest.mark.parametrize("line", ["all eleven from files: 1.50 clips/s (the first took 2.0 s), 3% waiting", "a fault"])
+def test_processes_on_one_device_are_added_up(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    python = tmp_path / "python"  # says what the other processes would
+    python.write_text(f"#!/bin/sh\necho '{line}'\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(gpu.sys, "executable", str(python))
+    options = argparse.Namespace(device="cpu", clips=1, frames=3, size=(64, 64), full=False, workers=2)
+    parts = gpu.Parts(until=float("inf"))
+    parts.do("processes", lambda: gpu._processes(options, 60.0))
+    out = capsys.readouterr().out
+    assert ("2 processes at once: 3.00 clips/s (1.50, 1.50)" in out) == (line != "a fault")
+    assert ("FAILED: RuntimeError: a process ended with 0: a fault" in out) == (line == "a fault")
 
 
 @pytest.mark.slow

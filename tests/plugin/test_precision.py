@@ -16,7 +16,7 @@ from tests.plugin.conftest import Bench, verdicts
 from tests.support.second_device import second_device
 
 CONFTEST = """
-import torch
+import sys
 from pytest_vidmetrics.core.types import MetricResult
 from pytest_vidmetrics.metrics.base import BaseMetric
 
@@ -27,11 +27,16 @@ class Mean(BaseMetric):
     tf32_change = 1e-3
 
     def compute(self, sample):
+        import torch
+
         mean = sample["video"].double().mean().item() / 255
         return MetricResult(self.name, round(mean * 1024) / 1024 if torch.backends.cudnn.allow_tf32 else mean)
 
 def pytest_vidmetrics_register_metrics(registry):
     registry.register("mine.mean")(Mean)
+
+def pytest_unconfigure():
+    print("torch is loaded:", "torch" in sys.modules)
 """
 MANIFEST = """\
 schema = 1
@@ -93,6 +98,17 @@ def test_a_judge_without_a_gpu_finds_what_one_left(mean: Bench) -> None:
     status, text = judged(mean)  # here it is computed anew, in fp32
     assert (status, "recorded in tf32, now in fp32" in text) == ("STALE", True)
     assert "--vidmetrics-precision=tf32 on a GPU, or record again with --vidmetrics-precision=fp32" in text
+
+
+@pytest.mark.parametrize("args", [(), ("--vidmetrics-judge",)], ids=["cached", "judge"])
+def test_a_run_that_computes_nothing_asks_no_torch_for_the_device(
+    mean: Bench, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    mean.run("--update-baselines").assert_outcomes(passed=5)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    again = mean.spawn("-s", *args)
+    again.stdout.fnmatch_lines(["*0 decoded, 0 computed*", "torch is loaded: False"])
+    assert verdicts(again)["mine.mean"] == "PASS"
 
 
 def test_clips_scored_partly_in_each_are_no_gate(mean: Bench) -> None:
