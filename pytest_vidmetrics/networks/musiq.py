@@ -130,6 +130,7 @@ class Encoder(nn.Module):
 
     def forward(self, tokens: torch.Tensor, cells: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, D)`` class features of ``(N, L, D)`` patch tokens."""
+        # Cells and scales are (L,): the same for all images of a batch.
         tokens = tokens + (self.posembed_input.position_emb[0, cells] + self.scaleembed_input.scale_emb[scales])
         tokens = torch.cat([self.cls.expand(len(tokens), -1, -1), tokens], dim=1)
         features: torch.Tensor = self.encoder_norm(self.transformer(tokens, first=True)[:, 0])
@@ -179,6 +180,7 @@ class Musiq(nn.Module):
 
     def _embed(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, L, D)`` tokens of ``(N, L, 3, 32, 32)`` patches."""
+        # (N * L, 3, 32, 32)
         hidden = self.gn_root(self.conv_root(patches.flatten(0, 1)))
         # The largest is rectified, which is the largest of what is rectified; nothing below 0 beyond the edge wins.
         hidden = F.relu_(F.max_pool2d(hidden, 3, 2, ceil_mode=True))
@@ -190,6 +192,7 @@ class Musiq(nn.Module):
             if isinstance(layer, StdConv):
                 layer.standardise()
         # The published layer reads the channels of a pixel after another, convolutions give a channel at a time.
+        # (width, 64 pixels, 256 channels) becomes (width, 256, 64)
         weight = self.embedding.weight.unflatten(1, ((PATCH // 4) ** 2, -1)).transpose(1, 2).flatten(1)
         self.embedding.weight = nn.Parameter(weight, requires_grad=False)
 

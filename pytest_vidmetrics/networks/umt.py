@@ -38,6 +38,7 @@ def encoder_layers(state: hf.State) -> dict[str, torch.Tensor]:
     for i in range(hf.depth(state, "blocks.")):
         old, bias = f"blocks.{i}.", state[f"blocks.{i}.attn.q_bias"]
         out[f"{i}.qkv.weight"] = state[f"{old}attn.qkv.weight"]
+        # Queries, keys and values are one product, whose bias is zero for the keys.
         out[f"{i}.qkv.bias"] = torch.cat([bias, torch.zeros_like(bias), state[f"{old}attn.v_bias"]])
         for kind in ("weight", "bias"):
             out |= {f"{i}.{ours}.{kind}": state[f"{old}{theirs}.{kind}"] for theirs, ours in names.items()}
