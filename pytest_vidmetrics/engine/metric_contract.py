@@ -82,8 +82,7 @@ def check_metric(name: str, samples: Sequence[Sample], params: Mapping[str, Any]
         yield Finding("scores", "fault", bad)
         return
     yield Finding("scores", "ok", _shown(name, first))
-    # In a new evaluator, with a new store: nothing may be found again.
-    yield _same("deterministic", name, first, lambda: _run(name, samples, chosen))
+    yield _same("deterministic", name, first, lambda: _run(name, samples, chosen))  # with a new, empty store
     yield _same("order of samples", name, first, lambda: _run(name, samples[::-1], chosen, backwards=True))
     for argument in sorted(_neutral(metric)):
         yield _same(f"{argument} is neutral", name, first, partial(_run, name, samples, {**chosen, argument: 3}))
