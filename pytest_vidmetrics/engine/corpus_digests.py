@@ -5,7 +5,7 @@ A baseline is compared only where they are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from sys import intern
 from typing import Any
@@ -62,10 +62,12 @@ def reference_digest(samples: Sequence[Sample], metric: BaseMetric, digest: Dige
     keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
     if not keys:
         return None
-    samples = [replace(sample, values=completed(sample.values)) for sample in samples]
-    # A key that no sample has adds nothing: a metric may read what few samples give.
-    present = [key for key in keys if any(key in sample.values for sample in samples)]
-    return set_digest(samples, present, digest) if present else None
+    present = [key for key in keys if any(key in sample.values for sample in _completed(samples))]
+    return set_digest(_completed(samples), present, digest) if present else None
+
+
+def _completed(samples: Iterable[Sample]) -> Iterator[Sample]:
+    return (replace(sample, values=completed(sample.values)) for sample in samples)
 
 
 def sample_digest(samples: Sequence[Sample], metric: BaseMetric) -> str:
