@@ -13,6 +13,7 @@ With ``--keep`` the clips and the store stay in a folder, and a later run with t
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -27,11 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vidmetrics.core.clips import ClipFacts
-from pytest_vidmetrics.core.types import MetricResult
-from pytest_vidmetrics.engine import digest_index
-from pytest_vidmetrics.engine.digest_index import DigestIndex
+from pytest_vidmetrics.core.hashing import canonical_json
+from pytest_vidmetrics.engine.digest_index import name_of
 from pytest_vidmetrics.engine.identity import KeyMaker, weights_of
 from pytest_vidmetrics.engine.object_store import ObjectStore
+from pytest_vidmetrics.engine.store import seal_of
 from pytest_vidmetrics.metrics import registry
 
 METRIC = "vbench.temporal_flickering"
@@ -52,6 +53,7 @@ server.start()
 print("http://%s:%s" % server.get_host_and_port(), flush=True)
 time.sleep(1e6)
 """
+SEGMENT = 10_000
 FACTS = {"video": ClipFacts(16, 832, 480, 16.0, 1.0)}
 
 
@@ -74,19 +76,32 @@ def clip_of(number: int) -> str:
 
 
 def fill(url: str, folder: Path, count: int) -> None:
-    """Store a score for every clip, and its digest. What the clips hold is known: they are not read for it."""
-    digest_index.digest_file = lambda path: hashlib.sha256(b"%d" % int(Path(path).stem)).hexdigest()
-    store = ObjectStore(url, single=0)
-    index = DigestIndex(store, trusted=False)
+    """Store a score for every clip, and its digest, as scorers do; in bulk, and what clips hold is not read."""
+    store, records = ObjectStore(url), []
     metric = registry.get_metric(METRIC)
     keys = KeyMaker(metric, weights_of(metric))
-    for number in range(count):
-        sha256 = index.digest(str(folder / clip_of(number)))
-        score = 90 + (number * 2654435761 % 1000) / 1000
-        details = {"per_frame": [round(score + frame / 100, 3) for frame in range(15)]}
-        store.put_result(keys.key([f'"video":{{"sha256":"{sha256}"}}']), MetricResult(METRIC, score, details), FACTS)
-    store.flush()
-    index.flush()
+    clips = canonical_json({key: facts.to_wire() for key, facts in FACTS.items()})
+    for first in range(0, count, SEGMENT):
+        entries = {}
+        for number in range(first, min(first + SEGMENT, count)):
+            name, sha = name_of(str(folder / clip_of(number))), hashlib.sha256(b"%d" % number)
+            assert name is not None
+            records.append(name + sha.digest())
+            key = keys.key([f'"video":{{"sha256":"{sha.hexdigest()}"}}'])
+            body = f'{{"clips":{clips},{scored(number * 2654435761 % 1000)}'
+            entries[f"results/{key}.json"] = (
+                f'{{"body":{body},"sha256":"{seal_of("results", key, body.encode())}"}}'.encode()
+            )
+        store.put_segment(entries)
+    store.put_part("digests", b"".join(sorted(records)))
+
+
+@functools.cache
+def scored(number: int) -> str:
+    """Return what an entry says of one of a thousand scores."""
+    score = 90 + number / 1000
+    details = {"per_frame": [round(score + frame / 100, 3) for frame in range(15)]}
+    return canonical_json({"details": details, "name": METRIC, "score": score, "status": "scored"})[1:]
 
 
 def set_up(url: str, folder: Path, count: int) -> None:

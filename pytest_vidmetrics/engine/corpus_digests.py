@@ -62,6 +62,7 @@ def reference_digest(samples: Sequence[Sample], metric: BaseMetric, digest: Dige
     keys = [key for key in (*metric.required_keys(), *metric.reads) if "reference" in key or "mask" in key]
     if not keys:
         return None
+    # A key that no sample has adds nothing: a metric may read what few samples give.
     present = [key for key in keys if any(key in sample.values for sample in _completed(samples))]
     return set_digest(_completed(samples), present, digest) if present else None
 

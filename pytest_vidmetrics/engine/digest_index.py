@@ -72,7 +72,7 @@ class DigestIndex:
         if not self._trusted:
             return [None] * len(paths)
         states = listed(path for path in paths if is_url(path))
-        names = [_url_name(path, states[path]) if path in states else _name_of(path) for path in paths]
+        names = [_url_name(path, states[path]) if path in states else name_of(path) for path in paths]
         there = [i for i, name in enumerate(names) if name is not None]
         with self._guard:
             found = self._records().find([name for name in names if name is not None])
@@ -191,7 +191,7 @@ def _name(path: Path, facts: os.stat_result) -> bytes:
     return _state_name(str(path.parent), path.name, facts)
 
 
-def _name_of(path: str) -> bytes | None:
+def name_of(path: str) -> bytes | None:
     """Return the name of the entry of a file; ``None`` for a folder, and for what is not the name of a file there."""
     folder, _, name = path.rpartition("/")
     if not folder or name in ("", ".", "..") or is_url(path):

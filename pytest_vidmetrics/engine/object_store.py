@@ -12,7 +12,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,17 @@ class ObjectStore(Store):
         with self._guard:
             if not self._open:
                 return
-            data = sealed(self._open)
-            name = hashlib.sha256(data).hexdigest()
+            self.put_segment(self._open)
+            self._open, self._open_bytes = {}, 0
+
+    def put_segment(self, entries: Mapping[str, bytes]) -> None:
+        """Keep entries, ``kind/name`` to bytes, as one segment."""
+        data = sealed(entries)
+        name = hashlib.sha256(data).hexdigest()
+        with self._guard:
             self._create(f"{_SEGMENTS}/{name}", data)
             # At once: segments are listed only from time to time.
             self._take_index(name, data)
-            self._open, self._open_bytes = {}, 0
 
     def _read(self, kind: str, name: str) -> bytes | None:
         entry = f"{kind}/{name}"

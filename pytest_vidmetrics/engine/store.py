@@ -117,7 +117,7 @@ class Store(ABC):
 
     def put_json(self, kind: str, key: str, body: Any) -> None:
         """Keep a JSON body."""
-        entry = {"body": body, "sha256": _seal(kind, key, _bytes(body))}
+        entry = {"body": body, "sha256": seal_of(kind, key, _bytes(body))}
         self._write(kind, f"{key}.json", _bytes(entry))
 
     def get_rows(self, key: str) -> np.ndarray | None:
@@ -131,7 +131,7 @@ class Store(ABC):
         # The checksum is the last 64 bytes, as hexadecimal digits.
         body, checksum = data[:-64], data[-64:]
         try:
-            return load(body)["rows"] if _seal("features", key, body).encode() == checksum else None
+            return load(body)["rows"] if seal_of("features", key, body).encode() == checksum else None
         except (KeyError, SafetensorError):
             return None
 
@@ -141,7 +141,7 @@ class Store(ABC):
         from safetensors.numpy import save
 
         body = save({"rows": np.ascontiguousarray(rows)})
-        self._write("features", f"{key}.safetensors", body + _seal("features", key, body).encode())
+        self._write("features", f"{key}.safetensors", body + seal_of("features", key, body).encode())
 
 
 class FileStore(Store):
@@ -270,11 +270,11 @@ def _body_of(kind: str, key: str, data: bytes) -> Any:
     try:
         if data.startswith(_BODY) and data.endswith(b'"}') and data[-_TAIL : -_TAIL + len(_SUM)] == _SUM:
             body = data[len(_BODY) : -_TAIL]
-            if _seal(kind, key, body).encode() == data[-66:-2]:
+            if seal_of(kind, key, body).encode() == data[-66:-2]:
                 return json.loads(body)
         entry = json.loads(data)
         body = entry["body"]
-        return body if entry["sha256"] == _seal(kind, key, _bytes(body)) else None
+        return body if entry["sha256"] == seal_of(kind, key, _bytes(body)) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -287,6 +287,6 @@ def _part_name(kind: str, data: bytes) -> str:
     return hashlib.sha256(f"{kind}\0".encode() + data).hexdigest() + _PART
 
 
-def _seal(kind: str, key: str, data: bytes) -> str:
+def seal_of(kind: str, key: str, data: bytes) -> str:
     """Return the checksum of an entry: of its content and of the place where it belongs."""
     return hashlib.sha256(f"{kind}/{key}\0".encode() + data).hexdigest()
