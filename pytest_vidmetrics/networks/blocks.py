@@ -1,8 +1,9 @@
 """Pre-norm transformer blocks in few passes over memory: what CLIP, DINO, UMT, ViCLIP and MUSIQ are made of.
 
 A GPU spends a third of such a network on operations that only read and write. So queries, keys and values are one
-product, products add to the tokens where they lie, the factor of QuickGELU is part of the weights around it, and the
-last block computes no token that nobody reads. Values are those of the published networks up to rounding.
+product, products add to the tokens where they lie, their biases are only added where tokens are read, the factor of
+QuickGELU is part of the weights around it, and the last block computes no token that nobody reads. Values are those of
+the published networks up to rounding.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pytest_vidmetrics.networks import state_dicts as hf
+from pytest_vidmetrics.networks.one_pass import OnePass
 
 QUICK = 1.702
 """QuickGELU is ``x * sigmoid(1.702 x)``: SiLU of ``1.702 x``, divided by 1.702."""
@@ -46,21 +48,44 @@ CLIP_NAMES = Names(
 """Of CLIP in the layout of transformers."""
 
 
+class _Norm(nn.LayerNorm):
+    """A layer norm of tokens that lack ``shift``, which is the sum of the biases that were not added to them."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__(width, eps=eps)
+        self.shift = nn.Parameter(torch.empty(width))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        if torch.is_autocast_enabled(tokens.device.type):
+            return super().forward(tokens + self.shift)
+        return _normalised(tokens, self.shift, self.weight, self.bias, self.eps)
+
+
+@OnePass
+def _normalised(
+    tokens: torch.Tensor, shift: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
+) -> torch.Tensor:
+    return F.layer_norm(tokens + shift, shift.shape, weight, bias, eps)
+
+
 class Block(nn.Module):
     """Attention and two products, each added to the tokens that it was given normalised."""
 
     def __init__(self, width: int, inner: int, eps: float, *, quick: bool) -> None:
         super().__init__()
         self.quick = quick
-        self.norm1 = nn.LayerNorm(width, eps=eps)
+        self.norm1 = _Norm(width, eps)
         self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width, eps=eps)
+        self.out = nn.Linear(width, width, bias=False)
+        self.norm2 = _Norm(width, eps)
         self.inner = nn.Linear(width, inner)
-        self.outer = nn.Linear(inner, width)
+        self.outer = nn.Linear(inner, width, bias=False)
 
     def forward(self, tokens: torch.Tensor, *, first: bool = False) -> torch.Tensor:
-        """Return ``(N, L, D)`` tokens, which are changed in place; of ``first`` only the first, as ``(N, 1, D)``."""
+        """Return ``(N, L, D)`` tokens, which are changed in place; of ``first`` only the first, as ``(N, 1, D)``.
+
+        They lack the biases of this block and of those before it.
+        """
         normal = self.norm1(tokens)
         if first:
             width = tokens.shape[-1]
@@ -82,23 +107,23 @@ def _add(tokens: torch.Tensor, layer: nn.Linear, values: torch.Tensor) -> None:
     if torch.is_autocast_enabled(tokens.device.type):  # it leaves products that write in place as they are
         tokens += layer(values)
         return
-    flat = tokens.flatten(0, 1)
-    flat += layer.bias
-    flat.addmm_(values.flatten(0, 1), layer.weight.t())
+    tokens.flatten(0, 1).addmm_(values.flatten(0, 1), layer.weight.t())
 
 
-class Blocks(nn.ModuleList):
+class Blocks(nn.Module):
     """Blocks one after the other."""
 
     def __init__(self, depth: int, width: int, inner: int, eps: float, *, quick: bool = False) -> None:
-        super().__init__(Block(width, inner, eps, quick=quick) for _ in range(depth))
+        super().__init__()
+        self.each = nn.ModuleList(Block(width, inner, eps, quick=quick) for _ in range(depth))
+        self.shift = nn.Parameter(torch.empty(width))
 
     def forward(self, tokens: torch.Tensor, *, first: bool = False) -> torch.Tensor:
         """Return ``(N, L, D)`` tokens, which are changed in place; of ``first`` only the first, as ``(N, 1, D)``."""
-        last = len(self) - 1
-        for i, block in enumerate(self):
+        last = len(self.each) - 1
+        for i, block in enumerate(self.each):
             tokens = block(tokens, first=first and i == last)
-        return tokens
+        return tokens.add_(self.shift)
 
 
 def embed(pixels: torch.Tensor, patch: nn.Conv2d, first: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -124,18 +149,26 @@ def published_shapes(depth: int, width: int, inner: int, names: Names, prefix: s
 
 def joined(state: hf.State, depth: int, names: Names, prefix: str, *, quick: bool = False) -> dict[str, torch.Tensor]:
     """Return the tensors of :class:`Blocks` from those of a published file: float32, joined and scaled."""
-    out: dict[str, torch.Tensor] = {}
+    parts = (names.query, names.key, names.value)
+    renamed: dict[str, torch.Tensor] = {}
     for i in range(depth):
-
-        def tensor(name: str, kind: str, block: str = f"{prefix}{i}.") -> torch.Tensor:
-            return state[f"{block}{name}.{kind}"].float()
-
         for kind in ("weight", "bias"):
-            parts = [tensor(name, kind) for name in (names.query, names.key, names.value)]
-            out[f"{i}.qkv.{kind}"] = torch.cat(parts)
-            for name in ("norm1", "out", "norm2", "inner", "outer"):
-                out[f"{i}.{name}.{kind}"] = tensor(getattr(names, name), kind)
+            renamed[f"{i}.qkv.{kind}"] = torch.cat([state[f"{prefix}{i}.{part}.{kind}"] for part in parts])
+            for ours in ("norm1", "out", "norm2", "inner", "outer"):
+                renamed[f"{i}.{ours}.{kind}"] = state[f"{prefix}{i}.{getattr(names, ours)}.{kind}"]
+    return settled(renamed, depth, quick=quick)
+
+
+def settled(state: hf.State, depth: int, *, quick: bool = False) -> dict[str, torch.Tensor]:
+    """Return the tensors of :class:`Blocks`, float32 and scaled, from those of joined layers with their biases."""
+    out = {f"each.{name}": tensor.float() for name, tensor in state.items()}
+    shift = torch.zeros_like(out["each.0.out.bias"])
+    for i in range(depth):
+        block = f"each.{i}."
+        for norm, layer in (("norm1", "out"), ("norm2", "outer")):
+            out[f"{block}{norm}.shift"] = shift
+            shift = shift + out.pop(f"{block}{layer}.bias")
         if quick:
-            for key, factor in (("inner.weight", QUICK), ("inner.bias", QUICK), ("outer.weight", 1 / QUICK)):
-                out[f"{i}.{key}"] = out[f"{i}.{key}"] * factor
-    return out
+            for name, factor in (("inner.weight", QUICK), ("inner.bias", QUICK), ("outer.weight", 1 / QUICK)):
+                out[f"{block}{name}"] = out[f"{block}{name}"] * factor
+    return out | {"shift": shift}

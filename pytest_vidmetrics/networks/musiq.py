@@ -12,6 +12,7 @@ from torch import nn
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks import state_dicts as hf
 from pytest_vidmetrics.networks.blocks import Blocks, Names, joined, published_shapes
+from pytest_vidmetrics.networks.one_pass import OnePass
 
 PATCH = 32
 GRID = 10
@@ -85,6 +86,43 @@ class StdConv(nn.Conv2d):
         return F.conv2d(images, self.weight, stride=self.stride, padding=(self.weight.shape[-1] - 1) // 2)
 
 
+def _measured(maps: torch.Tensor, norm: nn.GroupNorm) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return maps with what a group norm multiplies and adds for each."""
+    grouped = maps.unflatten(1, (norm.num_groups, -1)).flatten(2)
+    if maps.device.type == "cpu":  # there two passes in turn take a fifth of the time of the function for both
+        mean = grouped.mean(dim=2, keepdim=True)
+        variance = torch.linalg.vector_norm(grouped - mean, dim=2, keepdim=True).square_() / grouped.shape[2]
+    else:
+        variance, mean = torch.var_mean(grouped, dim=2, correction=0, keepdim=True)
+    scale = (variance + norm.eps).rsqrt() * norm.weight.view(norm.num_groups, -1)
+    offset = norm.bias.view(norm.num_groups, -1) - mean * scale
+    return maps, scale.view(len(maps), -1, 1, 1), offset.view(len(maps), -1, 1, 1)
+
+
+@OnePass
+def _rectified(maps: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
+    return (maps * scale).add_(offset).relu_()
+
+
+@OnePass
+def _pooled(maps: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
+    # The largest is rectified, which is the largest of what is rectified; nothing below 0 beyond the edge wins.
+    return F.max_pool2d((maps * scale).add_(offset), 3, 2, ceil_mode=True).relu_()
+
+
+@OnePass
+def _joined(
+    maps: torch.Tensor,
+    scale: torch.Tensor,
+    offset: torch.Tensor,
+    shortcut: torch.Tensor,
+    shortcut_scale: torch.Tensor,
+    shortcut_offset: torch.Tensor,
+) -> torch.Tensor:
+    hidden = (maps * scale).add_(offset)
+    return hidden.add_((shortcut * shortcut_scale).add_(shortcut_offset)).relu_()
+
+
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions with a projected shortcut."""
 
@@ -101,11 +139,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``(N, out, H, W)``."""
-        hidden = F.relu_(self.gn1(self.conv1(images)))
-        hidden = F.relu_(self.gn2(self.conv2(hidden)))
-        hidden = self.gn3(self.conv3(hidden))
-        hidden += self.gn_proj(self.conv_proj(images))
-        return F.relu_(hidden)
+        hidden = _rectified(*_measured(self.conv1(images), self.gn1))
+        hidden = _rectified(*_measured(self.conv2(hidden), self.gn2))
+        return _joined(*_measured(self.conv3(hidden), self.gn3), *_measured(self.conv_proj(images), self.gn_proj))
 
 
 class _Holder(nn.Module):
@@ -181,9 +217,7 @@ class Musiq(nn.Module):
     def _embed(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, L, D)`` tokens of ``(N, L, 3, 32, 32)`` patches."""
         # (N * L, 3, 32, 32)
-        hidden = self.gn_root(self.conv_root(patches.flatten(0, 1)))
-        # The largest is rectified, which is the largest of what is rectified; nothing below 0 beyond the edge wins.
-        hidden = F.relu_(F.max_pool2d(hidden, 3, 2, ceil_mode=True))
+        hidden = _pooled(*_measured(self.conv_root(patches.flatten(0, 1)), self.gn_root))
         return self.embedding(self.block1(hidden).flatten(1)).unflatten(0, patches.shape[:2])
 
     def settle(self) -> None:

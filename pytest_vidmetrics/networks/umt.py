@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pytest_vidmetrics.networks import state_dicts as hf
-from pytest_vidmetrics.networks.blocks import Blocks
+from pytest_vidmetrics.networks.blocks import Blocks, settled
 
 FRAMES = 16
 _TABLE_TIMES, _TABLE_SIDE = 8, 14
@@ -42,7 +42,7 @@ def encoder_layers(state: hf.State) -> dict[str, torch.Tensor]:
         out[f"{i}.qkv.bias"] = torch.cat([bias, torch.zeros_like(bias), state[f"{old}attn.v_bias"]])
         for kind in ("weight", "bias"):
             out |= {f"{i}.{ours}.{kind}": state[f"{old}{theirs}.{kind}"] for theirs, ours in names.items()}
-    return out
+    return settled(out, hf.depth(state, "blocks."))
 
 
 class Umt(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_vidmetrics.networks import one_pass
+from pytest_vidmetrics.networks import instance_norm, one_pass
 from pytest_vidmetrics.networks.flow import correlation, encoder, raft, update
 from pytest_vidmetrics.networks.one_pass import Convolution, OnePass
 from tests.support.fake_cuda import simulated
@@ -26,7 +26,7 @@ def maps(seed: int) -> torch.Tensor:
 
 
 def measured(seed: int) -> tuple[torch.Tensor, ...]:
-    return encoder._measured(maps(seed))
+    return instance_norm.measured(maps(seed))
 
 
 def windows() -> tuple[Any, ...]:
@@ -39,10 +39,10 @@ def windows() -> tuple[Any, ...]:
 ALL: dict[str, tuple[OnePass[..., Any], Any]] = {
     "centred": (raft._centred, lambda: (maps(0),)),
     "mean": (raft._mean, lambda: (rows(0).view(1, 1, 3, 4, 5, 2), rows(1, 20, 3).view(1, 2, 3, 1, 5, 2))),
-    "normalised": (encoder._normalised, lambda: measured(0)),
+    "normalised": (instance_norm.normalised, lambda: measured(0)),
     "joined": (encoder._joined, lambda: (maps(0), maps(1))),
-    "joined normalised": (encoder._joined_normalised, lambda: (maps(0), *measured(1))),
-    "both normalised": (encoder._both_normalised, lambda: (*measured(0), *measured(1))),
+    "joined normalised": (instance_norm.joined_normalised, lambda: (maps(0), *measured(1))),
+    "both normalised": (instance_norm.both_normalised, lambda: (*measured(0), *measured(1))),
     "place": (update._place, lambda: (rows(0), rows(1, width=9)[:, 2:8], rows(2, width=9)[:, 2:8])),
     "reset": (update._reset, lambda: (rows(0), rows(1), rows(2), rows(3, width=9)[:, :WIDTH])),
     "blend": (update._blend, lambda: tuple(rows(i) for i in range(5))),

@@ -47,6 +47,7 @@ class MotionSmoothness(VBenchMetric):
         """Score one clip; ``details["pair_differences"]`` holds each pair's difference in levels."""
         import torch
 
+        from pytest_vidmetrics.networks.amt.network import gaps
         from pytest_vidmetrics.networks.flow import memory
 
         video = self.clip(sample, least=3)
@@ -59,8 +60,8 @@ class MotionSmoothness(VBenchMetric):
         for start in range(0, len(truth), size):
             stop = min(start + size, len(truth))
             # The frame behind the last pair belongs to it.
-            found.append(_gaps(self._predict(ends[start : stop + 1]), truth[start:stop]))
-        differences: list[float] = torch.cat(found).tolist()
+            found.append(gaps(self._predict(ends[start : stop + 1]), truth[start:stop]))
+        differences = [total / truth[0].numel() for total in torch.cat(found).tolist()]
         score = (255 - sum(differences) / len(differences)) / 255
         return MetricResult(self.name, score, {"pair_differences": differences})
 
@@ -83,18 +84,7 @@ class MotionSmoothness(VBenchMetric):
 
     def _predict(self, ends: torch.Tensor) -> torch.Tensor:
         """Return the ``(N - 1, 3, H, W)`` float32 frames in [0, 1] between each two of ``ends``, as predicted."""
-        from pytest_vidmetrics.networks.amt.network import pad_to
+        from pytest_vidmetrics.networks.amt.network import as_floats, pad_to
 
-        padded, (rows, columns) = pad_to(ends.float().div_(255))
+        padded, (rows, columns) = pad_to(as_floats(ends))
         return self._network(padded)[..., rows, columns]
-
-
-def _gaps(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return the ``(N,)`` mean absolute differences, in levels, of frames in [0, 1] and of uint8 frames.
-
-    The former are cut to levels, not rounded.
-    """
-    import torch
-
-    gaps = (predicted * 255).to(torch.uint8).short().sub_(truth).abs_()
-    return gaps.flatten(1).sum(dim=1).double() / truth[0].numel()

@@ -11,6 +11,8 @@ from torch import nn
 from pytest_vidmetrics.networks import shared
 from pytest_vidmetrics.networks.flow import correlation
 from pytest_vidmetrics.networks.flow.correlation import positions
+from pytest_vidmetrics.networks.instance_norm import both_normalised, joined_normalised, measured, normalised
+from pytest_vidmetrics.networks.one_pass import OnePass
 
 LEVELS = 4
 RADIUS = 3
@@ -61,8 +63,7 @@ def conv_prelu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions, each with an instance norm that has no parameters.
 
-    The norms take away what a convolution adds to a whole map, so that its bias is not added. Images with a plain
-    shortcut are rectified already, and a sum of what is not negative need not be rectified again.
+    The norms take away what a convolution adds to a whole map, so that its bias is not added.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -76,17 +77,16 @@ class Bottleneck(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``(N, outputs, H / stride, W / stride)``."""
         hidden = images
-        for layer in (self.conv1, self.conv2, self.conv3):
-            hidden = F.relu_(_normalised(layer, hidden))
+        for layer in (self.conv1, self.conv2):
+            hidden = normalised(*_measured(layer, hidden))
         if self.downsample is None:
-            # `hidden` is new and not negative, so that it may take the sum.
-            return hidden.add_(images)
+            return joined_normalised(images, *_measured(self.conv3, hidden))
         (layer,) = self.downsample
-        return F.relu_(hidden.add_(_normalised(layer, images)))
+        return both_normalised(*_measured(layer, images), *_measured(self.conv3, hidden))
 
 
-def _normalised(layer: nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
-    return F.instance_norm(F.conv2d(images, layer.weight, None, layer.stride, layer.padding))
+def _measured(layer: nn.Conv2d, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return measured(F.conv2d(images, layer.weight, None, layer.stride, layer.padding))
 
 
 class FeatureEncoder(nn.Module):
@@ -102,7 +102,7 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``(N, outputs, H / 8, W / 8)``."""
-        hidden = F.relu_(_normalised(self.conv1, images))
+        hidden = normalised(*_measured(self.conv1, images))
         return self.conv2(self.layer3(self.layer2(self.layer1(hidden))))
 
 
@@ -142,8 +142,20 @@ class ResidualBlock(nn.Module):
         hidden = images
         for whole, part in ((self.conv1, self.conv2), (self.conv3, self.conv4)):
             hidden = whole(hidden)
-            hidden[:, -SIDE:] = part(hidden[:, -SIDE:])
-        return self.prelu(self.conv5(hidden).add_(images))
+            convolution, slopes = part
+            side = hidden[:, -SIDE:]
+            _write(convolution(side), slopes.weight, side)
+        return _joined(images, self.conv5(hidden), self.prelu.weight)
+
+
+@OnePass
+def _write(images: torch.Tensor, slopes: torch.Tensor, out: torch.Tensor) -> None:
+    out.copy_(F.prelu(images, slopes))
+
+
+@OnePass
+def _joined(images: torch.Tensor, more: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
+    return F.prelu(images + more, slopes)
 
 
 class Decoder(nn.Module):

@@ -25,6 +25,7 @@ from pytest_vidmetrics.networks.amt.blocks import (
     warp,
 )
 from pytest_vidmetrics.networks.flow.correlation import pyramid
+from pytest_vidmetrics.networks.one_pass import OnePass
 
 DIVISOR = 16
 SMALLEST = 128
@@ -120,6 +121,7 @@ def _resized(images: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return images if images.shape[-2:] == size else F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
+@OnePass
 def _inputs(
     feature: torch.Tensor,
     more_feature: torch.Tensor,
@@ -139,11 +141,13 @@ def _inputs(
     return torch.cat([feature + _resized(more_feature, feature), *warped, flows], dim=1), flows
 
 
+@OnePass
 def _finer(change: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
     """Return flows at twice the size, and as many pixels long, with a change."""
     return torch.add(change, _resized(flows, change), alpha=2)
 
 
+@OnePass
 def _candidates(
     first: torch.Tensor,
     second: torch.Tensor,
@@ -163,14 +167,32 @@ def _candidates(
         one = warp(first, ahead[:, places] + to_first, start, step)
         other = warp(second, back[:, places] + to_second, start, step)
         # The mask says how much of the first frame is seen.
-        found.append(torch.lerp(other, one, weights[:, i : i + 1]))
-    return torch.cat(found, dim=1).add_(residual)
+        more = residual[:, 3 * i : 3 * i + 3]
+        found.append(torch.lerp(other, one, weights[:, i : i + 1]).add_(more))
+    return torch.cat(found, dim=1)
 
 
+@OnePass
 def _combined(images: torch.Tensor, correction: torch.Tensor) -> torch.Tensor:
     """Return the mean of the candidates, corrected."""
     # (N, 3 candidates, 3, H, W)
     return images.unflatten(1, (FLOWS, -1)).mean(dim=1).add_(correction).clamp_(0, 1)
+
+
+@OnePass
+def as_floats(frames: torch.Tensor) -> torch.Tensor:
+    """Return uint8 frames as float32 in [0, 1]."""
+    return frames.float().div_(255)
+
+
+@OnePass
+def gaps(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the ``(N,)`` sums of absolute differences, in levels, of frames in [0, 1] and of uint8 frames.
+
+    The former are cut to levels, not rounded.
+    """
+    levels = (predicted * 255).to(torch.uint8).short()
+    return levels.sub_(truth).abs_().sum(dim=(1, 2, 3))
 
 
 def pad_to(images: torch.Tensor, divisor: int = DIVISOR) -> tuple[torch.Tensor, tuple[slice, slice]]:

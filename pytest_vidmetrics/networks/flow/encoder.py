@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import torch
 
+from pytest_vidmetrics.networks.instance_norm import EPSILON, both_normalised, joined_normalised, measured, normalised
 from pytest_vidmetrics.networks.one_pass import Convolution, OnePass
 
-EPSILON = 1e-5
-"""Added to every variance, as torchvision does."""
 Weights = Mapping[str, torch.Tensor]
 
 
@@ -50,57 +49,20 @@ class Encoder:
 
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
         """Encode frames."""
-        found = self._stem.rectified(frames) if self._folds else _normalised(*_measured(self._stem(frames)))
+        found = self._stem.rectified(frames) if self._folds else normalised(*measured(self._stem(frames)))
         for first, second, shortcut in self._blocks:
             if self._folds:
                 hidden = second.rectified(first.rectified(found))
                 found = _joined(found if shortcut is None else shortcut(found), hidden)
                 continue
-            hidden = second(_normalised(*_measured(first(found))))
+            hidden = second(normalised(*measured(first(found))))
             if shortcut is None:
-                found = _joined_normalised(found, *_measured(hidden))
+                found = joined_normalised(found, *measured(hidden))
             else:
-                found = _both_normalised(*_measured(shortcut(found)), *_measured(hidden))
+                found = both_normalised(*measured(shortcut(found)), *measured(hidden))
         return self._last(found)
-
-
-def _measured(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return maps with the variance and the mean of each."""
-    variance, mean = torch.var_mean(maps, dim=(2, 3), correction=0, keepdim=True)
-    return maps, variance, mean
-
-
-def _standard(maps: torch.Tensor, variance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    scale = (variance + EPSILON).rsqrt()
-    # (x - mean) * scale as one multiplication and addition
-    return torch.addcmul(-mean * scale, maps, scale)
-
-
-@OnePass
-def _normalised(maps: torch.Tensor, variance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    return _standard(maps, variance, mean).relu_()
 
 
 @OnePass
 def _joined(shortcut: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
     return (shortcut + hidden).relu_()
-
-
-@OnePass
-def _joined_normalised(
-    shortcut: torch.Tensor, maps: torch.Tensor, variance: torch.Tensor, mean: torch.Tensor
-) -> torch.Tensor:
-    return _standard(maps, variance, mean).relu_().add_(shortcut).relu_()
-
-
-@OnePass
-def _both_normalised(
-    shortcut: torch.Tensor,
-    shortcut_variance: torch.Tensor,
-    shortcut_mean: torch.Tensor,
-    maps: torch.Tensor,
-    variance: torch.Tensor,
-    mean: torch.Tensor,
-) -> torch.Tensor:
-    hidden = _standard(maps, variance, mean).relu_()
-    return hidden.add_(_standard(shortcut, shortcut_variance, shortcut_mean)).relu_()
