@@ -33,14 +33,15 @@ class OnePass(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the function does. What torch cannot compile is said once and computed plainly from then on."""
         device = next(_tensors(args)).device
-        if device.type == "cpu" or not _usable.compiler:
+        # What is compiled around it fuses it too.
+        if device.type == "cpu" or not _usable.compiler or torch.compiler.is_compiling():
             return self._plain(*args, **kwargs)
         try:
             return compiled(self.function, device.index or 0)(*args, **kwargs)
         except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
             _usable.compiler = False
             what = str(error).strip().split("\n", 1)[0]
-            _warn(f"torch.compile failed ({type(error).__name__}: {what})", "RAFT and AMT take longer")
+            _warn(f"torch.compile failed ({type(error).__name__}: {what})", "networks of frames take longer")
         return self._plain(*args, **kwargs)
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_vidmetrics.networks import instance_norm, one_pass
+from pytest_vidmetrics.networks import blocks, instance_norm, musiq, one_pass
+from pytest_vidmetrics.networks.amt import blocks as amt_blocks
+from pytest_vidmetrics.networks.amt import network as amt
 from pytest_vidmetrics.networks.flow import correlation, encoder, raft, update
 from pytest_vidmetrics.networks.one_pass import Convolution, OnePass
 from tests.support.fake_cuda import simulated
@@ -36,6 +38,24 @@ def windows() -> tuple[Any, ...]:
     return levels, [correlation._grid_tables(flat, i, one, 4) for i, one in enumerate(levels)], flat
 
 
+def images(seed: int, channels: int, height: int = 12, width: int = 16) -> torch.Tensor:
+    return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def affine(seed: int) -> tuple[torch.Tensor, ...]:
+    return musiq._measured(maps(seed).contiguous(), torch.nn.GroupNorm(3, WIDTH).requires_grad_(False))
+
+
+def decoder_inputs() -> tuple[Any, ...]:
+    ends, small = [images(i, 3) for i in range(2)], [images(2, 3, 6, 8), images(3, 4), images(4, 4, 6, 8)]
+    return images(5, 3), *small, *ends, *amt_blocks.lattice(ends[0])
+
+
+def ends_and_flows() -> tuple[Any, ...]:
+    ends = [images(i, 3) for i in range(2)]
+    return *ends, images(2, 24), images(3, 4, 6, 8), *amt_blocks.lattice(ends[0])
+
+
 ALL: dict[str, tuple[OnePass[..., Any], Any]] = {
     "centred": (raft._centred, lambda: (maps(0),)),
     "mean": (raft._mean, lambda: (rows(0).view(1, 1, 3, 4, 5, 2), rows(1, 20, 3).view(1, 2, 3, 1, 5, 2))),
@@ -49,6 +69,18 @@ ALL: dict[str, tuple[OnePass[..., Any], Any]] = {
     "blend and return": (update._blend_and_return, lambda: tuple(rows(i) for i in range(5))),
     "step": (update._step, lambda: tuple(rows(i, width=2) for i in range(5))),
     "windows": (correlation._in_one_pass, windows),
+    "layer norm": (blocks._normalised, lambda: (rows(0), *(rows(i)[0] for i in (1, 2, 3)), 1e-5)),
+    "rectified": (musiq._rectified, lambda: affine(0)),
+    "pooled": (musiq._pooled, lambda: affine(0)),
+    "joined groups": (musiq._joined, lambda: (*affine(0), *affine(1))),
+    "side": (amt_blocks._write, lambda: (maps(0), rows(1)[0], torch.zeros(2, 9, 5, 7)[:, 3:])),
+    "residual": (amt_blocks._joined, lambda: (maps(0), maps(1), rows(1)[0])),
+    "decoder's inputs": (amt._inputs, decoder_inputs),
+    "finer": (amt._finer, lambda: (images(0, 4), images(1, 4, 6, 8))),
+    "candidates": (amt._candidates, ends_and_flows),
+    "combined": (amt._combined, lambda: (images(0, 9), images(1, 3))),
+    "floats": (amt.as_floats, lambda: (torch.arange(250, dtype=torch.uint8).view(2, 5, 5, 5),)),
+    "gaps": (amt.gaps, lambda: (images(0, 3), (255 * images(1, 3)).to(torch.uint8))),
 }
 
 
@@ -75,10 +107,14 @@ def test_it_is_one_graph_for_tensors_of_any_size(name: str) -> None:
     assert len(graphs) == 1
 
 
+SEVERAL_KERNELS = {"mean", "layer norm", "gaps", "decoder's inputs", "candidates", "finer"}
+"""Reductions, and what resizes or samples on the way: a processor's compiler may take more than one kernel."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [one for one in ALL if one != "mean"])
+@pytest.mark.parametrize("name", [one for one in ALL if one not in SEVERAL_KERNELS])
 def test_it_is_one_kernel_that_keeps_nothing_in_memory(name: str) -> None:
-    """On a processor, by the compiler that compiles for GPUs too; ``mean`` is another kind, a reduction."""
+    """On a processor, by the compiler that compiles for GPUs too."""
     from torch._inductor import config
     from torch._inductor.utils import run_and_get_code
 
