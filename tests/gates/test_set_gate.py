@@ -65,10 +65,14 @@ def test_recorded_influences_say_what_stored_features_would() -> None:
     assert interval.se < 0.5 * apart
 
 
-def test_the_gate_raises_few_false_alarms_and_sees_a_change() -> None:
+RUNS = [100, pytest.param(300, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("runs", RUNS)
+def test_the_gate_raises_few_false_alarms_and_sees_a_change(runs: int) -> None:
     generator = np.random.default_rng(1)
     config = MetricConfig("common.fvd", "fvd", {}, Policy(decide="lenient"))
-    runs, words = 300, []
+    words = []
     for _ in range(runs):
         before, after = pair(generator, 64)
         words.append(judge(config, observe(after), recorded(observe(before))).status)
@@ -80,11 +84,12 @@ def test_the_gate_raises_few_false_alarms_and_sees_a_change() -> None:
     assert verdict.interval[0] > 0
 
 
-def test_two_sided_intervals_hold_the_change_as_often_as_they_say() -> None:
+@pytest.mark.parametrize("runs", RUNS)
+def test_two_sided_intervals_hold_the_change_as_often_as_they_say(runs: int) -> None:
     generator = np.random.default_rng(2)
     intervals = [
         harm_interval(observe(after), recorded(observe(before)), 0.025)
-        for before, after in (pair(generator, 96, 0.1) for _ in range(300))
+        for before, after in (pair(generator, 96, 0.1) for _ in range(runs))
     ]
     mean = np.mean([interval.estimate for interval in intervals if interval])
     held = np.mean([interval.low <= mean <= interval.high for interval in intervals if interval])
