@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pytest_vidmetrics
+from tests.plugin.conftest import PLAIN
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin_metric"
 
@@ -42,6 +43,6 @@ def test_its_metrics_are_listed_and_keep_the_contract(installed: dict[str, str])
 
 def test_its_own_tests_pass(installed: dict[str, str], tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
-    result = _run(installed, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "tests", cwd=tmp_path)
+    result = _run(installed, "pytest", "-q", "-p", "no:cacheprovider", *PLAIN, "tests", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "4 passed" in result.stdout

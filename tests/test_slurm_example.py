@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugin.conftest import PLAIN
 from tests.support.slurm import SRUN
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "slurm"
 SELECTION = "--vidmetrics=common.psnr"
 PYTEST = f"""#!/bin/bash
-exec {sys.executable} -m pytest -p no:randomly "$@"
+exec {sys.executable} -m pytest {" ".join(PLAIN)} "$@"
 """
 
 
