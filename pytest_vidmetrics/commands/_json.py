@@ -22,6 +22,7 @@ def _dump(value: Any, newline: str) -> str:
     if isinstance(value, dict) and value:
         parts = [f"{json.dumps(key, ensure_ascii=False)}: {_dump(one, inner)}" for key, one in value.items()]
         return "{" + inner + f",{inner}".join(parts) + newline + "}"
+    # A list of numbers stays on one line, a list of tables or lists does not.
     if isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
         return "[" + inner + f",{inner}".join(_dump(one, inner) for one in value) + newline + "]"
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -39,6 +40,7 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    # Arrays and tensors, without importing what makes them.
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return str(value)

@@ -62,6 +62,7 @@ def listed(source: Path, rename: Iterable[str]) -> list[ListedClip]:
         raise VidmetricsError(f"{source} holds no clip")
     owners: dict[str, ListedClip] = {}
     for clip in found:
+        # Names become folders and files below another folder: none may lead out of it.
         for part in (*filter(None, clip.category.split("/")), clip.id):
             if fault := name_fault(part, 180):
                 raise VidmetricsError(f"{clip.video}: {shown(part)} is no name of a file: {fault}")
@@ -90,6 +91,7 @@ def _rows(path: Path, rename: Mapping[str, str]) -> list[ListedClip]:
     for row in rows:
         if not isinstance(video := row.values.get("video"), str):
             raise row.where.error("the row has no video: say which key it is with --rename KEY=video")
+        # Back to the names of the list: what is written is read with the same --rename.
         kept = {theirs.get(key, key): value for key, value in row.values.items()}
         category = str(row.values.get("category", "")).strip("/")
         original = {theirs.get("id", "id"): row.name, **kept}
@@ -102,6 +104,7 @@ def _below(folder: Path, parts: tuple[str, ...]) -> Iterator[ListedClip]:
     entries = in_order((one for one in folder.iterdir() if not one.name.startswith(".")), lambda one: one.name)
     files = [one for one in entries if not one.is_dir()]
     videos = [one for one in files if kind_of(one) == "video"]
+    # A folder of pictures alone is a clip, of which the pictures are frames.
     if not videos and any(kind_of(one) == "image" for one in files):
         yield ListedClip(folder.name, "/".join(parts[:-1]), folder)
         return

@@ -14,6 +14,7 @@ def named(name: str, gates: Mapping[str, str], where: str = "the record") -> str
 
     Raises ``VidmetricsError`` for no gate and for several.
     """
+    # An exact name wins: it may also be the end of another one.
     exact = [file for file, id in gates.items() if name in (file, file.removesuffix(".json"), id)]
     found = exact or [file for file, id in gates.items() if _ends(file.removesuffix(".json"), id, name)]
     if len(found) == 1:

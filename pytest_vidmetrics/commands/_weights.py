@@ -20,6 +20,7 @@ def known_files(names: Sequence[str]) -> dict[Weights, list[str]]:
     found: dict[Weights, list[str]] = {}
     for name in names:
         cls = registry.metric_class(name)
+        # A composite loads what its parts load.
         if not issubclass(cls, CompositeMetric):
             for one in cls.every_weights():
                 found.setdefault(one, []).append(name)
@@ -37,6 +38,7 @@ def described(names: Sequence[str]) -> list[dict[str, Any]]:
         for file in network.files:
             titles.setdefault(file.weights, []).append(network.title)
             files[file.weights] = file
+    # In the order of the catalogue, then what other packages bring.
     order = [*(one for one in files if one in used), *(one for one in used if one not in files)]
     return [
         {

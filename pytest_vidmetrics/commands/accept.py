@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     keys = list(dict.fromkeys(named(name, {gate.file: gate.gate for gate in record.gates}) for name in args.gates))
     gates = record.by_file()
     faults = [f"{key}: {fault}" for key in keys if (fault := acceptable(gates[key]))]
+    # All faults first: some baselines would be written and others not.
     if faults:
         raise VidmetricsError(f"nothing was written: {'; '.join(faults)}")
     new = {key: accepted(folder, gates[key], record.environment) for key in keys}

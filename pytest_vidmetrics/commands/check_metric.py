@@ -48,6 +48,7 @@ def _name(text: str) -> str:
     if ":" not in text:
         return registry.metric_class(text).name
     module, _, name = text.partition(":")
+    # The folder that python -m would import from, for as long as the import takes.
     sys.path.insert(0, str(Path.cwd()))
     try:
         cls = getattr(importlib.import_module(module), name)
@@ -71,6 +72,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         if not isinstance(row, dict):
             raise ValueError(f"{path}:{number}: a row is an object of sample keys")
         values = {key: str(path.parent / one) if key in PATH_KEYS else one for key, one in row.items()}
+        # Rows may have ids of their own.
         rows.append({"id": f"row{number}", **values})
     if not rows:
         raise ValueError(f"{path} has no rows")

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return what the runs are called: their files without suffix, or their paths where two would be called alike."""
     short = [path.stem if path.is_file() else path.name or str(path) for path in paths]
+    # Names must differ, or two runs would be one column.
     names = short if len(set(short)) == len(short) else [str(path) for path in paths]
     if len(set(names[1:])) < len(names) - 1:
         raise VidmetricsError(f"a run is given twice: {', '.join(names[1:])}")
@@ -95,6 +96,7 @@ def _rows(first: str, found: Mapping[str, Mapping[str, Verdict]]) -> Iterable[tu
         was = next((one.baseline for one in own.values() if one.baseline is not None), None)
         yield (key.removesuffix(".json"), first, number(was), *["-"] * 6, "-")
         for name, one in own.items():
+            # A gate that is missing on a side has no difference.
             moved = None if one.now is None or one.baseline is None else one.now - one.baseline
             yield (
                 "",

@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     for clip in listed(args.source, args.rename):
         try:
             target = clip.place(args.output, ".mp4" if args.preview else ".mkv")
+            # Links are followed: the target may be the clip by another name.
             if target.resolve() == clip.video.resolve():
                 raise VidmetricsError(f"{clip.video}: would be written over itself: give another folder with -o")
             write_atomic(target, converted(clip, args.fps, preview=args.preview))
@@ -67,6 +68,7 @@ def converted(clip: ListedClip, fps: float | None, *, preview: bool) -> bytes:
     if rate is None:
         raise VidmetricsError(f"{clip.video}: nothing says its rate: give --fps, or a key fps in its row")
     with tempfile.TemporaryDirectory(prefix="vidmetrics-") as folder:
+        # Encoded from what was verified, so that the preview shows the same frames.
         exact = Path(folder) / "clip.mkv"
         write_lossless(exact, np.asarray(read.frames.numpy()), rate)
         return encoded(exact).data if preview else exact.read_bytes()

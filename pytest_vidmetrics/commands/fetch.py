@@ -74,6 +74,7 @@ def select(selection: Iterable[str]) -> list[Weights]:
     from pytest_vidmetrics.metrics import registry
 
     lists = _prompt_lists()
+    # A name may be that of several files, of metrics that share it.
     known: dict[str, list[Weights]] = {one.name: [one] for one in lists}
     known["all"] = lists
     by_metric = {name: list(registry.metric_class(name).every_weights()) for name in registry.list_metrics()}

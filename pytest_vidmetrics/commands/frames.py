@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         rows.append(_row(clip, target, args.output))
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    # Written last, and whole: who finds the list finds its frames.
     write_atomic(args.output / LIST, lines.encode())
     sys.stdout.write(f"{counted(len(rows), 'frame')} written to {args.output}, listed in {args.output / LIST}\n")
     sys.stderr.write("".join(f"{printable(text)}\n" for text in problems))
@@ -73,6 +74,7 @@ def first_frame(path: Path) -> bytes:
 def _row(clip: ListedClip, frame: Path, folder: Path) -> dict[str, Any]:
     """Return the row of a clip with its frame added. Paths start from the new list."""
     row = dict(clip.row) or {"video_id": clip.id, "category": clip.category, "path": str(clip.video)}
+    # Any value that is one of the row's paths, under whatever key of the list.
     known = {str(clip.video), *(str(value) for key, value in row.items() if key in PATH_KEYS)}
     for key, value in row.items():
         if isinstance(value, str) and value in known:

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     gates = {gate.file: gate.gate for record in records.values() for gate in record.gates}
     folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())
     if folder.path.is_dir():
+        # The ids of the records win: those of the baselines are not known here.
         gates = {**dict.fromkeys(folder.all_keys(), ""), **gates}
     file = named(args.gate, gates, where=f"{args.baseline_dir} and the records")
     points = in_order([*of_baseline(folder.file(file)), *of_records(records, file)])

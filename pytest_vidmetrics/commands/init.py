@@ -74,6 +74,7 @@ def _folders(folder: Path) -> dict[Path, int]:
     if not folder.is_dir():
         raise VidmetricsError(f"{folder} is not a folder")
     found = {}
+    # Two levels: DIR/checkpoint/clips as well as DIR/clips.
     for one in sorted([*folder.glob("*/"), *folder.glob("*/*/")]):
         count = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in one.iterdir() if path.is_file())
         if count and not one.name.startswith("."):
@@ -130,6 +131,7 @@ def _manifest(folder: Path, clips: Path, reference: Path | None, prompts: str | 
         "schema = 1",
         "",
         "[case.bench]",
+        # JSON's texts are texts of TOML as well.
         f"video = {json.dumps(above + '{checkpoint}', ensure_ascii=False)}",
         f"checkpoint = {json.dumps(clips.name, ensure_ascii=False)}",
     ]

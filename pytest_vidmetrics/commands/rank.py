@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _named(text: str) -> tuple[str, Path]:
     name, sign, path = text.partition("=")
+    # A path may hold "=", but a name holds no "/".
     return (name, Path(path)) if sign and name and "/" not in name else (Path(text).stem, Path(text))
 
 
@@ -84,11 +85,13 @@ def _of_records(sources: Mapping[str, Path], args: argparse.Namespace) -> Iterat
         for gate in read_record(path).gates:
             parts = gate.gate.split("::")
             found = gate.scores if gate.scores is not None else f"{gate.verdict.status}: {gate.verdict.reason}"
+            # "file::case::method::gate" where a case has methods.
             if len(sources) == 1 and gate.kind == "gate" and len(parts) == 4:
                 groups.setdefault(("::".join(parts[:2]), parts[3]), {})[parts[2]] = found
             elif len(sources) > 1:
                 groups.setdefault(("::".join(parts[:-1]), parts[-1]), {})[name] = found
     for (case, name), known in groups.items():
+        # A method without a score has no place: the gate is not ranked.
         absent = [f"{method}: {why}" for method, why in known.items() if isinstance(why, str)]
         if len(sources) > 1 and len(known) < len(sources):
             absent.insert(0, f"{', '.join(sorted(sources.keys() - known.keys()))} has no such gate")
@@ -170,5 +173,6 @@ def _corpus(place: Path, references: Mapping[str, Path]) -> Corpus:
     for id, path in _clips(place).items():
         paired = {"reference": str(references[id])} if id in references else {}
         samples.append(Sample(id, {"video": str(path), **paired}))
+    # All of them, also those without a partner: a set metric compares with the whole set.
     known = tuple(Sample(id, {"video": str(path)}, "reference") for id, path in references.items())
     return Corpus(tuple(samples), known)

@@ -71,6 +71,7 @@ def _write(args: argparse.Namespace, budget: float) -> None:
         write_atomic(args.output, summary_of(view(record)).encode())
         return
     others = {path.stem: read_record(path) for path in args.others}
+    # Sides of the page that have these names already.
     taken = {"candidate", "reference", *(("baseline",) if args.baseline_clips else ())}
     if len(others) < len(args.others) or taken & others.keys():
         raise VidmetricsError("the records of other runs need names of their own: rename one")
@@ -96,6 +97,7 @@ def _histories(args: argparse.Namespace, record: RunRecord) -> dict[str, list[Po
 
     if args.history is None:
         return {}
+    # This run may lie in the folder of the history, and counts once.
     records = {path: one for path, one in records_in(args.history).items() if one != record} | {"this run": record}
     folder = BaselineFolder(args.baseline_dir.absolute(), Path.cwd())
     return {file: in_order([*of_baseline(folder.file(file)), *of_records(records, file)]) for file in record.by_file()}

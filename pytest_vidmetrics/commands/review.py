@@ -93,6 +93,7 @@ def review(
     """
     changed = {key: gate for key, gate in sorted(record.by_file().items()) if gate.verdict.status in CHANGED}
     for key in changed:
+        # Asked before the first question, so that no answer is lost to a bad key.
         folder.file(key)
     say(f"{len(changed)} of {len(record.gates)} gates changed\n")
     open_gates = len(changed)

@@ -175,6 +175,7 @@ def _expand(patterns: Iterable[str], kind: Literal["video", "audio"]) -> tuple[l
         elif path.exists():
             matches = [path]
         else:
+            # Of a glob that says no suffix, what is clearly not a clip is left out.
             every = in_order((one for one in _glob(path) if not one.name.startswith(".")), str)
             matches = [one for one in every if one.is_dir() or kind_of(one) is not None] or every
             left_out += [f"{one} is left out: not a clip" for one in every if one not in matches]
@@ -228,6 +229,7 @@ def _params(entries: Sequence[str]) -> dict[str, dict[str, Any]]:
         if not (colon and equals and metric and key):
             raise ValueError(f"--param {entry!r}: expected METRIC:KEY=VALUE")
         try:
+            # JSON where it is: 7 is a number, and "seven" needs no quotes.
             value = json.loads(text)
         except ValueError:
             value = text
@@ -240,6 +242,7 @@ def _document(
 ) -> dict[str, Any]:
     rows = []
     for sample, found in zip(samples, results, strict=True):
+        # References that belong to no clip have no scores of their own.
         if sample.get("role") == "reference" and not found:
             continue
         row: dict[str, Any] = {key: _path(sample[key]) for key in _MEDIA if key in sample}

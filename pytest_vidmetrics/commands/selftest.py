@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     store = args.store or get_cache_dir() / "store"
     worker = EvalWorker(open_store(store), lambda: resolve_devices(args.device)[0])
     if args.processes > 1:
+        # 0 and 1 are the two ways to end well: nothing lost, something lost.
         for code in filter(lambda code: code not in (0, 1), share(args, [kind.name for kind in kinds], str(store))):
             _say(f"a process ended with code {code}: what it left is computed here")
     red = False
@@ -85,6 +86,7 @@ def share(args: argparse.Namespace, names: Sequence[str], store: str) -> list[in
     command = [sys.executable, "-m", "pytest_vidmetrics.cli", "selftest", str(args.path), f"--metrics={args.metrics}"]
     command += [f"--baseline-dir={args.baseline_dir}", f"--device={args.device}", f"--store={store}"]
     command += [f"--checkpoint={args.checkpoint}"] if args.checkpoint is not None else []
+    # What the user has set wins.
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count)), **os.environ}
     children: list[subprocess.Popen[bytes]] = []
     try:
@@ -95,6 +97,7 @@ def share(args: argparse.Namespace, names: Sequence[str], store: str) -> list[in
         return [child.wait() for child in children]
     finally:
         for child in children:
+            # Whatever ends this process ends its children.
             if child.poll() is None:
                 child.terminate()
                 child.wait()
@@ -155,6 +158,7 @@ def _one(
     asked = before if args.metrics == "all" else {one.gate: before.get(one.gate, {}) for one in chosen}
     lost = _lost(asked, doses, [kind.name for kind in kinds])
     if args.record:
+        # A case may be recorded gate by gate, and kind by kind.
         _write(file, before | {gate: before.get(gate, {}) | new for gate, new in doses.items()})
         _say(f"  written: {file}")
         return False
