@@ -146,7 +146,7 @@ def _fitting(cluster: Mapping[str, float], resources: Resources) -> int:
             raise VidmetricsError(f"a worker takes {each:g} {what}, and the cluster has {have:g}: nothing could start")
         if each:
             most.append(int(have / each))
-    return min([*most, resources.workers] if resources.workers else most) or 1
+    return min([*most, resources.workers] if resources.workers else most, default=1) or 1
 
 
 def _ray() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_vidmetrics.engine.engines import Resources, get_engine
-from pytest_vidmetrics.engine.ray_engine import _Actor
+from pytest_vidmetrics.engine.ray_engine import _Actor, _fitting
 from pytest_vidmetrics.engine.rows import RowTask
 from tests.support.clips import scene, write_clip
 
@@ -62,3 +62,18 @@ def test_what_is_not_a_row_is_a_line(rows: list[dict[str, Any]], tmp_path: Path)
     found = lines(_Actor(task, "run"), [rows[0], "[2]"])
     assert [one["results"][METRIC]["status"] for one in found] == ["scored", "failed"]
     assert found[1]["results"][METRIC]["reason"] == "not a row: [2]"
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers"),
+    [
+        (Resources(), 8),
+        (Resources(workers=3), 3),
+        (Resources(gpus_per_worker=1.0), 2),
+        (Resources(gpus_per_worker=0.25, cpus_per_worker=0.0), 8),
+        (Resources(cpus_per_worker=0.0), 1),
+        (Resources(workers=5, cpus_per_worker=0.0), 5),
+    ],
+)
+def test_as_many_workers_as_fit_and_one_where_they_take_nothing(resources: Resources, workers: int) -> None:
+    assert _fitting({"CPU": 8.0, "GPU": 2.0}, resources) == workers
