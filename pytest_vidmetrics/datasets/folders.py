@@ -46,11 +46,11 @@ def samples_from(
 ) -> list[dict[str, Any]]:
     """Return one dict per generated clip, then one with ``role="reference"`` per reference left over.
 
-    A path argument is a file, a folder (its clips in natural order, see :func:`.formats.list_clips`), or paths in the
-    caller's order. Clips become :class:`Video`, audio stays text. ``text_prompt``, ``fps``,
-    ``auxiliary_info`` and ``extras`` hold for every generated clip, or are lists with one value each;
-    ``text_prompts`` is such a list or a ``.json`` or ``.jsonl`` file; prompts with an ``id`` belong to the clip of that
-    name. ``extras`` is merged last.
+    A path argument is a file, a folder (its clips in natural order, see
+    :func:`~pytest_vidmetrics.media.formats.list_clips`), or paths in the caller's order. Clips become
+    :class:`Video`, audio stays text. ``text_prompt``, ``fps``, ``auxiliary_info`` and ``extras`` hold for every
+    generated clip, or are lists with one value each; ``text_prompts`` is such a list or a ``.json`` or ``.jsonl``
+    file; prompts with an ``id`` belong to the clip of that name. ``extras`` is merged last.
 
     ``pair = "stem"``: a reference belongs to the clip of the same file name without suffix; one clip and one
     reference are a pair whatever their names are. A generated clip without a partner has no ``reference``; a warning

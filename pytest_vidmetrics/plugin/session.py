@@ -56,7 +56,8 @@ class Run:
     settings: Settings
     kept: list[pytest.Item] = field(default_factory=list)
     device: str = ""
-    """What computed in this process, and how exactly, once something was: as :func:`.described` says it."""
+    """What computed in this process, and how exactly, once something was: see
+    :func:`~pytest_vidmetrics.engine.devices.described`."""
     _homes: dict[str, Path] = field(default_factory=dict)
     _names: dict[str, set[Path]] = field(default_factory=dict)
     _metrics: dict[tuple[str, str, str], BaseMetric] = field(default_factory=dict)
