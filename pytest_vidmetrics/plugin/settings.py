@@ -241,12 +241,15 @@ def check_writes(settings: Settings) -> None:
 
 
 def _check(settings: Settings, *, allow_ci: bool) -> None:
-    ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    if settings.writes and ci and not allow_ci:
-        raise pytest.UsageError(
-            f"{settings.writes} is refused because CI={os.environ['CI']} is set: a CI run that rewrites its own "
-            "baselines cannot fail. Record them on your machine, or add --vidmetrics-allow-ci-update"
-        )
+    if settings.writes and not allow_ci:
+        # Here: an idle run imports nothing beside the plugin.
+        from pytest_vidmetrics.core.ci import in_ci
+
+        if in_ci():
+            raise pytest.UsageError(
+                f"{settings.writes} is refused because CI={os.environ['CI']} is set: a CI run that rewrites its own "
+                "baselines cannot fail. Record them on your machine, or add --vidmetrics-allow-ci-update"
+            )
     check_writes(settings)
     if settings.update and settings.extend:
         raise pytest.UsageError(
