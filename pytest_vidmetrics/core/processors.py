@@ -39,7 +39,7 @@ def _quota(groups: Path) -> float | None:
         except OSError:
             return None
     try:
-        # -1 is no limit in version 1.
+        # -1 stands for no limit in version 1.
         return float(limit) / float(period) if float(limit) > 0 else None
     except (ValueError, ZeroDivisionError):  # "max": no limit
         return None

@@ -17,7 +17,7 @@ def differences(recorded: Baseline, observed: CorpusScore) -> list[str]:
     """Return what makes two scores incomparable, one line each; empty when they may be compared."""
     was = recorded.scores
     lines = _conditions(was, observed)
-    # A gate that decides early scored a part of the recorded samples, which is no difference.
+    # A gate that decides early scored a part of the recorded samples, which is not a difference.
     same = observed.samples.keys() <= was.samples.keys() if observed.drawn else _same_ids(was, observed)
     others = not same and not observed.chooses
     changed = _changed(was, observed)

@@ -112,7 +112,7 @@ def _counted(packets: Packets, step: int) -> Transport:
         # A recording begins with its tables, which come before the packet that shows its clock.
         near = first_tables[(first_tables > before) & (first_tables <= place)]
         starts.append(int(near[-1]) if len(near) else place)
-    # A gap where recordings meet is no loss, if a frame begins behind it.
+    # A gap where recordings meet is not a loss, if a frame begins behind it.
     for last, next_ in sorted(breaks, key=lambda one: one[1]):
         if not packets[next_, 1] & _STARTS or not any(last < start <= next_ for start in starts):
             return Transport(f"the file is damaged: packets are lost before byte {next_ * step}")

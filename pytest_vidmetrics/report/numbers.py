@@ -71,5 +71,5 @@ def plot_of(verdict: Verdict, unit: str = "") -> Plot | None:
 
 
 def _place(value: float) -> float:
-    # Places from 0 to 100, the middle is no harm; three margins to either side.
+    # Places from 0 to 100, the middle is a harm of 0; three margins to either side.
     return round(50 + 50 * max(-1.0, min(1.0, value / _EXTENT)), 2)
