@@ -3,9 +3,12 @@
     python -m benchmarks.peers [--repeats N] [--only WORD]
 
 Peers are not dependencies: install them where this runs (``pip install --target peers scikit-image torchmetrics
-pytorch-msssim lpips torchcodec`` and ``PYTHONPATH=peers``); a row whose peer is absent is left out and named. Processor
-time, the least of interleaved repeats, so that other work of the machine falls on both alike. A row says by how much
-the two results differ: a peer that is faster at fewer digits is not one at equal exactness.
+pytorch-msssim lpips torchcodec`` and ``PYTHONPATH=peers``); a row whose peer is absent is left out and named.
+torchcodec loads FFmpeg's shared libraries: a folder of links such as ``libavcodec.so.62`` to those in ``av.libs`` of
+PyAV's wheel, named in ``LD_LIBRARY_PATH``, lets both sides decode with the same ones.
+
+Processor time, the least of interleaved repeats, so that other work of the machine falls on both alike. A row says by
+how much the two results differ: a peer that is faster at fewer digits is not one at equal exactness.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from pytest_vidmetrics.metrics.registry import get_metric
 from pytest_vidmetrics.networks.lpips import VARIANTS, Network
 from pytest_vidmetrics.stats.kernel import mmd, polynomial
 from tests.support.clips import write_clip
+from tests.support.media_clips import write_video
 from tests.support.oracle_fill import clip_uint8
 
 Work = Callable[[], Any]
@@ -142,8 +146,9 @@ def decoding(folder: Path) -> Iterator[Row]:
     if not peer:
         return
     clips = {
-        "H.264 832x480, 33 frames": write_clip(folder / "large.mp4", clip_uint8(33, 480, 832, 0)),
+        "H.264 832x480, 81 frames": write_clip(folder / "large.mp4", clip_uint8(81, 480, 832, 0)),
         "H.264 64x64, 16 frames": write_clip(folder / "small.mp4", clip_uint8(16, 64, 64, 0)),
+        "MPEG-4 416x240, 33 frames": write_video(folder / "cv2.mp4", [*clip_uint8(33, 240, 416, 0)], codec="mpeg4"),
         "GIF 128x96, 16 frames": _gif(folder / "small.gif", clip_uint8(16, 96, 128, 0)),
     }
     for name, path in clips.items():
