@@ -210,14 +210,14 @@ def eleven(gauge: Gauge, count: int, height: int, width: int) -> None:
 def test_eleven_dimensions_of_a_small_clip_keep_their_limits(gpu: Gauge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raft, "ITERATIONS", 4)
     eleven(gpu, 17, 144, 160)
-    limits(gpu, launches=3_600, seconds=0.04)
+    limits(gpu, launches=3_600, seconds=0.006)
 
 
 @pytest.mark.slow
 def test_eleven_dimensions_of_a_480p_clip_keep_their_limits(whole: Gauge) -> None:
     """832 x 480, 81 frames at 16 per second, a still clip: what was 1,067 waits and 44,900 launches."""
     eleven(whole, 81, 480, 832)
-    limits(whole, launches=14_000, seconds=0.4)
+    limits(whole, launches=14_000, seconds=0.22)
 
 
 @pytest.mark.parametrize(
