@@ -29,19 +29,22 @@ class OnePass(Generic[P, R]):
     def __init__(self, function: Callable[P, R], plain: Callable[P, R] | None = None) -> None:
         self.function = function
         self._plain = function if plain is None else plain
+        self._compiles = True
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the function does. What torch cannot compile is said once and computed plainly from then on."""
         device = next(_tensors(args)).device
         # What is compiled around it fuses it too.
-        if device.type == "cpu" or not _usable.compiler or torch.compiler.is_compiling():
+        if device.type == "cpu" or not self._compiles or torch.compiler.is_compiling():
             return self._plain(*args, **kwargs)
         try:
             return compiled(self.function, device.index or 0)(*args, **kwargs)
         except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
-            _usable.compiler = False
-            what = str(error).strip().split("\n", 1)[0]
-            _warn(f"torch.compile failed ({type(error).__name__}: {what})", "networks of frames take longer")
+            self._compiles = False
+            if _usable.compiler:
+                _usable.compiler = False
+                what = str(error).strip().split("\n", 1)[0]
+                _warn(f"torch.compile failed ({type(error).__name__}: {what})", "networks of frames take longer")
         return self._plain(*args, **kwargs)
 
 

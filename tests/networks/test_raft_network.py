@@ -76,6 +76,6 @@ def test_a_pair_keeps_its_modelled_time(tmp_path: Path, monkeypatch: pytest.Monk
         clip = torch.empty((11, 480, 832, 3), dtype=torch.uint8, device="cuda:0").permute(0, 3, 1, 2)
         gpu.zero()
         network(clip)
-    assert gpu.launches <= 132
-    assert gpu.time.seconds["tf32"] <= 0.0097
-    assert gpu.time.floor["tf32"] <= 0.0053
+    assert gpu.launches <= 136
+    assert gpu.time.seconds["tf32"] <= 0.0096
+    assert gpu.time.floor["tf32"] <= 0.0052

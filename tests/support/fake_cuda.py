@@ -358,7 +358,7 @@ class _Pass:
 
     def follow(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         """Return what one operation gives."""
-        if name == "grid_sampler":
+        if name in ("grid_sampler", "grid_sampler_2d"):
             out = args[0].new_empty((*args[0].shape[:2], *args[1].shape[1:-1]))
             self._reads(args[0], min(nbytes(args[0]), 4 * nbytes(out)))
             self._reads(args[1], nbytes(args[1]))

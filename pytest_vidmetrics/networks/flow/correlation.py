@@ -54,30 +54,30 @@ def look_up(levels: Sequence[torch.Tensor], centres: torch.Tensor, radius: int) 
         grids = [_exact_grid(flat, i, maps, radius) for i, maps in enumerate(levels)]
         windows = torch.cat([_sampled(*one).flatten(1) for one in zip(levels, grids, strict=True)], dim=-1)
     else:
-        tables = [_grid_tables(flat, i, maps, radius) for i, maps in enumerate(levels)]
-        windows = _in_one_pass(list(levels), tables, flat)
+        places = (2 * radius + 1) ** 2
+        windows = flat.new_empty((len(flat), len(levels) * places))
+        for i, maps in enumerate(levels):
+            part = windows[:, i * places : (i + 1) * places]
+            _in_one_pass(maps, *_grid_tables(flat, i, maps, radius), flat, part)
     # (N, levels * n * n, h, w), a view: the channels of a cell stay together
     return windows.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
 def _windows(
-    levels: Sequence[torch.Tensor], tables: Sequence[tuple[torch.Tensor, torch.Tensor]], flat: torch.Tensor
-) -> torch.Tensor:
-    found = []
-    for maps, (offset, scale) in zip(levels, tables, strict=True):
-        grid = torch.addcmul(offset, flat, scale)
-        found.append(F.grid_sample(maps, grid, align_corners=True).flatten(1))
-    return torch.cat(found, dim=-1)
+    maps: torch.Tensor, offset: torch.Tensor, scale: torch.Tensor, flat: torch.Tensor, out: torch.Tensor
+) -> None:
+    # Not F.grid_sample: on a GPU that asks cuDNN, which torch does not compile.
+    out.copy_(torch.grid_sampler_2d(maps, torch.addcmul(offset, flat, scale), 0, 0, True).flatten(1))
 
 
 def _windows_in_parts(
-    levels: Sequence[torch.Tensor], tables: Sequence[tuple[torch.Tensor, torch.Tensor]], flat: torch.Tensor
-) -> torch.Tensor:
-    grids = (torch.addcmul(offset, flat, scale) for offset, scale in tables)
-    return torch.cat([_sampled(*one).flatten(1) for one in zip(levels, grids, strict=True)], dim=-1)
+    maps: torch.Tensor, offset: torch.Tensor, scale: torch.Tensor, flat: torch.Tensor, out: torch.Tensor
+) -> None:
+    out.copy_(_sampled(maps, torch.addcmul(offset, flat, scale)).flatten(1))
 
 
 _in_one_pass = OnePass(_windows, plain=_windows_in_parts)
+"""All levels together would be two kernels, the first of which writes what the second lays side by side."""
 
 
 def _exact_grid(flat: torch.Tensor, level: int, maps: torch.Tensor, radius: int) -> torch.Tensor:
