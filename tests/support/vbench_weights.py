@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import torch
+import transformers.modeling_utils  # noqa: F401 - registers operators, once in a process: inner runs forget imports
 
 from tests.support import grit_weights, tag2text_weights
 from tests.support.kept_files import kept
