@@ -12,7 +12,7 @@ from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.core.wording import shown
 from pytest_vidmetrics.engine.composite import Members, combine, lost
 from pytest_vidmetrics.engine.identity import Digest
-from pytest_vidmetrics.engine.many import asks_for_details, some_of, streamed, without_details
+from pytest_vidmetrics.engine.many import some_of, streamed, without_details
 from pytest_vidmetrics.engine.reduce import Outcomes, reduce
 from pytest_vidmetrics.engine.work import Outcome, Unit
 from pytest_vidmetrics.metrics.base import BaseMetric
@@ -100,9 +100,12 @@ def _settled(
 
 def _held(metric: BaseMetric, corpus: Corpus, worker: Scoring, known: dict[str, Outcome] | None) -> CorpusScore:
     """Return a score from all outcomes at once."""
-    known = {} if known is None else known
     new = [sample for sample in corpus.samples if sample.id not in known] if known else corpus.samples
-    known |= _collected(metric, new, worker)
+    found = _collected(metric, new, worker)
+    if known is None:
+        known = found
+    else:
+        known |= found
     references = corpus.references if metric.is_set_metric else ()
     outcomes = Outcomes(known, _collected(metric, references, worker))
     return reduce(metric, corpus, outcomes, threads=worker.threads, digest=worker.digest)
@@ -121,7 +124,7 @@ def _unchanged(metric: BaseMetric, found: CorpusScore, worker: Scoring) -> Corpu
 
 
 def _collected(metric: BaseMetric, samples: Sequence[Sample], worker: Scoring) -> dict[str, Outcome]:
-    brief = len(samples) > LARGE and not asks_for_details(metric)
+    brief = len(samples) > LARGE and not metric.looks_at_details()
     units = (Unit(sample.values, (metric,), brief) for sample in samples)
     found = ((sample.id, one[0]) for sample, one in zip(samples, worker.stream(units), strict=True))
     return dict(without_details(found) if brief else found)

@@ -16,19 +16,10 @@ from pytest_vidmetrics.engine.identity import Digest
 from pytest_vidmetrics.engine.likeness import with_clips
 from pytest_vidmetrics.engine.reduce import of_set, scored
 from pytest_vidmetrics.engine.work import Outcome, Unit
-from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.sets.base import SetMetric
 
 if TYPE_CHECKING:
     import numpy as np
-
-_OF_RESULTS = ("corpus_score", "counted", "left_out", "remarks", "conditions", "corpus_details", "influences")
-"""What a metric may do with the results of a corpus: the details of each are kept for one that does."""
-
-
-def asks_for_details(metric: BaseMetric) -> bool:
-    """Whether a metric looks at the details of its results when it makes a score of a corpus of them."""
-    return any(getattr(type(metric), name) is not getattr(BaseMetric, name) for name in _OF_RESULTS)
 
 
 def without_details(outcomes: Iterable[tuple[str, Outcome]]) -> Iterator[tuple[str, Outcome]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from pytest_vidmetrics.core.clips import Clips
@@ -45,7 +46,7 @@ class Outcome:
         if (result := self.result) is None or result.score is None:
             return self
         clips = shared.setdefault(tuple(sorted(self.clips.items())), self.clips)
-        return Outcome(MetricResult(result.name, result.score, _NONE), clips=clips)
+        return Outcome(MetricResult(intern(result.name), result.score, _NONE), clips=clips)
 
     @property
     def lasting(self) -> bool:

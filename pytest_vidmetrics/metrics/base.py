@@ -34,6 +34,10 @@ def _each_once(files: Iterable[Weights]) -> tuple[Weights, ...]:
     return tuple(dict.fromkeys(files))
 
 
+_OF_RESULTS = ("corpus_score", "counted", "left_out", "remarks", "conditions", "corpus_details", "influences")
+"""What is asked of the results of a corpus."""
+
+
 class BaseMetric(Precise):
     """Base class of every metric.
 
@@ -235,6 +239,14 @@ class BaseMetric(Precise):
         """Return what a report shows beside the score of a corpus, as JSON values: nothing by default."""
         del results
         return {}
+
+    def looks_at_details(self) -> bool:
+        """Return whether the score of a corpus needs more of its clips than their scores.
+
+        Of very many clips the details are dropped where it does not. It does for a metric that overrides what is asked
+        of the results of a corpus, unless that metric says otherwise.
+        """
+        return any(getattr(type(self), name) is not getattr(BaseMetric, name) for name in _OF_RESULTS)
 
     def influences(self, results: Mapping[str, MetricResult]) -> Mapping[str, float] | None:
         """Return how much each clip raises the corpus score where that is not the mean of the clips' scores.

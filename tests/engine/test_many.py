@@ -268,3 +268,8 @@ def test_scores_without_details_make_the_same_corpus_score(monkeypatch: pytest.M
     monkeypatch.setattr(module, "LARGE", 100)
     assert score_corpus(metric, corpus(200, 0), Scored()) == whole
     assert len(whole.problems) == 4
+    kept = module._collected(metric, corpus(200, 0).samples, Scored())
+    assert {id for id, one in kept.items() if one.result and one.result.details} == {
+        one.sample for one in whole.problems
+    }
+    assert registry.get_metric("vbench.temporal_flickering", static_filter=True).looks_at_details()

@@ -62,6 +62,10 @@ class TemporalFlickering(BaseMetric):
 
         return padded(self._network)
 
+    def looks_at_details(self) -> bool:
+        """Return whether clips are filtered: which are static, and of which prompt, is in their details."""
+        return self.static_filter
+
     def counted(self, results: Mapping[str, MetricResult]) -> Mapping[str, MetricResult]:
         """Return the first five static clips of each prompt, or all without the filter."""
         if not self.static_filter:
