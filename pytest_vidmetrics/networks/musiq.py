@@ -105,12 +105,6 @@ def _rectified(maps: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor) ->
 
 
 @OnePass
-def _pooled(maps: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
-    # The largest is rectified, which is the largest of what is rectified; nothing below 0 beyond the edge wins.
-    return F.max_pool2d((maps * scale).add_(offset), 3, 2, ceil_mode=True).relu_()
-
-
-@OnePass
 def _joined(
     maps: torch.Tensor,
     scale: torch.Tensor,
@@ -217,7 +211,9 @@ class Musiq(nn.Module):
     def _embed(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the ``(N, L, D)`` tokens of ``(N, L, 3, 32, 32)`` patches."""
         # (N * L, 3, 32, 32)
-        hidden = _pooled(*_measured(self.conv_root(patches.flatten(0, 1)), self.gn_root))
+        hidden = self.gn_root(self.conv_root(patches.flatten(0, 1)))
+        # The largest is rectified, which is the largest of what is rectified; nothing below 0 beyond the edge wins.
+        hidden = F.max_pool2d(hidden, 3, 2, ceil_mode=True).relu_()
         return self.embedding(self.block1(hidden).flatten(1)).unflatten(0, patches.shape[:2])
 
     def settle(self) -> None:

@@ -142,15 +142,8 @@ class ResidualBlock(nn.Module):
         hidden = images
         for whole, part in ((self.conv1, self.conv2), (self.conv3, self.conv4)):
             hidden = whole(hidden)
-            convolution, slopes = part
-            side = hidden[:, -SIDE:]
-            _write(convolution(side), slopes.weight, side)
+            hidden[:, -SIDE:] = part(hidden[:, -SIDE:])
         return _joined(images, self.conv5(hidden), self.prelu.weight)
-
-
-@OnePass
-def _write(images: torch.Tensor, slopes: torch.Tensor, out: torch.Tensor) -> None:
-    out.copy_(F.prelu(images, slopes))
 
 
 @OnePass
