@@ -39,7 +39,11 @@ class OnePass(Generic[P, R]):
             return self._plain(*args, **kwargs)
         try:
             return compiled(self.function, device.index or 0)(*args, **kwargs)
-        except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise
+        # A compiler, a header or a folder to write to that is missing shows in many ways; what is wrong with the
+        # arguments fails below once more.
+        except Exception as error:
             self._compiles = False
             if _usable.compiler:
                 _usable.compiler = False

@@ -104,6 +104,24 @@ def test_it_is_one_graph_for_tensors_of_any_size(name: str) -> None:
     assert len(graphs) == 1
 
 
+@pytest.mark.parametrize("name", ["blend", "step"])
+def test_many_sizes_take_two_graphs_at_most(name: str) -> None:
+    """One of a single cell and one of any number: torch gives up after eight."""
+    graphs = []
+
+    def count(graph: torch.fx.GraphModule, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    one, arguments = ALL[name]
+    compiled = torch.compile(one.function, backend=count, fullgraph=True, dynamic=True)
+    with torch.inference_mode():
+        for cells in (7, 1, 20, 5, 19, 2, 13, 11, 3, 17):
+            mine, theirs = ([each[:cells].clone() for each in arguments()] for _ in range(2))
+            close(compiled(*theirs), one(*mine))
+    assert len(graphs) <= 2
+
+
 SEVERAL_KERNELS = {"mean", "layer norm", "gaps", "decoder's inputs", "candidates", "finer"}
 """Reductions, and what resizes or samples on the way: a processor's compiler may take more than one kernel."""
 
@@ -134,12 +152,15 @@ def test_a_processor_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert OnePass(torch.neg)(torch.ones(1)).tolist() == [-1.0]
 
 
-def test_a_gpu_without_a_compiler_computes_plainly_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", [torch._dynamo.exc.TorchDynamoException, RuntimeError, FileNotFoundError, OSError])
+def test_a_gpu_without_a_compiler_computes_plainly_and_says_so_once(
+    fault: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
     def fails(function: Any, device: int) -> Any:
         asked.append(function)
-        raise torch._dynamo.exc.TorchDynamoException("Cannot find a working triton installation\nmore")
+        raise fault("Cannot find a working triton installation\nmore")
 
     monkeypatch.setattr(one_pass, "compiled", fails)
     monkeypatch.setattr(one_pass, "_usable", one_pass._Usable())
