@@ -134,8 +134,8 @@ def test_a_disk_that_takes_no_file_is_one_message_and_no_half_file(
 @pytest.mark.parametrize(
     ("change", "args", "said"),
     [
-        ({"video_id": "../../escape"}, RENAME, "is no name of a file"),
-        ({"category": ".."}, RENAME, "is no name of a file"),
+        ({"video_id": "../../escape"}, RENAME, "is not the name of a file"),
+        ({"category": ".."}, RENAME, "is not the name of a file"),
         ({"video_id": "COOKING_0", "category": "cooking"}, RENAME, "have one name"),
         ({}, RENAME[:2], "the row has no video: say which key it is with --rename KEY=video"),
         ({}, [*RENAME, "--rename", "x"], "expected THEIRS=OURS"),

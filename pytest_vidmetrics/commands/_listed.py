@@ -65,7 +65,7 @@ def listed(source: Path, rename: Iterable[str]) -> list[ListedClip]:
         # Names become folders and files below another folder: none may lead out of it.
         for part in (*filter(None, clip.category.split("/")), clip.id):
             if fault := name_fault(part, 180):
-                raise VidmetricsError(f"{clip.video}: {shown(part)} is no name of a file: {fault}")
+                raise VidmetricsError(f"{clip.video}: {shown(part)} is not the name of a file: {fault}")
         if (other := owners.setdefault(folded(f"{clip.category}/{clip.id}"), clip)) is not clip:
             raise VidmetricsError(f"{other.video} and {clip.video} have one name: {clip.category}/{clip.id}")
     return found

@@ -61,7 +61,7 @@ def _stack_images(images: list[Any]) -> torch.Tensor:
     import torch
 
     if not images:
-        raise ValueError("an empty list of images is no clip")
+        raise ValueError("an empty list of images is not a clip")
     pixels = [np.asarray(image.convert("RGB")) for image in images]
     return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
 

@@ -58,7 +58,7 @@ def _dataset(case: Case, checkpoint: str | None) -> PhysicsIQPromptDataset:
         where = case.at("dataset_root")
         root = case.where.path.parent / fill_in(case.dataset_root, where, checkpoint or case.checkpoint)
         if not root.is_dir():
-            raise where.error(f"dataset_root = {case.dataset_root!r}: {root} is no folder")
+            raise where.error(f"dataset_root = {case.dataset_root!r}: {root} is not a folder")
     # Recordings exist for some rates only; any other rate is blended from the highest.
     rate = case.broadcast.get("fps", RATES[-1])
     try:

@@ -236,7 +236,7 @@ def check_writes(settings: Settings) -> None:
     """Raise ``pytest.UsageError`` when a shard is asked to record baselines."""
     if settings.writes and settings.part:
         raise pytest.UsageError(
-            f"{settings.writes} cannot go with {settings.shard_from}: a part of the samples is no baseline"
+            f"{settings.writes} cannot go with {settings.shard_from}: a part of the samples is not a baseline"
         )
 
 

@@ -15,7 +15,7 @@ def paired_shares(wins: int, losses: int, n: int, *, alpha: float = 0.05) -> Int
     """
     discordant = wins + losses
     if min(wins, losses) < 0 or discordant > n:
-        raise ValueError(f"{wins} wins and {losses} losses are no part of {n} pairs")
+        raise ValueError(f"{wins} wins and {losses} losses are not a part of {n} pairs")
     usual = paired_interval([1.0] * wins + [-1.0] * losses + [0.0] * (n - discordant), alpha=alpha)
     if not discordant:
         # A share s of wins among the discordant pairs is a gain of d/n (2 s - 1) over all pairs.

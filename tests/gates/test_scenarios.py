@@ -76,7 +76,7 @@ def test_missing_recordings_are_named_with_the_command_that_fetches_them(folder:
 
 def test_the_release_must_be_there(folder: Path) -> None:
     (folder / "release").rename(folder / "elsewhere")
-    with pytest.raises(ManifestError, match=r"m.vidmetrics.toml:4: dataset_root = 'release': .* is no folder"):
+    with pytest.raises(ManifestError, match=r"m.vidmetrics.toml:4: dataset_root = 'release': .* is not a folder"):
         corpus(folder)
 
 
