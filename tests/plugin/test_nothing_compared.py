@@ -142,7 +142,7 @@ def test_a_baseline_with_a_number_that_json_has_not_is_never_compared(bench: Ben
     path.write_text(path.read_text().replace('"noise": null', f'"noise": {{"sigma": {number}, "runs": 3}}'))
     result = bench.run("-k", "psnr")
     assert verdicts(result) == {"common.psnr": "ERROR"}
-    assert f"{number} is no number" in result.stdout.str()
+    assert f"{number} is not a number of JSON" in result.stdout.str()
 
 
 def test_samples_under_an_old_digest_are_stale(bench: Bench) -> None:
