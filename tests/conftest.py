@@ -31,9 +31,11 @@ for variable in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPAC
 sys.dont_write_bytecode = False
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
-# What a busy machine takes longer for is not wrong: no test fails by the clock.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+# What a busy machine takes longer for is not wrong: no test fails by the clock. What hypothesis draws is the same in
+# every run, so that a change is red for what it changed; HYPOTHESIS_PROFILE=explore looks further.
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def _remembered(read: Callable[[PathDistribution], Any]) -> property:
