@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from pytest_vidmetrics.core.scores import CorpusScore, Problem
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.plugin.gpus import PINNED, device_of, visible_devices
 from pytest_vidmetrics.plugin.settings import Settings
+
+T = TypeVar("T")
 
 
 def likely_device(settings: Settings) -> str:
@@ -49,15 +52,27 @@ def _in_tf32(scores: CorpusScore) -> bool:
     return any(one.get("precision") == "tf32" for one in (scores.metric, *scores.metric.get("parts", {}).values()))
 
 
+def until_complete(
+    devices: Sequence[str], score: Callable[[str], T], problems: Callable[[T], int]
+) -> list[tuple[str, T]]:
+    """Return what the store holds of each device, up to the first of which nothing is missing."""
+    found: list[tuple[str, T]] = []
+    for device in devices:
+        found.append((device, score(device)))
+        if not problems(found[-1][1]):
+            break
+    return found
+
+
+def _problems(score: CorpusScore) -> int:
+    return len(score.problems)
+
+
 def most_complete(devices: Sequence[str], score: Callable[[str], CorpusScore]) -> CorpusScore:
     """Return the score on the first device for which the store holds all results, else on that with the most."""
-    found: list[CorpusScore] = []
-    for device in devices:
-        found.append(score(device))
-        if not found[-1].problems:
-            return found[-1]
-    best = min(found, key=lambda one: len(one.problems))
-    if len([one for one in found if one.n]) < 2:
+    found = [one for _, one in until_complete(devices, score, _problems)]
+    best = min(found, key=_problems)
+    if not best.problems or len([one for one in found if one.n]) < 2:
         return best
     parts = " and ".join(f"{one.n} in {'tf32' if _in_tf32(one) else 'fp32'}" for one in found)
     text = f"the store holds {parts}; a gate's clips are scored in one: --vidmetrics-precision=fp32 on every machine"

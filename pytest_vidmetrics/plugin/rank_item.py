@@ -24,6 +24,7 @@ from pytest_vidmetrics.metrics.sets.base import SetMetric
 from pytest_vidmetrics.plugin.command import shown_id
 from pytest_vidmetrics.plugin.facts import facts_so_far, say
 from pytest_vidmetrics.plugin.item import DataItem, RefusalError
+from pytest_vidmetrics.plugin.precision import until_complete
 from pytest_vidmetrics.plugin.session import RUN, Run
 
 
@@ -73,14 +74,16 @@ class RankItem(DataItem):
         if len(self.methods) < len(self.case.methods):
             lost = sorted(self.case.methods.keys() - {clips.method.name for clips in self.methods})
             raise VidmetricsError(f"the samples of {', '.join(lost)} cannot be listed; its gates say why")
-        tried: list[tuple[int, str, dict[str, CorpusScore]]] = []
-        for device in run.devices_behind(self.gate, self.methods[0].case, lambda: None):
-            scores = {clips.method.name: self._score(run, device, clips) for clips in self.methods}
-            tried.append((sum(len(score.problems) for score in scores.values()), device, scores))
-            if not tried[-1][0]:
-                break
+
+        def scored(device: str) -> dict[str, CorpusScore]:
+            return {clips.method.name: self._score(run, device, clips) for clips in self.methods}
+
+        def problems(scores: Mapping[str, CorpusScore]) -> int:
+            return sum(len(score.problems) for score in scores.values())
+
+        devices = run.devices_behind(self.gate, self.methods[0].case, lambda: None)
         # The device on which all methods are complete; else the one that lacks the least.
-        _, device, scores = min(tried, key=lambda one: one[0])
+        device, scores = min(until_complete(devices, scored, problems), key=lambda one: problems(one[1]))
         metric = run.metric(self.gate, device)
         for score in scores.values():
             for problem in score.problems:
