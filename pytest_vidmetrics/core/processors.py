@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import MutableMapping
+import sys
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -43,6 +45,21 @@ def _quota(groups: Path) -> float | None:
         return float(limit) / float(period) if float(limit) > 0 else None
     except (ValueError, ZeroDivisionError):  # "max": no limit
         return None
+
+
+@contextlib.contextmanager
+def torch_limited(limit: int) -> Iterator[None]:
+    """Limit torch and OpenMP, whose number is one of each thread, for the calling thread."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else 0
+    if torch is None or before <= limit:
+        yield
+        return
+    torch.set_num_threads(limit)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def wait_passively(environment: MutableMapping[str, str]) -> str | None:

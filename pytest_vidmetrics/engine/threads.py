@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from pytest_vidmetrics.core.processors import torch_limited
 from pytest_vidmetrics.metrics.base import BaseMetric
 from pytest_vidmetrics.metrics.sets.base import SetMetric
 
@@ -25,7 +26,7 @@ def fitting_threads(metric: BaseMetric, share: int) -> Iterator[None]:
     No pool is made larger than it was: what the user's environment says stands.
     """
     small = metric.small_operations and str(metric.device) == "cpu" and not metric.weights_files()
-    with _BLAS.limited(1), _torch_limited(1 if small else share):
+    with _BLAS.limited(1), torch_limited(1 if small else share):
         yield
 
 
@@ -33,23 +34,8 @@ def fitting_threads(metric: BaseMetric, share: int) -> Iterator[None]:
 def reducing_threads(metric: SetMetric, share: int) -> Iterator[None]:
     """Let a set metric turn its rows into a score: on up to ``share`` threads where it gains from them."""
     limit = share if metric.parallel_reduction else 1
-    with _BLAS.limited(limit), _torch_limited(limit):
+    with _BLAS.limited(limit), torch_limited(limit):
         yield
-
-
-@contextlib.contextmanager
-def _torch_limited(limit: int) -> Iterator[None]:
-    """Limit torch and OpenMP, whose number is one of each thread, for the calling thread."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch is not None else 0
-    if torch is None or before <= limit:
-        yield
-        return
-    torch.set_num_threads(limit)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Pools:
