@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from pytest_vidmetrics.core.errors import IncompatibleSampleError
+from pytest_vidmetrics.core.processors import torch_limited
 from pytest_vidmetrics.networks import shared
 
 _GRID = (48, 64)
@@ -39,7 +41,7 @@ class MotionEnergy:
     - 6 temporal statistics: log change over 1, 2 and 4 frames, share of still frames, log jerk relative to
       change, spread of the change over time.
 
-    Deterministic: float32 on the frames' device, no random numbers, no batch effects.
+    Deterministic: float32 on the frames' device, no random numbers, no batch effects, one thread of a processor.
     """
 
     dimension = _ORIENTATIONS * len(_FREQUENCIES) + 6 + 5 + 6
@@ -60,6 +62,11 @@ class MotionEnergy:
             raise IncompatibleSampleError(
                 f"the frames are {width}x{height}, motion_energy needs at least {_SMALLEST}x{_SMALLEST}"
             )
+        # The sum of all pixels of a clip has other last digits for another number of threads.
+        with torch_limited(1) if frames.device.type == "cpu" else contextlib.nullcontext():
+            return self._described(frames)
+
+    def _described(self, frames: torch.Tensor) -> np.ndarray:
         rgb = frames.float().div_(255)
         red, green, blue = rgb.unbind(dim=1)
         luma = 0.299 * red + 0.587 * green + 0.114 * blue

@@ -80,3 +80,16 @@ def test_direction_of_motion_shows(direction, strongest):
 def test_clips_too_small_are_refused(shape, message):
     with pytest.raises(IncompatibleSampleError, match=message):
         MotionEnergy().describe(torch.zeros(shape, dtype=torch.uint8))
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    frames = tensor(clip_uint8(16, 96, 128, 0))
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(MotionEnergy().describe(frames).tobytes())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert len(set(found)) == 1
