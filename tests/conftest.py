@@ -20,6 +20,8 @@ from pytest_vidmetrics.core.processors import available
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Workers share the cores: more threads would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The plugin behaves otherwise where it is set (a run in CI records nothing); a test that means it sets it.
 for variable in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
